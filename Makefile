@@ -1,0 +1,52 @@
+# Two commands: `make run` (archive to served model on the sample) and `make test`.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+WORLD ?= $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
+BIN := .venv/bin
+UV := $(BIN)/uv
+INSTALLED := .venv/.installed-$(WORLD)
+
+export HF_HUB_OFFLINE := 1
+export TRANSFORMERS_OFFLINE := 1
+export VLLM_NO_USAGE_STATS := 1
+export RAGAS_DO_NOT_TRACK := true
+export MLFLOW_DISABLE_TELEMETRY := true
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help install run test check lab lock golden clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+install: $(INSTALLED) ## Create .venv with the locked set
+
+$(INSTALLED): pyproject.toml locks/$(WORLD).txt install.sh
+	./install.sh $(PYTHON) $(WORLD)
+	@touch $@
+
+run: $(INSTALLED) ## From the sample archive to a served, reviewed model
+	$(BIN)/mailroom run
+
+test: $(INSTALLED) ## All tests
+	$(BIN)/python -m pytest
+
+check: $(INSTALLED) ## Lint, types, import rules and unit tests: the fast inner loop
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -m "not slow"
+
+lab: $(INSTALLED) ## JupyterLab on notebooks/
+	$(UV) pip install --quiet --python $(BIN)/python -r locks/lab.txt
+	$(BIN)/jupyter lab --notebook-dir=notebooks
+
+lock: ## Resolve the locks again from pyproject.toml
+	./locks/lock.sh $(PYTHON)
+
+golden: $(INSTALLED) ## Write the compiled graph that the golden-file test holds
+	$(BIN)/mailroom compile --output tests/pipelines/golden/retrain.yaml
+
+clean: ## Remove the workspace (.mailroom) and the caches, not .venv
+	rm -rf .mailroom .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,1 @@
+"""The bridge from a notebook to a Kubeflow component."""

@@ -1,0 +1,1 @@
+"""What happens to a message before a model sees it."""

@@ -1,0 +1,1 @@
+"""What a reviewer needs to decide: metrics, report, gate and signed decisions."""

@@ -1,0 +1,1 @@
+"""The graph, its schedules and the command line."""

@@ -1,0 +1,1 @@
+"""The vector index, the bundle, the engines and the gateway."""

@@ -1,0 +1,78 @@
+"""What every test stands on: a workspace of its own, no outside network, a small archive."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+for name, value in {
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "RAGAS_DO_NOT_TRACK": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "OMP_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}.items():
+    os.environ.setdefault(name, value)
+
+_LOOPBACK = ("127.", "::1", "localhost")
+_connect = socket.socket.connect
+
+
+def _connect_on_loopback(self: socket.socket, address: object) -> None:
+    if self.family in (socket.AF_INET, socket.AF_INET6):
+        host = str(address[0]) if isinstance(address, tuple) else str(address)
+        if not host.startswith(_LOOPBACK):
+            raise PermissionError("a test tried to reach an address outside loopback")
+    _connect(self, address)  # type: ignore[arg-type]
+
+
+socket.socket.connect = _connect_on_loopback  # type: ignore[method-assign,assignment]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def session_workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep every test out of the developer's own workspace, keys and MLflow database."""
+    root = tmp_path_factory.mktemp("mailroom")
+    before = {name: os.environ.get(name) for name in ("MAILROOM_HOME", "MAILROOM_KEYS", "MLFLOW_TRACKING_URI")}
+    os.environ["MAILROOM_HOME"] = str(root / "home")
+    os.environ["MAILROOM_KEYS"] = str(root / "keys")
+    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{root / 'mlflow.db'}"
+    yield root
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give one test a workspace, keys and an MLflow database that nothing else has touched."""
+    monkeypatch.setenv("MAILROOM_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MAILROOM_KEYS", str(tmp_path / "keys"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    return tmp_path / "home"
+
+
+@pytest.fixture(scope="session")
+def tiny_archive(session_workspace: Path) -> Path:
+    """A sample archive of about 300 messages."""
+    from data.sample import write_sample
+
+    return write_sample(session_workspace / "archive", seed=7, messages=300)
+
+
+@pytest.fixture(scope="session")
+def prepared(session_workspace: Path, tiny_archive: Path) -> Path:
+    """The prepared dataset of the small archive (starts Spark: for slow tests)."""
+    from data.prepare import prepare
+
+    folder = session_workspace / "prepared"
+    prepare(str(tiny_archive), folder, spark_master="local[2]")
+    return folder

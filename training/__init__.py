@@ -1,0 +1,1 @@
+"""Recipes, the LoRA classifier and the LoRA embedder."""
