@@ -1,4 +1,4 @@
-"""Undo what hides personal data from patterns: full-width and foreign digits, exotic dashes, zero-width characters."""
+"""Undo what hides personal data from patterns: full-width and foreign digits, odd dashes, invisible signs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ ZERO_WIDTH = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2
 DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2043\u2212\ufe58\ufe63"
 SPACES = "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 QUOTES = "\u2018\u2019\u02bc"
-ZEROS = (0x660, 0x6F0, 0x7C0, 0x966, 0x9E6, 0xA66, 0xAE6, 0xB66, 0xBE6, 0xC66, 0xCE6, 0xD66, 0xE50, 0xED0, 0xF20,
-         0x1040, 0x17E0, 0x1810, 0x1D7CE, 0x1D7D8, 0x1D7E2, 0x1D7EC, 0x1D7F6)  # fmt: skip
+ZEROS = (0x660, 0x6F0, 0x7C0, 0x966, 0x9E6, 0xA66, 0xAE6, 0xB66, 0xBE6, 0xC66, 0xCE6, 0xD66, 0xE50, 0xED0,
+         0xF20, 0x1040, 0x17E0, 0x1810, 0x1D7CE, 0x1D7D8, 0x1D7E2, 0x1D7EC, 0x1D7F6)  # fmt: skip
 
 SAME_LENGTH: dict[int, str] = {
     **{code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)},
@@ -31,6 +31,11 @@ class Undisguised:
     text: str
     kept_from: tuple[int, ...] = (0,)
     shifts: tuple[int, ...] = (0,)
+
+    @property
+    def shifted(self) -> bool:
+        """Whether anything stands elsewhere in the original."""
+        return self.shifts != (0,)
 
     def original(self, position: int) -> int:
         """Return where the character at ``position`` stands in the original text."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from data.disguise import undisguise
+from data.disguise import Undisguised, undisguise
 from data.recognisers import recognise
 from data.recognisers.found import KINDS, Found, canonical
 
@@ -19,6 +19,7 @@ MODEL_WORDS = {
 }  # fmt: skip
 MASK = "\0"
 PASSES = 4
+REACH = 160  # no pattern looks further than this
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Redaction:
 
 def pseudonym(kind: str, value: str, *, key: bytes) -> str:
     """Return the placeholder of a value: the same for every writing of it under the same key."""
-    return _placeholder(kind, canonical(kind, value), key)
+    return _placeholder(Found(kind, 0, 0, canonical(kind, value)), key)
 
 
 def redact(text: str, *, key: bytes, names: Collection[str] = ()) -> Redaction:
@@ -48,17 +49,117 @@ def redact(text: str, *, key: bytes, names: Collection[str] = ()) -> Redaction:
 
     ``names`` are the people known to occur (from headers, an address book); they are found
     case-sensitively, whole and by their parts. Placeholders already there stay as they are,
-    and a second redaction changes nothing: a find may uncover another one that it had
-    overlapped, therefore the search repeats until it finds nothing.
+    and redacting the result again changes nothing: a find may uncover another one that it
+    had overlapped, therefore the search repeats until it finds nothing more.
     """
-    spans: list[Span] = []
-    pieces = [_Piece(text, 0)]
+    replacements: list[_Replacement] = []
+    current, origin = text, Undisguised(text)
+    windows = [(0, len(text))]
     for _ in range(PASSES):
-        current = "".join(piece.text for piece in pieces)
-        found = _find(current, names)
+        found = [item for start, end in windows for item in _search(current, start, end, names)]
         if not found:
             break
-        pieces, spans = _replace(pieces, found, spans, key)
-    return Redaction(
-        "".join(piece.text for piece in pieces), tuple(sorted(spans, key=lambda span: span.start))
+        replacements += [
+            _Replacement(
+                item.kind, origin.original(item.start), origin.original_end(item.end), _placeholder(item, key)
+            )
+            for item in found
+        ]
+        replacements.sort(key=lambda replacement: replacement.start)
+        current, origin = _render(text, replacements)
+        windows = _neighbourhoods(current)
+    return Redaction(current, tuple(Span(item.kind, item.start, item.end) for item in replacements))
+
+
+def model_view(text: str) -> str:
+    """Return ``text`` as every model sees it, in training and in serving: placeholders become plain words.
+
+    The words are one token each in the vocabularies of BERT and SmolLM2; no model ever sees
+    the digits of a pseudonym.
+    """
+    return PLACEHOLDER.sub(_model_word, text) if "[" in text else text
+
+
+@dataclass(frozen=True, slots=True)
+class _Replacement:
+    kind: str
+    start: int
+    end: int
+    placeholder: str
+
+
+def _model_word(match: re.Match[str]) -> str:
+    before, after = (
+        match.string[match.start() - 1 : match.start()],
+        match.string[match.end() : match.end() + 1],
     )
+    glued_before, glued_after = before.isalnum() or before == "]", after.isalnum()
+    return f"{' ' * glued_before}{MODEL_WORDS[match[1]]}{' ' * glued_after}"
+
+
+def _placeholder(found: Found, key: bytes) -> str:
+    digest = hmac.digest(key, f"{found.kind}{found.value}".encode("utf-8", "surrogatepass"), "sha256")
+    return f"[{found.kind}_{digest[:4].hex()}]"
+
+
+def _search(text: str, start: int, end: int, names: Collection[str]) -> list[Found]:
+    """Return what is found between ``start`` and ``end``: in order, without overlaps, at its places in ``text``."""
+    plain = undisguise(text[start:end])
+    searched = plain.text
+    if "[" in searched:
+        searched = PLACEHOLDER.sub(lambda match: MASK * len(match[0]), searched)
+    found = without_overlaps(recognise(searched, names))
+    if not start and not plain.shifted:
+        return found
+    return [
+        Found(item.kind, start + plain.original(item.start), start + plain.original_end(item.end), item.value)
+        for item in found
+    ]
+
+
+def _neighbourhoods(text: str) -> list[tuple[int, int]]:
+    """Return the lines around the placeholders: only there can a replacement have uncovered something."""
+    windows: list[tuple[int, int]] = []
+    for match in PLACEHOLDER.finditer(text):
+        last = windows[-1][1] if windows else 0
+        if match.end() + REACH <= last:
+            continue
+        start = max(text.rfind("\n", last, max(last, match.start() - REACH)), last)
+        end = text.find("\n", match.end() + REACH)
+        windows.append((start, end if end >= 0 else len(text)))
+    return windows
+
+
+def without_overlaps(found: Iterable[Found]) -> list[Found]:
+    """Keep the longest of what overlaps, and of the others what it leaves uncovered.
+
+    What was recognised never stays readable: a name that reaches into an address keeps its
+    placeholder for the part outside.
+    """
+    kept: list[Found] = []
+    for item in sorted(found, key=lambda item: (item.start, -item.end, KINDS.index(item.kind))):
+        last = kept[-1] if kept else None
+        if last is None or item.start >= last.end:
+            kept.append(item)
+        elif item.end > last.end and item.end - item.start > last.end - last.start:
+            kept[-1] = Found(last.kind, last.start, item.start, last.value)
+            kept.append(item)
+        elif item.end > last.end:
+            kept.append(Found(item.kind, last.end, item.end, item.value))
+    return kept
+
+
+def _render(text: str, replacements: Sequence[_Replacement]) -> tuple[str, Undisguised]:
+    """Return ``text`` with its placeholders, and the way back from there into ``text``."""
+    pieces: list[str] = []
+    kept_from, shifts = [0], [0]
+    length = cursor = 0
+    for item in replacements:
+        pieces += [text[cursor : item.start], item.placeholder]
+        length += item.start - cursor + len(item.placeholder)
+        cursor = item.end
+        kept_from.append(length)
+        shifts.append(cursor - length)
+    pieces.append(text[cursor:])
+    rendered = "".join(pieces)
+    return rendered, Undisguised(rendered, tuple(kept_from), tuple(shifts))

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from data.disguise import undisguise
 
 KINDS = (
-    "EMAIL", "PHONE", "CARD", "IBAN", "SSN", "IP", "MAC", "URL", "ACCOUNT", "PASSPORT", "DOB", "PERSON",
-    "CRYPTO", "SECRET", "ADDRESS",
+    "URL", "CARD", "IBAN", "SSN", "MAC", "IP", "CRYPTO", "EMAIL", "DOB", "PASSPORT", "ACCOUNT", "SECRET",
+    "PHONE", "ADDRESS", "PERSON",
 )  # fmt: skip
+"""The most specific first: of two finds in the same place, the earlier kind holds."""
 
 NOT_ALPHANUMERIC = re.compile(r"[\W_]+")
 EXTENSION = re.compile(r" ?(?:x|ext\.?|extension|Durchwahl|App\.|poste) ?(\d{1,6})$", re.IGNORECASE)
@@ -25,6 +28,26 @@ class Found:
     start: int
     end: int
     value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Introduction:
+    """A value that only the words before it make personal, like an account number."""
+
+    kind: str
+    words: tuple[str, ...]
+    pattern: re.Pattern[str]
+    """Begins with one of ``words`` in lower case; its first group is the value."""
+    accept: Callable[[str], str]
+    """Returns the value without what does not belong to it, or nothing if it is none."""
+
+
+def lowered(text: str) -> str:
+    """Return ``text`` in lower case, every character still at its place ("İ" would become two)."""
+    lower = text.lower()
+    if len(lower) == len(text):
+        return lower
+    return "".join(sign.lower() if len(sign.lower()) == 1 else sign for sign in text)
 
 
 def canonical(kind: str, value: str) -> str:
@@ -51,10 +74,8 @@ def canonical_phone(text: str) -> str:
     number = text[: extension.start()] if extension else text
     digits = re.sub(r"\D", "", number.replace("(0)", ""))
     if number.lstrip(" (").startswith("+") or digits.startswith("00"):
-        try:
+        with suppress(NumberParseException):
             digits = str(parse("+" + digits.lstrip("0")).national_number)
-        except NumberParseException:
-            pass
     elif len(digits) == 11 and digits[0] == "1":
         digits = digits[1:]
     return digits.lstrip("0") + (f"x{extension[1]}" if extension else "")

@@ -1,0 +1,95 @@
+"""Messages in an mbox file: where they begin, and which range of bytes they belong to.
+
+An mbox has no index, and a body may hold lines that look like a separator. A separator counts
+when a year stands on its line and a header on the next one (RFC 4155 and what writers really do).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+RANGE_BYTES = 32 << 20
+HASH_BYTES = 8 << 20
+
+_HEADER_FOLLOWS = rb"(?=(?:>?From [^\n]{0,300}\n)?[!-9;-~]{1,100}[ \t]*:)"
+SEPARATOR = re.compile(
+    rb"\nFrom (?=[^\n]{0,300}(?<![0-9])(?:19|20)[0-9]{2}(?![0-9]))[^\n]{0,400}\n" + _HEADER_FOLLOWS
+)
+ESCAPED = re.compile(rb"^>(>*From )", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A run of whole messages in a file, the first of which is the file's ``first``-th."""
+
+    start: int
+    end: int
+    first: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What one pass over an mbox tells."""
+
+    sha256: str
+    ranges: tuple[Range, ...]
+
+    @property
+    def messages(self) -> int:
+        return sum(each.count for each in self.ranges)
+
+
+def survey(path: Path, *, range_bytes: int = RANGE_BYTES) -> Survey:
+    """Find the messages of an mbox and pack them into ranges of about ``range_bytes``.
+
+    A range ends before the message that would make it too long, so a giant is alone in its own.
+    """
+    digest = hashlib.sha256()
+    with open(path, "rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        for position in range(0, len(content), HASH_BYTES):
+            digest.update(content[position : position + HASH_BYTES])
+        starts = _starts(content)
+        return Survey(digest.hexdigest(), tuple(_pack(starts, len(content), range_bytes)))
+
+
+def _starts(content: mmap.mmap) -> Iterator[int]:
+    yield 0
+    for found in SEPARATOR.finditer(content):
+        yield found.start() + 1
+
+
+def _pack(starts: Iterator[int], size: int, range_bytes: int) -> Iterator[Range]:
+    first = count = opened = 0
+    previous = next(starts)
+    for start in _then(starts, size):
+        if count and start - opened > range_bytes:
+            yield Range(opened, previous, first, count)
+            opened, first, count = previous, first + count, 0
+        count += 1
+        previous = start
+    yield Range(opened, size, first, count)
+
+
+def _then(starts: Iterator[int], last: int) -> Iterator[int]:
+    yield from starts
+    yield last
+
+
+def split(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield every message of a range with the offset of its separator line, which is left off.
+
+    ``content`` begins with a separator line.
+    """
+    starts = [0, *(found.start() + 1 for found in SEPARATOR.finditer(content))]
+    for start, end in zip(starts, [*starts[1:], len(content)], strict=True):
+        line_end = content.find(b"\n", start, end)
+        body = content[line_end + 1 : end] if line_end >= 0 else b""
+        if b"\n>" in body:
+            body = ESCAPED.sub(rb"\1", body)
+        yield start, body

@@ -1,0 +1,200 @@
+"""Chat exports: a day of a Slack channel, a Teams export."""
+
+from __future__ import annotations
+
+import functools
+import html
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from data.html_text import html_to_text
+from data.record import Attached, Entry, Party, Record, Rejected
+
+# What Slack itself writes into a channel; other subtypes (file_share, bot_message, me_message, thread_broadcast,
+# file_comment) carry what somebody said.
+SYSTEM = re.compile(
+    r"^(?:(?:channel|group)_\w+|bot_(?:add|remove|enable|disable)|pinned_item|unpinned_item|tombstone"
+    r"|reminder_add|sh_room_\w+|ekm_access_denied|app_conversation_\w+|huddle_\w+)$"
+)
+_USER = re.compile(r"<@([A-Z0-9]+)(?:\|([^>]*))?>")
+_CHANNEL = re.compile(r"<#[A-Z0-9]+(?:\|([^>]*))?>")
+_SPECIAL = re.compile(r"<!(\w+)(?:[|^][^>]*)?>")
+_LINK = re.compile(r"<((?:https?|mailto|tel):[^|>]*)(?:\|([^>]*))?>")
+
+
+def read_slack(content: bytes, *, source: str, context: str = "") -> Iterator[Entry]:
+    """Read one day of a channel; the channel's name is the folder's, the people's are in ``users.json``."""
+    users = _users(context) if context else {}
+    channel = source.rsplit("/", 2)[-2] if "/" in source else source
+    for locator, entry in enumerate(_entries(content, None)):
+        if isinstance(entry, Rejected):
+            yield entry
+        elif not isinstance(entry, dict):
+            yield Rejected(locator, 0, len(content), "not_a_message")
+        else:
+            yield _from_slack(entry, locator, len(content), channel, users)
+
+
+def read_teams(content: bytes) -> Iterator[Entry]:
+    """Read an export of Microsoft Graph's chatMessage resources."""
+    for locator, entry in enumerate(_entries(content, "value")):
+        if isinstance(entry, Rejected):
+            yield entry
+        elif not isinstance(entry, dict) or not isinstance(entry.get("body"), dict):
+            yield Rejected(locator, 0, len(content), "not_a_message")
+        else:
+            yield _from_teams(entry, locator, len(content))
+
+
+def _entries(content: bytes, key: str | None) -> list[Any]:
+    """Return the list in a JSON file, or one reject for a file that holds none."""
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        return [Rejected(0, 0, len(content), "invalid_json")]
+    found = document.get(key) if key and isinstance(document, dict) else document
+    return found if isinstance(found, list) else [Rejected(0, 0, len(content), "not_a_message")]
+
+
+@functools.lru_cache(maxsize=8)
+def _users(context: str) -> Mapping[str, str]:
+    """Return the names by user id of a Slack export; without a usable ``users.json`` the ids stand."""
+    try:
+        entries = json.loads((Path(os.fsdecode(context)) / "users.json").read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    names: dict[str, str] = {}
+    for entry in entries if isinstance(entries, list) else []:
+        if isinstance(entry, dict):
+            profile = _object(entry.get("profile"))
+            name = _text(entry, "real_name") or _text(profile, "real_name") or _text(entry, "name")
+            names[_text(entry, "id")] = name
+    return names
+
+
+def _from_slack(
+    entry: Mapping[str, Any], locator: int, size: int, channel: str, users: Mapping[str, str]
+) -> Entry:
+    if SYSTEM.match(_text(entry, "subtype")):
+        return Rejected(locator, 0, size, "system_message")
+    stamp, root = _text(entry, "ts"), _text(entry, "thread_ts")
+    if not stamp and not _text(entry, "text"):
+        return Rejected(locator, 0, size, "not_a_message")
+    files = [file for file in [*_list(entry.get("files")), entry.get("file")] if isinstance(file, dict)]
+    body = _readable(_text(entry, "text"), users)
+    quoted = [
+        _text(_object(each), "text") or _text(_object(each), "fallback")
+        for each in _list(entry.get("attachments"))
+    ]
+    if not body.strip():
+        body = "\n".join(_readable(text, users) for text in quoted if text)
+    if not body.strip() and not files:
+        return Rejected(locator, 0, size, "empty_message")
+    profile = _object(entry.get("user_profile"))
+    user = _text(entry, "user") or _text(entry, "bot_id")
+    name = users.get(user) or _text(profile, "real_name") or _text(entry, "username") or user
+    mentioned = [users.get(each[1]) or each[2] or each[1] for each in _USER.finditer(_text(entry, "text"))]
+    return Record(
+        locator=locator,
+        byte_start=0,
+        byte_end=size,
+        channel="chat",
+        sent_at=_instant(stamp),
+        sender=Party(name=name),
+        recipients=tuple(Party(name=each) for each in dict.fromkeys(mentioned)),
+        subject="",
+        body=body,
+        attachments=tuple(
+            Attached(
+                _text(file, "name") or _text(file, "title"), _text(file, "mimetype"), _whole(file.get("size"))
+            )
+            for file in files
+        ),
+        key=f"{channel}\n{stamp}",
+        parents=(f"{channel}\n{root}",) if root and root != stamp else (),
+        names=tuple(dict.fromkeys(each for each in [name, *mentioned] if each)),
+    )
+
+
+def _readable(text: str, users: Mapping[str, str]) -> str:
+    """Return Slack's markup as people see it: names for ids, labels for links."""
+    if "<" in text:
+        text = _USER.sub(lambda found: "@" + (users.get(found[1]) or found[2] or found[1]), text)
+        text = _CHANNEL.sub(lambda found: "#" + (found[1] or "channel"), text)
+        text = _SPECIAL.sub(r"@\1", text)
+        text = _LINK.sub(
+            lambda found: found[1] if not found[2] or found[2] in found[1] else f"{found[2]} ({found[1]})",
+            text,
+        )
+    return html.unescape(text) if "&" in text else text
+
+
+def _from_teams(entry: Mapping[str, Any], locator: int, size: int) -> Entry:
+    if _text(entry, "messageType") not in ("", "message"):
+        return Rejected(locator, 0, size, "system_message")
+    body, files = _object(entry.get("body")), [_object(file) for file in _list(entry.get("attachments"))]
+    text = _text(body, "content")
+    if _text(body, "contentType").lower() == "html":
+        text = html_to_text(text)
+    if not text.strip() and not files:
+        return Rejected(locator, 0, size, "empty_message")
+    sender = _object(entry.get("from"))
+    user = next((_object(sender[kind]) for kind in ("user", "application", "device") if sender.get(kind)), {})
+    name = _text(user, "displayName") or _text(user, "id")
+    mentions = [
+        _object(_object(_object(each).get("mentioned")).get("user")) for each in _list(entry.get("mentions"))
+    ]
+    mentioned = [_text(each, "displayName") for each in mentions if _text(each, "displayName")]
+    place = _object(entry.get("channelIdentity"))
+    channel = _text(place, "channelId") or _text(entry, "chatId")
+    root = _text(entry, "replyToId")
+    return Record(
+        locator=locator,
+        byte_start=0,
+        byte_end=size,
+        channel="chat",
+        sent_at=_instant(_text(entry, "createdDateTime")),
+        sender=Party(name=name),
+        recipients=tuple(Party(name=each) for each in dict.fromkeys(mentioned)),
+        subject=_text(entry, "subject"),
+        body=text,
+        attachments=tuple(Attached(_text(file, "name"), _text(file, "contentType")) for file in files),
+        key=f"{channel}\n{_text(entry, 'id')}",
+        parents=(f"{channel}\n{root}",) if root else (),
+        names=tuple(dict.fromkeys(each for each in [name, *mentioned] if each)),
+    )
+
+
+def _instant(stated: str) -> datetime | None:
+    """Read a chat's clock: seconds since 1970, or ISO 8601."""
+    try:
+        if re.fullmatch(r"\d{1,12}(?:\.\d*)?", stated):
+            return datetime.fromtimestamp(int(float(stated)), UTC)
+        when = datetime.fromisoformat(stated)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+
+
+def _text(entry: Mapping[str, Any], key: str) -> str:
+    value = entry.get(key)
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8").replace("\0", "")
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) and 0 <= value < 1 << 62 else 0
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}

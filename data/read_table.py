@@ -1,0 +1,120 @@
+"""Tables of messages: JSON lines and Parquet with the columns of ``COLUMNS``; only ``text`` must be there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from data.record import Channel, Entry, Party, Record, Rejected
+
+COLUMNS = ("subject", "text", "sender", "recipients", "sent_at", "thread", "channel")
+LONGEST_LINE = 16 << 20
+
+
+def read_jsonl(path: Path) -> Iterator[Entry]:
+    """Read one JSON object per line; blank lines do not count."""
+    with open(path, "rb") as lines:
+        start = locator = 0
+        while line := lines.readline(LONGEST_LINE):
+            end = start + len(line)
+            if len(line) == LONGEST_LINE and not line.endswith(b"\n"):
+                end += _skip_line(lines)
+                yield Rejected(locator, start, end, "too_large")
+                locator += 1
+            elif line.strip():
+                yield _from_line(line, locator, start, end)
+                locator += 1
+            start = end
+
+
+def _skip_line(lines: Any) -> int:
+    """Read to the end of an overlong line without keeping it; return how many bytes that was."""
+    skipped = 0
+    while piece := lines.readline(LONGEST_LINE):
+        skipped += len(piece)
+        if piece.endswith(b"\n"):
+            break
+    return skipped
+
+
+def _from_line(line: bytes, locator: int, start: int, end: int) -> Entry:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return Rejected(locator, start, end, "invalid_json")
+    if not isinstance(row, dict) or not {"text", "subject"} & row.keys():
+        return Rejected(locator, start, end, "not_a_message")
+    return _record(row, locator, start, end)
+
+
+def read_parquet(path: Path) -> Iterator[Entry]:
+    """Read the rows of a Parquet file, a row group's part at a time."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    size = path.stat().st_size
+    locator = 0
+    try:
+        table = pq.ParquetFile(path)
+        known = [name for name in COLUMNS if name in table.schema_arrow.names]
+        if "text" not in known:
+            yield Rejected(0, 0, size, "missing_columns")
+            return
+        for batch in table.iter_batches(batch_size=2000, columns=known):
+            for row in batch.to_pylist():
+                yield _record(row, locator, 0, size)
+                locator += 1
+    except (pa.ArrowException, OSError, ValueError):
+        yield Rejected(locator, 0, size, "unreadable_file")
+
+
+def _record(row: Mapping[str, Any], locator: int, start: int, end: int) -> Record:
+    sender = _party(_text(row.get("sender")))
+    stated = row.get("recipients")
+    listed = stated.replace(";", ",").split(",") if isinstance(stated, str) else stated
+    recipients = [_party(_text(each)) for each in listed] if isinstance(listed, list | tuple) else []
+    channel: Channel = "email"
+    if row.get("channel") in ("chat", "transcript"):
+        channel = row["channel"]
+    thread = _text(row.get("thread"))
+    return Record(
+        locator=locator,
+        byte_start=start,
+        byte_end=end,
+        channel=channel,
+        sent_at=_instant(row.get("sent_at")),
+        sender=sender,
+        recipients=tuple(dict.fromkeys(party for party in recipients if party)),
+        subject=" ".join(_text(row.get("subject")).split()),
+        body=_text(row.get("text")),
+        key="",
+        parents=(f"thread\n{thread}",) if thread else (),
+        names=tuple(dict.fromkeys(party.name for party in [sender, *recipients] if party.name)),
+    )
+
+
+def _party(stated: str) -> Party:
+    name, opened, address = stated.rpartition("<")
+    if opened and "@" in address:
+        return Party(name.strip(" \"'"), address.rstrip("> ").lower())
+    stated = stated.strip()
+    return Party(address=stated.lower()) if "@" in stated else Party(name=stated)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8").replace("\0", "")
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
+
+
+def _instant(value: object) -> datetime | None:
+    try:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return datetime.fromtimestamp(value, UTC)
+        when = value if isinstance(value, datetime) else datetime.fromisoformat(_text(value))
+        return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        return None

@@ -1,0 +1,53 @@
+"""Recognisers of personal data: a cheap test of characters first, patterns only around what passed it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from data.recognisers.addresses import addresses
+from data.recognisers.context import introduced
+from data.recognisers.credentials import long_words, private_keys
+from data.recognisers.found import Found, lowered
+from data.recognisers.network import dashed_macs, emails, ip_four, ip_six_and_mac, links_with_credentials
+from data.recognisers.numbers import CLUSTER, cards, ibans, social_security_numbers
+from data.recognisers.people import people
+from data.recognisers.phones import phones
+
+SHORTEST_SSN, SHORTEST_CARD = 9, 12
+DIGITS = "0123456789"
+
+
+def recognise(text: str, names: Collection[str] = ()) -> Iterator[Found]:
+    """Yield everything found in an undisguised text, in no order; finds may overlap."""
+    lower = lowered(text)
+    found_emails = list(emails(text)) if "@" in text else []
+    yield from found_emails
+    yield from people(text, lower, names, [item.start for item in found_emails])
+    yield from _by_form(text)
+    yield from introduced(text, lower)
+    if any(digit in text for digit in DIGITS):
+        yield from _by_digits(text)
+
+
+def _by_form(text: str) -> Iterator[Found]:
+    if "://" in text:
+        yield from links_with_credentials(text)
+    if "-----BEGIN" in text:
+        yield from private_keys(text)
+    yield from ip_six_and_mac(text)
+    yield from dashed_macs(text)
+    yield from long_words(text)
+
+
+def _by_digits(text: str) -> Iterator[Found]:
+    for cluster in CLUSTER.finditer(text):
+        start, end = cluster.span()
+        digits = sum(map(cluster[0].count, DIGITS))
+        if digits >= SHORTEST_CARD:
+            yield from cards(text, start, end)
+        if digits >= SHORTEST_SSN:
+            yield from social_security_numbers(text, start, end)
+        yield from phones(text, start, end)
+    yield from ip_four(text)
+    yield from ibans(text)
+    yield from addresses(text)

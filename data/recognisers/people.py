@@ -1,0 +1,162 @@
+"""Names of people: known ones anywhere, others where a title, greeting, closing or address shows them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from data.recognisers.found import Found, canonical_name
+
+SHORTEST_PART = 3
+FEW_PARTS = 64
+WORD = re.compile(r"[^\W\d_]+")
+BETWEEN_PARTS = re.compile(r",? |-| [A-Z]\.? ")
+PARTICLES = frozenset(WORD.findall("von van der den del della des the and und les los dos"))
+WORDS_TOO = frozenset(
+    WORD.findall("May Will Can April June August Team Support Sales Desk Office Group Info Service Admin")
+)
+"""Parts of names that are ordinary words: redacted inside a whole name, not alone."""
+
+TITLE = re.compile(r"(?:M(?:rs?|s|me|lle|adame|onsieur)|Dr|Prof|Herrn?|Frau)[. ]")
+NAMES = r"([^\W\d_][\w'’-]{1,30}(?:[ -][^\W\d_][\w'’-]{1,30}){0,2})"
+TITLED = re.compile(
+    rf"(?:(?:Mrs?|Ms|Dr|Prof|Herrn?|Frau|Mme|Mlle|Madame|Monsieur)\.? ){{1,3}}(?:[A-Z]\. )?{NAMES}"
+)
+GREETING = (
+    "(?:hi|hello|hey|dear|good (?:morning|afternoon|evening)|hallo|liebe[rs]?|guten (?:tag|morgen|abend)|moin"
+    rf"|bonjour|bonsoir|salut|ch[eè]re?) {NAMES}(?: (?:and|und|et|&) {NAMES})?"
+    r"(?=[ \t]{0,3}(?:[,!:;.\r\n-]|\Z))"
+)
+CLOSING = (
+    r"(?:(?:(?:kind|best|warm|with best|with kind)(?:est)? )?(?:regards|wishes)|best|thanks(?: again)?"
+    r"|thank you|many thanks|cheers|(?:yours )?(?:sincerely|truly|faithfully)(?: yours)?|rgds|br"
+    r"|(?:mit |viele[nr]? |beste[nr]? |liebe[nr]? |sch[oö]ne[nr]? |herzliche[nr]? )?(?:freundlichen )?gr(?:ü|ue)(?:ß|ss)(?:en?)?|vg|lg|mfg|(?:bien )?cordialement|amicalement"
+    r"|(?:bien )?[aà] (?:vous|toi|bient[oô]t)|salutations|merci)[,.! \t]{0,3}\r?\n(?:[> \t]{0,8}\r?\n)?"
+    r"[> \t]{0,8}([^\W\d_][\w'’.-]{0,30}(?: [^\W\d_][\w'’.-]{0,30}){0,2})[ \t]{0,3}(?=[\r\n]|\Z)"
+)
+FIRST_LINE = re.compile(rf"[> \t]{{0,8}}(?:{GREETING}|{CLOSING})")
+OTHER_LINES = re.compile(rf"\n[> \t]{{0,8}}(?:{GREETING}|{CLOSING})")
+BEFORE_ADDRESS = re.compile(
+    r"([^\W\d_][\w'’.-]{0,30}(?:,? [^\W\d_][\w'’.-]{0,30}){1,3})[\"']? ?[<\[(](?:mailto:)?$"
+)
+NO_NAMES = frozenset(
+    WORD.findall(
+        "all team everyone everybody folks sir sirs madam colleague colleagues customer customers client clients friend"
+        " friends member members partner partners there both guys again world user subscriber investor investors"
+        " shareholder applicant candidate valued sales support desk group office admin hr it legal compliance zusammen"
+        " kollege kollegen kollegin kolleginnen kunde kunden kundin damen herren alle leute tous toutes collègues"
+        " collègue monsieur madame president chairman speaker secretary sent from to on re fw fwd subject date regards"
+        " thanks best cheers morning afternoon evening inc ltd llc gmbh ag bank sa plc corp the this that please we you"
+        " i my our if is are was mit freundlichen grüßen"
+    )
+)
+"""Capitalised in greetings and closings without naming anybody."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownNames:
+    """The parts by which people may be mentioned, and to whose full name each may belong."""
+
+    owners: dict[str, frozenset[str]]
+    alone: frozenset[str]
+
+
+def people(text: str, lower: str, names: Collection[str], addresses: Iterable[int] = ()) -> Iterator[Found]:
+    """Yield the mentions of known people and of those that the text itself introduces.
+
+    ``addresses`` are the places where e-mail addresses begin: names stand before them.
+    """
+    introduced = frozenset(_introduced(text, lower, addresses))
+    known = known_names(frozenset(names) | introduced)
+    if known.owners:
+        yield from _mentions(text, known)
+
+
+@lru_cache(maxsize=512)
+def known_names(names: frozenset[str]) -> KnownNames:
+    """Return the parts of all names; those under three letters count only inside a whole name."""
+    owners: dict[str, set[str]] = {}
+    for name in names:
+        if "@" in name or "\0" in name:
+            continue
+        full = canonical_name(name)
+        for part in WORD.findall(name):
+            written = {part, part.title()} if part.isupper() or part.islower() else {part}
+            for spelling in written:
+                if len(spelling) >= SHORTEST_PART and spelling.lower() not in PARTICLES:
+                    owners.setdefault(spelling, set()).add(full)
+    alone = frozenset(part for part in owners if part not in WORDS_TOO and not part.islower())
+    return KnownNames({part: frozenset(full) for part, full in owners.items()}, alone)
+
+
+def _mentions(text: str, known: KnownNames) -> Iterator[Found]:
+    """Yield runs of name parts that belong to one person, as that person where it is clear who is meant."""
+    hits = sorted(_parts(text, known))
+    index = 0
+    while index < len(hits):
+        start, end, part = hits[index]
+        owners, count = known.owners[part], 1
+        while index + count < len(hits):
+            next_start, next_end, next_part = hits[index + count]
+            shared = owners & known.owners[next_part]
+            if not shared or next_start - end > 4 or not BETWEEN_PARTS.fullmatch(text, end, next_start):
+                break
+            owners, end, count = shared, next_end, count + 1
+        if count > 1 or part in known.alone:
+            value = next(iter(owners)) if len(owners) == 1 else canonical_name(text[start:end])
+            yield Found("PERSON", start, end, value)
+        index += count
+
+
+def _parts(text: str, known: KnownNames) -> Iterator[tuple[int, int, str]]:
+    """Yield every part that stands as a whole word: searched one by one if few, else word by word."""
+    if len(known.owners) > FEW_PARTS:
+        for word in WORD.finditer(text):
+            if word[0] in known.owners and _is_whole(text, word.start(), word.end()):
+                yield word.start(), word.end(), word[0]
+        return
+    for part in known.owners:
+        position = text.find(part)
+        while position >= 0:
+            end = position + len(part)
+            if _is_whole(text, position, end):
+                yield position, end, part
+            position = text.find(part, end)
+
+
+def _is_whole(text: str, start: int, end: int) -> bool:
+    before, after = text[start - 1 : start], text[end : end + 1]
+    return not (before.isalnum() or after.isalnum() or before == "_" or after == "_")
+
+
+def _introduced(text: str, lower: str, addresses: Iterable[int]) -> Iterator[str]:
+    """Yield the names that stand after a title, in a greeting, under a closing or before an address."""
+    for title in TITLE.finditer(text):
+        titled = (
+            None if text[title.start() - 1 : title.start()].isalnum() else TITLED.match(text, title.start())
+        )
+        if titled:
+            yield _leading_name(titled[1].split(" "))
+    first = FIRST_LINE.match(lower)
+    for match in [*([first] if first else []), *OTHER_LINES.finditer(lower)]:
+        for group in range(1, 4):
+            name = text[match.start(group) : match.end(group)]
+            if name and _leading_name(name.split(" ")) == name:
+                yield name
+    for start in addresses:
+        if text[start - 1 : start] in ("<", "[", "(", ":"):
+            before = BEFORE_ADDRESS.search(text[max(0, start - 70) : start])
+            if before:
+                yield _leading_name(before[1].split(" ")[::-1], backwards=True)
+
+
+def _leading_name(words: Sequence[str], *, backwards: bool = False) -> str:
+    """Return the words up to the first that cannot be part of a name."""
+    name: list[str] = []
+    for word in words:
+        if not word[:1].isupper() or word.lower().strip(".,") in NO_NAMES:
+            break
+        name.append(word)
+    return " ".join(name[::-1] if backwards else name)

@@ -1,0 +1,72 @@
+"""What a reader hands on: one entry of a source, either a message or the reason why it is none.
+
+A record holds raw text: it lives in memory between reading and redacting, and is never written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+Channel = Literal["email", "chat", "transcript"]
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """Somebody who sent or received: by name, by address, or both."""
+
+    name: str = ""
+    address: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.name or self.address)
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """What is known of an attachment; its content is not kept."""
+
+    name: str
+    content_type: str
+    size: int = 0
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One message as it was written.
+
+    ``key`` names it among its thread's messages (a Message-ID, a chat timestamp), ``parents``
+    the messages that it answers, root first. Without parents, ``topic`` joins replies that lost
+    their references to what they answer.
+    """
+
+    locator: int
+    byte_start: int
+    byte_end: int
+    channel: Channel
+    sent_at: datetime | None
+    sender: Party
+    recipients: tuple[Party, ...]
+    subject: str
+    body: str
+    attachments: tuple[Attached, ...] = ()
+    key: str = ""
+    parents: tuple[str, ...] = ()
+    topic: str = ""
+    is_reply: bool = False
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """An entry that is no usable message; ``reason`` is one of ``schema.REASONS``."""
+
+    locator: int
+    byte_start: int
+    byte_end: int
+    reason: str
+
+
+Entry = Record | Rejected

@@ -1,0 +1,197 @@
+"""What lies in an archive: every file by its format, found by content first and by name second."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from data.mbox import Survey, survey
+from data.workspace import UserError
+
+Format = Literal[
+    "mbox",
+    "mail",
+    "slack",
+    "teams",
+    "transcript",
+    "jsonl",
+    "parquet",
+    "damaged",
+    "unreadable",
+    "unrecognised",
+]
+LABELS, QUESTIONS = "labels.csv", "questions.jsonl"
+SNIFFED_BYTES = 8192
+FILE_COST = 20_000  # opening and hashing a small file costs about as much as parsing this many bytes
+
+_HEADERS = (
+    rb"(?:From|To|Cc|Subject|Date|Received|Message-Id|Return-Path|Delivered-To|Reply-To|Sender|"
+    rb"MIME-Version|Content-Type|X-[!-9;-~]+)"
+)
+_MAIL = re.compile(
+    rb"\A(?:[!-9;-~]+:[^\n]*\n(?:[ \t][^\n]*\n)*){0,40}?" + _HEADERS + rb"[ \t]*:", re.IGNORECASE
+)
+_CUE = re.compile(rb"\A\s*\d+[ \t]*\r?\n\s*[\d:]+[,.]\d+\s*-->")
+_CHAT_EXPORT = re.compile(rb'\A\s*\[\s*\{[^\0]*"ts"\s*:')
+_TEAMS_EXPORT = re.compile(rb'\A\s*\{[^\0]{0,4000}?"value"\s*:\s*\[')
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A piece of work: a file, or a range of one. ``context`` is the root of a Slack export."""
+
+    format: Format
+    path: bytes
+    source: str
+    start: int
+    end: int
+    first: int = 0
+    count: int = -1
+    sha256: str = ""
+    context: bytes = b""
+
+    @property
+    def cost(self) -> int:
+        return self.end - self.start + FILE_COST
+
+
+def discover(archive: Path, *, skipped: tuple[Path, ...] = ()) -> list[Item]:
+    """Return one item per file and one per range of a large mbox, ordered by source.
+
+    Hidden files, Maildir's ``tmp``, the labels, the questions and the index files of a Slack
+    export are no messages and left out.
+
+    Raises:
+        UserError: the archive is missing, cannot be read, or holds no file.
+    """
+    if not archive.exists():
+        raise UserError(f"no archive at {archive}; give the path of a folder, of one file, or: sample")
+    root = archive if archive.is_dir() else archive.parent
+    if not os.access(archive, os.R_OK | (os.X_OK if archive.is_dir() else 0)):
+        raise UserError(f"the archive {archive} cannot be read by this user; check its permissions")
+    left_out = {root / LABELS, root / QUESTIONS, *skipped}
+    paths = _files(archive) if archive.is_dir() else iter([archive])
+    items: list[Item] = []
+    slack_roots: dict[Path, bool] = {}
+    for path in paths:
+        if path not in left_out:
+            items += _classified(path, root, slack_roots)
+    if not items:
+        raise UserError(
+            f"the archive {archive} holds no messages; put mail, chat exports or transcripts there"
+        )
+    return sorted(items, key=lambda item: (item.source, item.start))
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder; one that cannot be listed is yielded itself."""
+    unlisted: list[OSError] = []
+    for place, folders, names in os.walk(folder, onerror=unlisted.append):
+        below = Path(place)
+        maildir = "cur" in folders and "new" in folders
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not (maildir and name == "tmp") and (not name.startswith(".") or _is_maildir(below / name))
+        )
+        yield from (below / name for name in sorted(names) if not name.startswith("."))
+    yield from (Path(error.filename) for error in unlisted)
+
+
+def _is_maildir(folder: Path) -> bool:
+    return (folder / "cur").is_dir() and (folder / "new").is_dir()
+
+
+def _classified(path: Path, root: Path, slack_roots: dict[Path, bool]) -> list[Item]:
+    source = os.fsencode(path.relative_to(root)).replace(os.sep.encode(), b"/")
+    whole = partial(Item, path=os.fsencode(path), source=source.decode("utf-8", "backslashreplace"), start=0)
+    try:
+        size, start = _size_and_start(path)
+    except OSError:
+        return [whole(format="unreadable", end=0)]
+    slack_root = _slack_root(path, root, slack_roots)
+    if slack_root == path.parent and path.suffix == ".json":
+        return [] if _is_json(path) else [whole(format="damaged", end=size)]
+    if path.suffix == ".json" and slack_root == path.parent.parent:
+        return [whole(format="slack", end=size, context=os.fsencode(slack_root))]
+    format_ = _format_of(path, start)
+    if format_ != "mbox":
+        return [whole(format=format_, end=size)]
+    try:
+        found: Survey = survey(path)
+    except (OSError, ValueError):
+        return [whole(format="unreadable", end=size)]
+    return [
+        replace(
+            whole(format="mbox", end=each.end),
+            start=each.start,
+            first=each.first,
+            count=each.count,
+            sha256=found.sha256,
+        )
+        for each in found.ranges
+    ]
+
+
+def _size_and_start(path: Path) -> tuple[int, bytes]:
+    """Return a file's size and its first bytes; a pipe or a device is not waited for."""
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError("not a regular file")
+    with open(path, "rb") as handle:
+        return status.st_size, handle.read(SNIFFED_BYTES)
+
+
+def _format_of(path: Path, start: bytes) -> Format:
+    text = start.removeprefix(b"\xef\xbb\xbf")
+    suffix = path.suffix.lower()
+    found: Format = "unrecognised"
+    if suffix == ".eml" or (path.parent.name in ("cur", "new") and _is_maildir(path.parent.parent)):
+        found = "mail"
+    elif text.startswith(b"PAR1"):
+        found = "parquet"
+    elif text.startswith(b"From "):
+        found = "mbox"
+    elif text.startswith(b"WEBVTT") or _CUE.match(text) or (suffix in (".vtt", ".srt") and b"-->" in text):
+        found = "transcript"
+    elif suffix in (".jsonl", ".ndjson") and text.lstrip().startswith(b"{"):
+        found = "jsonl"
+    elif _TEAMS_EXPORT.match(text):
+        found = "teams"
+    elif _CHAT_EXPORT.match(text):
+        found = "slack"
+    elif _MAIL.match(text):
+        found = "mail"
+    return found
+
+
+def _slack_root(path: Path, root: Path, known: dict[Path, bool]) -> Path | None:
+    """Return the folder of a Slack export that the file belongs to, as index or as a day of a channel."""
+    for folder in (path.parent, path.parent.parent):
+        if folder not in known:
+            known[folder] = folder.is_relative_to(root) and (folder / "channels.json").is_file()
+        if known[folder]:
+            return folder
+    return None
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file without holding it in memory."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

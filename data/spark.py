@@ -1,0 +1,95 @@
+"""One Spark session, set for a laptop and quiet; a cluster is another master URL."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from data.java import java_home
+from data.workspace import home, write_atomically
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+QUIET = """rootLogger.level = error
+rootLogger.appenderRef.stderr.ref = stderr
+appender.stderr.type = Console
+appender.stderr.name = stderr
+appender.stderr.target = SYSTEM_ERR
+appender.stderr.layout.type = PatternLayout
+appender.stderr.layout.pattern = %d{HH:mm:ss} spark %p %c{1}: %m%n
+logger.native.name = org.apache.hadoop.util.NativeCodeLoader
+logger.native.level = off
+"""
+
+
+@contextmanager
+def session(master: str = "local[*]") -> Iterator[SparkSession]:
+    """Start Spark, and stop it when the block ends: the JVM's memory is needed by the next step.
+
+    A session that runs already (an explorer's notebook) is used and left running.
+    """
+    from pyspark.sql import SparkSession
+
+    running = SparkSession.getActiveSession()
+    if running is not None:
+        yield running
+        return
+    started = _start(master)
+    try:
+        yield started
+    finally:
+        started.stop()
+
+
+def _start(master: str) -> SparkSession:
+    from pyspark import SparkContext
+    from pyspark.sql import SparkSession
+
+    local = master.startswith("local")
+    scratch = home() / "spark"
+    scratch.mkdir(parents=True, exist_ok=True)
+    if SparkContext._gateway is None:  # otherwise this process has its JVM already
+        os.environ["JAVA_HOME"] = str(java_home())
+    os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    settings = {
+        "spark.app.name": "mailroom",
+        "spark.master": master,
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.log.level": "ERROR",
+        "spark.driver.memory": "2g",
+        "spark.driver.extraJavaOptions": (
+            f"-Dlog4j2.configurationFile={_quiet_logging(scratch)} -Djava.io.tmpdir={scratch} "
+            "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto"
+        ),
+        "spark.local.dir": str(scratch),
+        "spark.sql.warehouse.dir": str(scratch / "warehouse"),
+        "spark.sql.catalogImplementation": "in-memory",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+        "spark.sql.execution.arrow.maxRecordsPerBatch": "2000",
+        "spark.sql.files.openCostInBytes": "4096",
+        "spark.sql.parquet.compression.codec": "zstd",
+        "spark.sql.shuffle.partitions": "8" if local else "200",
+        "spark.python.worker.reuse": "true",
+    }
+    if local:
+        os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
+        settings |= {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"}
+    builder = SparkSession.builder
+    for name, value in settings.items():
+        builder = builder.config(name, value)
+    return builder.getOrCreate()
+
+
+def _quiet_logging(scratch: Path) -> Path:
+    path = scratch / "log4j2.properties"
+    if not path.exists():
+        with write_atomically(path) as temporary:
+            temporary.write_text(QUIET)
+    return path

@@ -1,0 +1,119 @@
+"""How near an extractive answer is to the reference, by Ragas' metrics that need no language model.
+
+The answer under test is the best sentence of the best chunks: what a reader finds first, and the
+floor that a generated answer has to beat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from evaluation.metrics import Floats, Interval, interval, resample
+
+CHUNKS_READ = 3
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerMetric:
+    """One metric's mean over the rows it could score."""
+
+    name: str
+    mean: Interval
+    scored: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """All metrics, and how many of the questions they scored."""
+
+    questions: int
+    metrics: tuple[AnswerMetric, ...]
+
+    @property
+    def scored_share(self) -> float:
+        """The smallest share of rows that any metric scored; NaN without a question."""
+        if not self.questions or not self.metrics:
+            return float("nan")
+        return min(metric.scored for metric in self.metrics) / self.questions
+
+
+def sentences(text: str) -> list[str]:
+    """Split a chunk into sentences; a chunk without any is one."""
+    return [part.strip() for part in _SENTENCE_END.split(text) if part.strip()] or [text]
+
+
+def best_sentences(
+    questions: Sequence[str], passages: Sequence[Sequence[str]], embed: Callable[[Sequence[str]], Floats]
+) -> list[str]:
+    """Return for each question the sentence of its passages that lies nearest; "" without a passage."""
+    candidates = [
+        [part for passage in found[:CHUNKS_READ] for part in sentences(passage)][:24] for found in passages
+    ]
+    flat = list(dict.fromkeys(part for found in candidates for part in found))
+    if not flat:
+        return [""] * len(questions)
+    vectors = np.asarray(embed([*questions, *flat]))
+    place = {part: len(questions) + row for row, part in enumerate(flat)}
+    return [
+        max(found, key=lambda part: float(vectors[row] @ vectors[place[part]]), default="")
+        for row, found in enumerate(candidates)
+    ]
+
+
+def measure_answers(
+    responses: Sequence[str],
+    references: Sequence[str],
+    passages: Sequence[Sequence[str]],
+    *,
+    draws: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 7,
+) -> Answers | None:
+    """Score each answer against its reference, and its quotation against the passages it came from."""
+    if not references:
+        return None
+    os.environ["RAGAS_DO_NOT_TRACK"] = "true"  # otherwise it posts to its makers
+    from ragas.metrics.collections import NonLLMStringSimilarity, QuotedSpansAlignment, RougeScore
+
+    rows = list(zip(responses, references, passages, strict=True))
+    scores = asyncio.run(_score_all(rows, NonLLMStringSimilarity(), RougeScore(), QuotedSpansAlignment()))
+    metrics = []
+    for name, column in zip(("string similarity", "ROUGE-L", "quotes found in sources"), scores.T, strict=True):
+        whole = column[np.isfinite(column)]
+        mean = Interval(math.nan, math.nan, math.nan)
+        if len(whole):
+            drawn = resample(np.column_stack([np.ones(len(whole)), whole]), draws=draws, seed=seed)
+            mean = interval(float(whole.mean()), drawn[:, 1] / drawn[:, 0], confidence)
+        metrics.append(AnswerMetric(name, mean, len(whole)))
+    return Answers(len(rows), tuple(metrics))
+
+
+async def _score_all(
+    rows: list[tuple[str, str, Sequence[str]]], similarity: object, rouge: object, quotes: object
+) -> Floats:
+    return np.array([
+        [
+            await _score(similarity, reference=reference, response=response),
+            await _score(rouge, reference=reference, response=response),
+            await _score(quotes, response=f'"{response}"', retrieved_contexts=list(found)),
+        ]
+        for response, reference, found in rows
+    ])
+
+
+async def _score(metric: object, **row: object) -> float:
+    """Return the metric's value, or NaN: a metric that raises on one row must not hide it."""
+    if not row["response"] or row["response"] == '""':
+        return 0.0  # no answer found is a bad answer, not a missing one
+    try:
+        return float((await metric.ascore(**row)).value)  # type: ignore[attr-defined]
+    except Exception:  # noqa: BLE001 - counted: fewer than 95 % scored fails the gate
+        return math.nan

@@ -1,0 +1,70 @@
+"""Everything that was measured, and nothing that was written by a person: what gate and report read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from evaluation.answers import Answers
+from evaluation.drift import Drift
+from evaluation.leakage import Leakage
+from evaluation.metrics import Calibration, Curve, ModelResult
+from evaluation.paired import Comparison
+from evaluation.retrieval import Retrieval
+from evaluation.slices import SliceResult
+from evaluation.workload import Workload
+
+
+@dataclass(frozen=True, slots=True)
+class RoundTrip:
+    """Whether the registered copy of a model answers as the model on disk does."""
+
+    model: str
+    version: str
+    messages: int
+    same_labels: float  # share; an embedder has no labels and counts as 1
+    largest_difference: float
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What was judged, made of what: names, digests and versions."""
+
+    dataset: str
+    recipe: str
+    seed: int
+    gate: str  # SHA-256 of the declared rules
+    parts: Mapping[str, str]  # part of the release → digest of the dataset it was made of
+    details: Mapping[str, str] = field(default_factory=dict)  # what else a reviewer may want to quote
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """The measurements of one evaluation; None where something could not be measured."""
+
+    labels: tuple[str, ...]
+    messages: int
+    threads: int
+    scored: int  # test messages with a whole answer of the challenger
+    challenger: ModelResult | None
+    others: tuple[ModelResult, ...]  # lexicon, TF-IDF, and the champion if there is one
+    comparisons: tuple[Comparison, ...]
+    has_champion: bool
+    slices: tuple[SliceResult, ...]
+    slice_reference: str
+    calibration: Calibration | None
+    curves: tuple[Curve, ...]
+    workload: tuple[Workload, ...]
+    questions: int  # answerable questions of the archive
+    retrieval: Retrieval | None
+    answers: Answers | None
+    drift: Drift | None
+    leakage: Leakage | None
+    round_trips: tuple[RoundTrip, ...]
+    adapter_megabytes: float | None
+    provenance: Provenance
+    notes: tuple[str, ...] = ()  # what was left out and why, in words
+
+    def comparison(self, other: str) -> Comparison | None:
+        """Return the comparison with a model whose name starts so."""
+        return next((found for found in self.comparisons if found.other.startswith(other)), None)

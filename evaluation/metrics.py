@@ -1,0 +1,287 @@
+"""How good a classifier is on the test messages, each figure with its uncertainty.
+
+Messages of one thread resemble each other, so the unit that is resampled is the thread. Every
+statistic here is a sum over threads first (a confusion matrix, the bins of a reliability plot);
+resampling is then one matrix product for all statistics of all models at once, and two models
+are compared on the very same draws.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+CALIBRATION_BINS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A figure and the range that holds the true one with the stated confidence."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+    @property
+    def known(self) -> bool:
+        """False when any of the three is NaN or infinite."""
+        return all(math.isfinite(number) for number in (self.value, self.low, self.high))
+
+
+@dataclass(frozen=True, slots=True)
+class TestSet:
+    """The labelled test messages without their text; every array has one entry a message."""
+
+    __test__ = False  # not a test case, whatever pytest thinks of the name
+
+    message_ids: tuple[str, ...]
+    threads: Integers  # 0-based thread number
+    labels: tuple[str, ...]  # the classes that occur in the truth, sorted
+    truth: Integers  # index into labels
+
+    def __len__(self) -> int:
+        return len(self.message_ids)
+
+    @property
+    def thread_count(self) -> int:
+        """How many independent units the test has."""
+        return int(self.threads.max()) + 1 if len(self.threads) else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """One model's answers to the test messages, in their order.
+
+    ``predicted`` indexes the test's labels; a label that the test does not know is
+    ``len(labels)``, which is never right. ``probabilities`` has a column for every test label and
+    is absent for models that give none.
+    """
+
+    name: str
+    predicted: Integers
+    probabilities: Floats | None = None
+    alert_score: Floats | None = None  # higher = more worth a reviewer's look
+
+    @property
+    def complete(self) -> int:
+        """How many messages have a whole answer (no NaN among the scores)."""
+        if self.probabilities is None:
+            return len(self.predicted)
+        return int(np.isfinite(self.probabilities).all(axis=1).sum())
+
+
+@dataclass(frozen=True, slots=True)
+class ClassResult:
+    """Precision and recall of one class."""
+
+    label: str
+    support: int
+    precision: Interval
+    recall: Interval
+    f1: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelResult:
+    """What one model is worth on the test messages."""
+
+    name: str
+    macro_f1: Interval
+    accuracy: Interval
+    classes: tuple[ClassResult, ...]
+    confusion: tuple[tuple[int, ...], ...]  # truth × (labels + "another label")
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Whether a stated confidence of 80 % is right in 80 % of cases."""
+
+    error: Interval  # expected calibration error
+    confidence: tuple[float, ...]  # mean per filled bin
+    accuracy: tuple[float, ...]
+    count: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Precision against recall while the threshold falls."""
+
+    label: str
+    average_precision: float
+    positives: int
+    recall: tuple[float, ...]
+    precision: tuple[float, ...]
+
+
+def interval(value: float, draws: Floats, confidence: float = 0.95) -> Interval:
+    """Return the percentile interval of the draws around the value that was measured."""
+    if not np.isfinite(value) or not np.isfinite(draws).any():
+        return Interval(float("nan"), float("nan"), float("nan"))
+    tail = 50 * (1 - confidence)
+    low, high = np.nanpercentile(draws, [tail, 100 - tail])
+    return Interval(float(value), min(float(low), float(value)), max(float(high), float(value)))
+
+
+def wilson(hits: int, total: int, confidence: float = 0.95) -> Interval:
+    """Return the score interval of a share (Wilson 1927); NaN when nothing was counted."""
+    if total == 0:
+        return Interval(float("nan"), float("nan"), float("nan"))
+    from scipy.stats import norm
+
+    z = float(norm.ppf(0.5 + confidence / 2))
+    share = hits / total
+    centre = (share + z * z / (2 * total)) / (1 + z * z / total)
+    half = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total)) / (1 + z * z / total)
+    return Interval(share, max(0.0, centre - half), min(1.0, centre + half))
+
+
+def wider(one: Interval, other: Interval) -> Interval:
+    """Return the first figure with the hull of both ranges.
+
+    Resampling says nothing when every message was right, and Wilson takes the messages of one
+    thread for independent: each covers the other's blind spot.
+    """
+    if not other.known:
+        return one
+    return Interval(one.value, min(one.low, other.low), max(one.high, other.high))
+
+
+def by_thread(threads: Integers, columns: Floats) -> Floats:
+    """Sum the columns (messages × statistics) over the messages of each thread."""
+    count = int(threads.max()) + 1 if len(threads) else 0
+    sums = np.zeros((count, columns.shape[1]))
+    np.add.at(sums, threads, columns)
+    return sums
+
+
+def resample(sums: Floats, *, draws: int = 2000, seed: int = 7) -> Floats:
+    """Draw whole threads with replacement; return draws × statistics (the same draws for one seed)."""
+    threads = len(sums)
+    random = np.random.default_rng(seed)
+    block = max(1, 2_000_000 // max(threads, 1))
+    drawn = np.empty((draws, sums.shape[1]))
+    for start in range(0, draws, block):
+        size = min(block, draws - start)
+        chosen = random.integers(0, threads, (size, threads)) + threads * np.arange(size)[:, None]
+        weights = np.bincount(chosen.ravel(), minlength=size * threads).reshape(size, threads)
+        drawn[start : start + size] = weights.astype(np.float64) @ sums
+    return drawn
+
+
+def confusions(test: TestSet, predictions: Predictions) -> Floats:
+    """Return threads × (labels · (labels + 1)): each thread's confusion matrix, flattened."""
+    width = len(test.labels) + 1
+    cells = np.zeros((len(test), len(test.labels) * width))
+    cells[np.arange(len(test)), test.truth * width + predictions.predicted] = 1
+    return by_thread(test.threads, cells)
+
+
+def macro_f1(flat: Floats, classes: int) -> Floats:
+    """Return the macro-F1 of flattened confusion matrices (… × classes · (classes + 1)).
+
+    A class without any message in a draw is left out of that draw's mean.
+    """
+    matrix = flat.reshape(*flat.shape[:-1], classes, classes + 1)
+    right = np.diagonal(matrix, axis1=-2, axis2=-1)
+    support = matrix.sum(axis=-1)
+    alarms = matrix[..., :classes].sum(axis=-2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        scores = np.where(support > 0, 2 * right / (support + alarms), np.nan)
+        present = (support > 0).sum(axis=-1)
+        return np.where(present > 0, np.nansum(scores, axis=-1) / present, np.nan)
+
+
+def assess(
+    test: TestSet, predictions: Predictions, *, draws: int = 2000, confidence: float = 0.95, seed: int = 7
+) -> ModelResult:
+    """Measure one model: macro-F1, accuracy, and precision and recall of every class."""
+    classes = len(test.labels)
+    sums = confusions(test, predictions)
+    total = sums.sum(axis=0)
+    drawn = resample(sums, draws=draws, seed=seed)
+    matrix = total.reshape(classes, classes + 1)
+    drawn_matrix = drawn.reshape(-1, classes, classes + 1)
+    right, drawn_right = np.diagonal(matrix), np.diagonal(drawn_matrix, axis1=1, axis2=2)
+    support, alarms = matrix.sum(axis=1), matrix[:, :classes].sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        recalls = drawn_right / drawn_matrix.sum(axis=2)
+        precisions = drawn_right / drawn_matrix[:, :, :classes].sum(axis=1)
+        accuracies = drawn_right.sum(axis=1) / drawn_matrix.sum(axis=(1, 2))
+    results = tuple(
+        ClassResult(
+            label,
+            int(support[code]),
+            _share(right[code], alarms[code], precisions[:, code], confidence),
+            _share(right[code], support[code], recalls[:, code], confidence),
+            float(2 * right[code] / max(support[code] + alarms[code], 1)),
+        )
+        for code, label in enumerate(test.labels)
+    )
+    return ModelResult(
+        predictions.name,
+        interval(float(macro_f1(total, classes)), macro_f1(drawn, classes), confidence),
+        _share(right.sum(), matrix.sum(), accuracies, confidence),
+        results,
+        tuple(tuple(int(cell) for cell in row) for row in matrix),
+    )
+
+
+def _share(hits: float, total: float, draws: Floats, confidence: float) -> Interval:
+    counted = wilson(int(hits), int(total), confidence)
+    return wider(counted, interval(counted.value, draws, confidence))
+
+
+def calibration(
+    test: TestSet, probabilities: Floats, *, draws: int = 2000, confidence: float = 0.95, seed: int = 7
+) -> Calibration:
+    """Return the expected calibration error of the winning label's probability (Guo et al. 2017)."""
+    stated = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == test.truth
+    bins = np.minimum((stated * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
+    columns = np.zeros((len(test), 3 * CALIBRATION_BINS))
+    rows = np.arange(len(test))
+    columns[rows, bins] = 1
+    columns[rows, CALIBRATION_BINS + bins] = stated
+    columns[rows, 2 * CALIBRATION_BINS + bins] = right
+    sums = by_thread(test.threads, columns)
+    total = sums.sum(axis=0)
+    error = _calibration_error(total[None, :])[0]
+    drawn = _calibration_error(resample(sums, draws=draws, seed=seed))
+    counts, confidences, hits = total.reshape(3, CALIBRATION_BINS)
+    filled = counts > 0
+    return Calibration(
+        interval(float(error), drawn, confidence),
+        tuple((confidences[filled] / counts[filled]).tolist()),
+        tuple((hits[filled] / counts[filled]).tolist()),
+        tuple(int(count) for count in counts[filled]),
+    )
+
+
+def _calibration_error(sums: Floats) -> Floats:
+    counts, confidences, hits = np.split(sums, 3, axis=1)
+    return np.abs(confidences - hits).sum(axis=1) / counts.sum(axis=1)
+
+
+def curve(label: str, positive: NDArray[np.bool_], scores: Floats, *, points: int = 80) -> Curve | None:
+    """Return the precision-recall curve, thinned for drawing; None without a positive message."""
+    if not positive.any():
+        return None
+    order = np.argsort(-scores, kind="stable")
+    hits = np.cumsum(positive[order])
+    last_of_score = np.append(np.diff(scores[order]) != 0, True)
+    recall = hits[last_of_score] / positive.sum()
+    precision = hits[last_of_score] / (np.flatnonzero(last_of_score) + 1)
+    average = float(np.sum(np.diff(recall, prepend=0.0) * precision))
+    kept = np.unique(np.linspace(0, len(recall) - 1, points).astype(int))
+    return Curve(
+        label, average, int(positive.sum()), tuple(recall[kept].tolist()), tuple(precision[kept].tolist())
+    )

@@ -1,0 +1,73 @@
+"""The declared rules of the gate: read and hashed before anything is measured."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from data.workspace import UserError, locate
+
+DEFAULT_PATH = Path(__file__).with_name("gate.yaml")
+
+
+class _Declared(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Margins(_Declared):
+    """How much worse still counts as not worse."""
+
+    champion_macro_f1: float = Field(ge=0, le=1)
+    baseline_macro_f1: float = Field(ge=0, le=1)
+    critical_recall: float = Field(ge=0, le=1)
+    slice_accuracy: float = Field(ge=0, le=1)
+    retrieval_recall: float = Field(ge=0, le=1)
+
+
+class Limits(_Declared):
+    """Bounds that hold whatever the champion does."""
+
+    calibration_error: float = Field(ge=0, le=1)
+    critical_recall_floor: float = Field(ge=0, le=1)
+    adapter_megabytes: float = Field(gt=0)
+    round_trip_messages: int = Field(ge=1)
+    round_trip_score: float = Field(ge=0)
+    answers_scored: float = Field(ge=0, le=1)
+    embedding_drift: float = Field(ge=0.5, le=1)
+    descriptor_drift: float = Field(ge=0)
+    slice_messages: int = Field(ge=1)
+
+
+class Rules(_Declared):
+    """Everything that evaluation/gate.yaml declares."""
+
+    benign: str
+    critical: tuple[str, ...]
+    margins: Margins
+    limits: Limits
+    significance: float = Field(gt=0, lt=1)
+    confidence: float = Field(gt=0.5, lt=1)
+    draws: int = Field(ge=200)
+    minutes_per_alert: float = Field(gt=0)
+    digest: str = ""
+
+
+def load_rules(path: str | Path = "") -> Rules:
+    """Read the rules and put the file's SHA-256 beside them; "" is the shipped file.
+
+    Raises:
+        UserError: no such file, or a key that is unknown, missing or out of range.
+    """
+    chosen = locate(path) if path else DEFAULT_PATH
+    try:
+        content = chosen.read_bytes()
+        return Rules(**(yaml.safe_load(content) | {"digest": hashlib.sha256(content).hexdigest()}))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{chosen}: {key}: {first['msg']}; compare with {DEFAULT_PATH}") from error
+    except (OSError, yaml.YAMLError, TypeError) as error:
+        raise UserError(f"cannot read the gate's rules {chosen} ({type(error).__name__})") from error

@@ -1,0 +1,85 @@
+"""What each step may use on a cluster: processors, memory, accelerators, time, retries, secrets, storage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from components.component import IMAGE
+from data.workspace import UserError
+
+HOME = "/var/lib/mailroom"
+KEYS = "/etc/mailroom/keys"
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """The limits of one step; ``trains`` says that an accelerator helps it."""
+
+    cpu: str
+    memory: str
+    timeout_s: int
+    retries: int = 1
+    trains: bool = False
+
+
+RESOURCES = {
+    "prepare": Resources(cpu="8", memory="16G", timeout_s=6 * 3600),
+    "train_classifier": Resources(cpu="4", memory="16G", timeout_s=6 * 3600, trains=True),
+    "train_embedder": Resources(cpu="4", memory="16G", timeout_s=6 * 3600, trains=True),
+    "index": Resources(cpu="4", memory="8G", timeout_s=3 * 3600),
+    "evaluate": Resources(cpu="4", memory="16G", timeout_s=3 * 3600),
+    # a decision is recorded once: a retry would ask the reviewer twice
+    "promote": Resources(cpu="1", memory="4G", timeout_s=1800, retries=0),
+    "deploy": Resources(cpu="4", memory="16G", timeout_s=3600),
+}
+OTHERWISE = Resources(cpu="2", memory="8G", timeout_s=3600)
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A cluster as the graph sees it.
+
+    ``image`` should be pinned by digest: Kubeflow's cache knows the string alone. ``gpu`` is a resource
+    name such as ``nvidia.com/gpu``, empty for none. ``secret`` holds the key ``tracking_uri``,
+    ``keys_secret`` the redaction keys as files, ``claim`` the workspace that all steps share.
+    """
+
+    image: str = IMAGE
+    gpu: str = ""
+    gpus: int = 1
+    secret: str = "mailroom"
+    keys_secret: str = "mailroom-keys"
+    claim: str = "mailroom-home"
+
+    def configure(self, step: str, task: Any) -> None:
+        """Ask for a step's resources; :func:`pipelines.retrain.retrain_graph` calls it for every task."""
+        from kfp import kubernetes
+
+        resources = RESOURCES.get(step, OTHERWISE)
+        task.set_cpu_limit(resources.cpu)
+        task.set_memory_limit(resources.memory)
+        if resources.retries:
+            task.set_retry(num_retries=resources.retries, backoff_duration="60s")
+        if self.gpu and resources.trains:
+            task.set_accelerator_type(self.gpu)
+            task.set_accelerator_limit(self.gpus)
+        task.set_env_variable("MAILROOM_HOME", HOME)
+        task.set_env_variable("MAILROOM_KEYS", KEYS)
+        kubernetes.set_timeout(task, seconds=resources.timeout_s)
+        kubernetes.use_secret_as_env(task, self.secret, {"tracking_uri": "MLFLOW_TRACKING_URI"})
+        kubernetes.use_secret_as_volume(task, self.keys_secret, mount_path=KEYS)
+        kubernetes.mount_pvc(task, self.claim, mount_path=HOME)
+
+
+def cluster(*, image: str, gpu: str, gpus: int) -> Cluster:
+    """Return the cluster that the options of the command line describe.
+
+    Raises:
+        UserError: a GPU that Kubernetes would not know, or a number of them that makes no sense.
+    """
+    if gpu and "/" not in gpu:
+        raise UserError(f"--gpu {gpu}: not a Kubernetes resource name; write it like nvidia.com/gpu")
+    if not 1 <= gpus <= 16:
+        raise UserError(f"--gpus {gpus}: a step asks for 1 to 16")
+    return Cluster(image=image, gpu=gpu, gpus=gpus)

@@ -1,0 +1,72 @@
+"""What a step's result depends on besides its inputs: the archive's content and our own code."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from components.contract import source_of
+
+ROOT = Path(__file__).parent.parent
+# who may import whom (import-linter holds it): an edit in serving/ leaves the trained models in the cache
+STANDS_ON = {
+    "data": ("data",),
+    "training": ("data", "training"),
+    "serving": ("data", "serving"),
+    "evaluation": ("data", "training", "serving", "evaluation"),
+}
+
+
+def archive_fingerprint(archive: Path, labels: Path | None = None) -> str:
+    """Return a digest of every file's name, size and time: cheap, and new when mail arrives."""
+    digest = hashlib.sha256()
+    roots = [archive] if labels is None else [archive, labels]
+    for root in roots:
+        for path in _files(root):
+            status = path.stat()
+            name = path.relative_to(root).as_posix()
+            digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:16]
+
+
+def code_fingerprint(notebook: Path, extra: tuple[Path, ...] = (), root: Path = ROOT) -> str:
+    """Return a digest of the packages that a notebook's imports stand on, and of ``extra`` files.
+
+    On a cluster the image's digest says the same.
+    """
+    digest = hashlib.sha256()
+    for package in sorted({inner for name in _imported(notebook) for inner in STANDS_ON.get(name, ())}):
+        for path in _files(root / package):
+            if "__pycache__" not in path.parts:
+                digest.update(f"{path.relative_to(root).as_posix()}\0".encode())
+                digest.update(path.read_bytes())
+    for path in extra:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _files(root: Path) -> list[Path]:
+    if root.is_file():
+        return [root]
+    found = (Path(folder, name) for folder, _, names in os.walk(root) for name in names)
+    return sorted(path for path in found if path.is_file())
+
+
+def _imported(notebook: Path) -> set[str]:
+    names: set[str] = set()
+    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] != "code":
+            continue
+        try:
+            nodes = list(ast.walk(ast.parse(source_of(cell))))
+        except SyntaxError:  # a shell line or a magic: the cell fails or not when it runs
+            return set(STANDS_ON)
+        for node in nodes:
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names.add(node.module.split(".")[0])
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+    return names

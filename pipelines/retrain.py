@@ -1,0 +1,89 @@
+"""The graph: from the archive to the deployed champion, one component for every numbered notebook.
+
+No ``from __future__ import annotations`` here: kfp reads the pipeline's annotations as objects.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from components.component import IMAGE, components
+
+NAME = "mailroom-retrain"
+NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+Configure = Callable[[str, Any], None]
+
+
+def leave_as_is(step: str, task: Any) -> None:
+    """Configure nothing: a laptop has no resources to ask for."""
+
+
+def retrain_graph(
+    *, notebooks: Path = NOTEBOOKS, image: str = IMAGE, configure: Configure = leave_as_is
+) -> Any:
+    """Return the pipeline; ``configure`` is called with every step's name and task.
+
+    The graph is the same on a laptop and on a cluster. What differs is what a step may use there.
+    """
+    from kfp import dsl
+
+    steps = components(notebooks, image)
+    outputs = NamedTuple(
+        "outputs",
+        [
+            ("prepared", dsl.Dataset),
+            ("evaluation", dsl.Artifact),
+            ("release", dsl.Artifact),
+            ("bundle", dsl.Artifact),
+        ],
+    )
+
+    def step(name: str, **arguments: Any) -> Any:
+        task = steps[name](**arguments)
+        configure(name, task)
+        return task
+
+    @dsl.pipeline(name=NAME, description="From a raw archive to a served, reviewed model.")
+    def retrain(
+        archive: str = "sample",
+        labels: str = "",
+        recipe: str = "laptop",
+        seed: int = 7,
+        spark_master: str = "local[*]",
+        milvus_uri: str = "",
+        engine: str = "auto",
+        archive_fingerprint: str = "",
+    ) -> outputs:
+        prepare = step(
+            "prepare",
+            archive=archive,
+            labels=labels,
+            seed=seed,
+            spark_master=spark_master,
+            fingerprint=archive_fingerprint,  # a path stays the same when more mail arrives below it
+        )
+        prepared = prepare.outputs["prepared"]
+        train_classifier = step("train_classifier", prepared=prepared, recipe=recipe, seed=seed)
+        train_embedder = step("train_embedder", prepared=prepared, recipe=recipe, seed=seed)
+        classifier = train_classifier.outputs["classifier"]
+        embedder = train_embedder.outputs["embedder"]
+        index = step("index", prepared=prepared, embedder=embedder, milvus_uri=milvus_uri)
+        evaluate = step(
+            "evaluate",
+            prepared=prepared,
+            classifier=classifier,
+            embedder=embedder,
+            index=index.outputs["index"],
+            recipe=recipe,
+            seed=seed,
+        )
+        promote = step("promote", evaluation=evaluate.outputs["evaluation"], index=index.outputs["index"])
+        deploy = step("deploy", release=promote.outputs["release"], prepared=prepared, engine=engine)
+        return outputs(
+            prepared=prepared,
+            evaluation=evaluate.outputs["evaluation"],
+            release=promote.outputs["release"],
+            bundle=deploy.outputs["bundle"],
+        )
+
+    return retrain

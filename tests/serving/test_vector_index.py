@@ -1,0 +1,102 @@
+"""The index finds by meaning, by wording and by both, and never passes for whole when it is not."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from data.workspace import UserError
+from serving.fusion import fuse
+from serving.index import Hit, build_index, read_index, search, search_many
+
+
+def hit(chunk_id: str, similarity: float = math.nan) -> Hit:
+    return Hit(chunk_id, chunk_id, "t", 0, 4, 0.0, similarity, "text", "", "", "email")
+
+
+def test_fusion_prefers_what_both_rankings_found():
+    near, worded = [hit("a", 0.9), hit("b", 0.8)], [hit("c"), hit("b")]
+
+    fused = fuse(near, worded)
+
+    assert "b" == fused[0].chunk_id
+    assert {"a", "b", "c"} == {found.chunk_id for found in fused}
+
+
+def test_a_fused_hit_keeps_its_similarity():
+    fused = fuse([hit("a", 0.9)], [hit("a"), hit("b")])
+
+    assert 0.9 == fused[0].similarity
+    assert math.isnan(fused[1].similarity)
+
+
+def test_a_folder_without_an_index_is_refused_with_the_way_out(tmp_path: Path):
+    with pytest.raises(UserError, match="04_index"):
+        read_index(tmp_path)
+
+
+def test_a_damaged_index_is_refused(tmp_path: Path):
+    (tmp_path / "index.json").write_text('{"uri": ""}')
+
+    with pytest.raises(UserError, match="build it again"):
+        read_index(tmp_path)
+
+
+@pytest.mark.slow
+def test_every_chunk_is_indexed(small_index: Path):
+    assert 90 == read_index(small_index).rows
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["hybrid", "dense", "bm25"])
+def test_the_right_subject_comes_first(small_index: Path, frozen_embedder: Path, mode: str):
+    hits = search(small_index, "When does the harbour lease end?", embedder=frozen_embedder, k=5, mode=mode)  # type: ignore[arg-type]
+
+    assert 5 == len(hits)
+    assert {"Harbour lease"} == {found.subject for found in hits}
+
+
+@pytest.mark.slow
+def test_wording_finds_a_person_by_pseudonym(small_index: Path, frozen_embedder: Path):
+    hits = search(small_index, "[PERSON_5e6f7a8b]", embedder=frozen_embedder, k=10, mode="bm25")
+
+    assert {"Rumour"} == {found.subject for found in hits}
+
+
+@pytest.mark.slow
+def test_a_batch_gives_what_single_searches_give(small_index: Path, frozen_embedder: Path):
+    from serving.embed import embed_texts, load_embedder, question_input
+
+    questions = ["Who repairs the cooling?", "Where is the dinner?"]
+    vectors = embed_texts(load_embedder(frozen_embedder), [question_input(each) for each in questions])
+
+    batch = search_many(small_index, questions, vectors, k=3)
+
+    single = [search(small_index, question, embedder=frozen_embedder, k=3) for question in questions]
+    assert [[found.chunk_id for found in hits] for hits in single] == [
+        [found.chunk_id for found in hits] for hits in batch
+    ]
+
+
+@pytest.mark.slow
+def test_a_second_build_gives_the_same_index(small_dataset: Path, frozen_embedder: Path, tmp_path: Path):
+    first = build_index(small_dataset, frozen_embedder, tmp_path / "index")
+    second = build_index(small_dataset, frozen_embedder, tmp_path / "index")
+
+    assert (first.collection, first.rows, first.embedder_digest) == (
+        second.collection,
+        second.rows,
+        second.embedder_digest,
+    )
+
+
+@pytest.mark.slow
+def test_a_server_that_does_not_answer_is_the_users_to_mend(
+    small_dataset: Path, frozen_embedder: Path, tmp_path: Path
+):
+    with pytest.raises(UserError, match="no Milvus server at"):
+        build_index(small_dataset, frozen_embedder, tmp_path / "index", milvus_uri="http://127.0.0.1:9")
+
+    assert not (tmp_path / "index").exists()

@@ -1,0 +1,135 @@
+"""Recipes: one YAML file is one reproducible run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from data.workspace import UserError, locate
+
+RECIPES = Path(__file__).parent / "recipes"
+
+Count = Annotated[int, Field(strict=True, ge=1)]  # strict: neither true nor "3" passes for a number
+Rate = Annotated[float, Field(gt=0, lt=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class LoraRecipe(_Part):
+    """The low-rank update: which linear layers of the encoder get one, and how large it is."""
+
+    rank: Count
+    alpha: Count
+    dropout: Share
+    targets: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class ClassifierRecipe(_Part):
+    """How the classifier is trained."""
+
+    base_model: str
+    max_length: Annotated[int, Field(strict=True, ge=8, le=512)]
+    precision: Literal["bf16", "float32"]
+    lora: LoraRecipe
+    head_scale: Annotated[float, Field(gt=0, le=0.1)]
+    warm_start_strength: Positive
+    epochs: Count
+    max_steps: Count
+    batch_size: Count
+    head_learning_rate: Rate
+    lora_learning_rate: Rate
+    warm_up: Share
+    class_weight: Literal["none", "softened", "balanced"]
+    patience: Count
+
+
+class EmbedderRecipe(_Part):
+    """How the embedder is trained."""
+
+    base_model: str
+    max_length: Annotated[int, Field(strict=True, ge=8, le=512)]
+    precision: Literal["bf16", "float32"]
+    lora: LoraRecipe
+    max_pairs: Count
+    max_steps: Count
+    batch_size: Annotated[int, Field(strict=True, ge=2)]
+    learning_rate: Rate
+    warm_up: Share
+    scale: Positive
+
+
+class Recipe(_Part):
+    """Everything that a training run produces, but for the data and the seed."""
+
+    name: str
+    description: str
+    classifier: ClassifierRecipe
+    embedder: EmbedderRecipe
+
+
+def load_recipe(name_or_path: str) -> Recipe:
+    """Read a shipped recipe by its name, or any recipe by the path of its YAML file.
+
+    Raises:
+        UserError: no such recipe, no YAML, an unknown or missing key, a value of the wrong type.
+    """
+    path = _recipe_path(name_or_path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"the recipe {path} cannot be read ({type(error).__name__}); check the file") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        raise UserError(f"the recipe {path} is no YAML{line}; compare it with {RECIPES / 'laptop.yaml'}") from error
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        raise UserError(f"recipe {name_or_path!r}: {_first_mistake(error)}") from error
+
+
+def recipe_digest(recipe: Recipe) -> str:
+    """Return the SHA-256 of what the recipe says, whatever its layout and comments."""
+    canonical = json.dumps(recipe.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _recipe_path(name_or_path: str) -> Path:
+    shipped = RECIPES / f"{name_or_path}.yaml"
+    if "/" not in name_or_path and shipped.is_file():
+        return shipped
+    path = locate(name_or_path)
+    if not name_or_path or not path.is_file():
+        known = ", ".join(sorted(each.stem for each in RECIPES.glob("*.yaml")))
+        raise UserError(f"no recipe called {name_or_path!r}; choose one of: {known}, or the path of a YAML file")
+    return path
+
+
+def _first_mistake(error: ValidationError) -> str:
+    mistake = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in mistake["loc"])
+    if mistake["type"] == "extra_forbidden":
+        return f"unknown key {key!r}; known keys: {', '.join(_keys_beside(mistake['loc']))}"
+    if mistake["type"] == "missing":
+        return f"the key {key!r} is missing; shipped recipes such as laptop.yaml have every key"
+    value = repr(mistake["input"])
+    shown = value if len(value) <= 40 else f"{value[:40]}…"
+    return f"{key or 'the file'} is {shown}: {mistake['msg'][:1].lower()}{mistake['msg'][1:]}"
+
+
+def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
+    part: type[BaseModel] = Recipe
+    for step in location[:-1]:
+        inner = part.model_fields[str(step)].annotation
+        assert isinstance(inner, type)  # noqa: S101 (an unknown key can only stand in a part)
+        part = inner
+    return list(part.model_fields)

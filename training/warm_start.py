@@ -1,0 +1,68 @@
+"""The classifier's first head: logistic regression on the frozen encoder, written into the standard architecture.
+
+A fresh head on the first token learns too slowly on a CPU (banking77: .734 after ten minutes). The
+closed-form solution takes seconds and is the point from which LoRA goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class LinearHead:
+    """Logits are ``vectors @ weight.T + bias``: weight (labels, width), bias (labels,)."""
+
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+
+def fit_head(vectors: NDArray[np.float32], targets: Sequence[int], count: int, strength: float) -> LinearHead:
+    """Fit logistic regression with balanced class weights.
+
+    ``targets`` hold every position below ``count`` at least once. Vectors are standardised for the
+    solver, and the scaling is folded into the weights.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    mean, spread = vectors.mean(axis=0), vectors.std(axis=0) + 1e-6
+    model = LogisticRegression(C=strength, class_weight="balanced", max_iter=300, tol=1e-3)
+    model.fit((vectors - mean) / spread, np.asarray(targets))
+    weight, bias = model.coef_, model.intercept_
+    if count == 2:  # scikit-learn keeps one row for two classes; the softmax of ± half of it is its sigmoid
+        weight, bias = np.vstack([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
+    weight = weight / spread
+    return LinearHead(weight.astype(np.float32), (bias - weight @ mean).astype(np.float32))
+
+
+def install_head(model: Any, head: LinearHead, scale: float) -> None:
+    """Write the head into a ``BertForSequenceClassification``, whose pooler applies tanh to the first token.
+
+    With the pooler at ``scale`` times the identity, tanh stays linear; the classifier divides by
+    the scale again. The architecture stays the one that every engine serves.
+    """
+    import torch
+
+    width = head.weight.shape[1]
+    with torch.no_grad():
+        model.bert.pooler.dense.weight.copy_(torch.eye(width) * scale)
+        model.bert.pooler.dense.bias.zero_()
+        model.classifier.weight.copy_(torch.from_numpy(head.weight / scale))
+        model.classifier.bias.copy_(torch.from_numpy(head.bias))
+
+
+def class_weights(targets: Sequence[int], count: int, mode: str) -> NDArray[np.float32]:
+    """Return the weight of each class in the loss; over the examples they average to one.
+
+    ``softened`` is the square root of ``balanced``: it lifts rare classes without drowning their
+    few examples' noise in the gradient.
+    """
+    sizes = np.bincount(np.asarray(targets), minlength=count).clip(1)
+    power = {"none": 0.0, "softened": 0.5, "balanced": 1.0}[mode]
+    weights = (len(targets) / (count * sizes)) ** power
+    return (weights * len(targets) / (weights * sizes).sum()).astype(np.float32)
