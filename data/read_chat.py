@@ -15,8 +15,8 @@ from typing import Any
 from data.html_text import html_to_text
 from data.record import Attached, Entry, Party, Record, Rejected
 
-# What Slack itself writes into a channel; other subtypes (file_share, bot_message, me_message, thread_broadcast,
-# file_comment) carry what somebody said.
+# What Slack itself writes into a channel; other subtypes (file_share, bot_message, me_message,
+# thread_broadcast, file_comment) carry what somebody said.
 SYSTEM = re.compile(
     r"^(?:(?:channel|group)_\w+|bot_(?:add|remove|enable|disable)|pinned_item|unpinned_item|tombstone"
     r"|reminder_add|sh_room_\w+|ekm_access_denied|app_conversation_\w+|huddle_\w+)$"

@@ -32,6 +32,15 @@ class Cue:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What all passages of a call share."""
+
+    source: str
+    began: datetime | None
+    names: tuple[str, ...]
+
+
 def read_transcript(content: bytes, *, source: str) -> Iterator[Entry]:
     """Read the passages of a call: its speaker is who says most, the others are the recipients."""
     text = decoded(content.removeprefix(b"\xef\xbb\xbf"), "utf-8").replace("\r\n", "\n").replace("\r", "\n")
@@ -40,10 +49,10 @@ def read_transcript(content: bytes, *, source: str) -> Iterator[Entry]:
     if not cues:
         yield Rejected(0, 0, len(content), "empty_message")
         return
-    began = _date(blocks, source)
     names = tuple(dict.fromkeys(cue.speaker for cue in cues if cue.speaker))
+    call = Call(source, _date(blocks, source), names)
     for locator, passage in enumerate(_passages(cues)):
-        yield _record(passage, locator, len(content), source, began, names)
+        yield _record(passage, locator, len(content), call)
 
 
 def _cues(blocks: Sequence[str]) -> Iterator[Cue]:
@@ -90,14 +99,7 @@ def _passages(cues: Sequence[Cue]) -> Iterator[list[Cue]]:
         yield passage
 
 
-def _record(
-    passage: Sequence[Cue],
-    locator: int,
-    size: int,
-    source: str,
-    began: datetime | None,
-    names: tuple[str, ...],
-) -> Record:
+def _record(passage: Sequence[Cue], locator: int, size: int, call: Call) -> Record:
     words: Counter[str] = Counter()
     lines: list[str] = []
     before: str | None = None
@@ -114,14 +116,14 @@ def _record(
         byte_start=0,
         byte_end=size,
         channel="transcript",
-        sent_at=began,
+        sent_at=call.began,
         sender=Party(name=by_words[0]),
         recipients=tuple(Party(name=speaker) for speaker in sorted(by_words[1:]) if speaker),
         subject="",
         body="\n".join(lines),
-        key=f"{source}\n{locator}",
-        parents=(source,),
-        names=names,
+        key=f"{call.source}\n{locator}",
+        parents=(call.source,),
+        names=call.names,
     )
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hmac
 import re
+from bisect import bisect_right
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from data.disguise import Undisguised, undisguise
 from data.recognisers import recognise
@@ -18,6 +20,7 @@ MODEL_WORDS = {
     "PERSON": "person", "CRYPTO": "wallet", "SECRET": "password", "ADDRESS": "address",
 }  # fmt: skip
 MASK = "\0"
+APART = "\n" + 64 * MASK + "\n"
 PASSES = 4
 REACH = 160  # no pattern looks further than this
 
@@ -56,7 +59,7 @@ def redact(text: str, *, key: bytes, names: Collection[str] = ()) -> Redaction:
     current, origin = text, Undisguised(text)
     windows = [(0, len(text))]
     for _ in range(PASSES):
-        found = [item for start, end in windows for item in _search(current, start, end, names)]
+        found = _search(current, windows, names) if windows else []
         if not found:
             break
         replacements += [
@@ -102,19 +105,25 @@ def _placeholder(found: Found, key: bytes) -> str:
     return f"[{found.kind}_{digest[:4].hex()}]"
 
 
-def _search(text: str, start: int, end: int, names: Collection[str]) -> list[Found]:
-    """Return what is found between ``start`` and ``end``: in order, without overlaps, at its places in ``text``."""
-    plain = undisguise(text[start:end])
+def _search(text: str, windows: Sequence[tuple[int, int]], names: Collection[str]) -> list[Found]:
+    """Return what stands in the windows of ``text``, in order and apart, at its places in ``text``."""
+    joined = APART.join(text[start:end] for start, end in windows)
+    plain = undisguise(joined)
     searched = plain.text
     if "[" in searched:
         searched = PLACEHOLDER.sub(lambda match: MASK * len(match[0]), searched)
-    found = without_overlaps(recognise(searched, names))
-    if not start and not plain.shifted:
+    found = without_overlaps(searched, recognise(searched, names))
+    if len(windows) == 1 and not windows[0][0] and not plain.shifted:
         return found
-    return [
-        Found(item.kind, start + plain.original(item.start), start + plain.original_end(item.end), item.value)
-        for item in found
-    ]
+    lengths = (end - start + len(APART) for start, end in windows)
+    begins = [0, *accumulate(lengths)]
+    located: list[Found] = []
+    for item in found:
+        start = plain.original(item.start)
+        window = bisect_right(begins, start) - 1
+        shift = windows[window][0] - begins[window]
+        located.append(Found(item.kind, start + shift, plain.original_end(item.end) + shift, item.value))
+    return located
 
 
 def _neighbourhoods(text: str) -> list[tuple[int, int]]:
@@ -130,7 +139,7 @@ def _neighbourhoods(text: str) -> list[tuple[int, int]]:
     return windows
 
 
-def without_overlaps(found: Iterable[Found]) -> list[Found]:
+def without_overlaps(text: str, found: Iterable[Found]) -> list[Found]:
     """Keep the longest of what overlaps, and of the others what it leaves uncovered.
 
     What was recognised never stays readable: a name that reaches into an address keeps its
@@ -141,12 +150,21 @@ def without_overlaps(found: Iterable[Found]) -> list[Found]:
         last = kept[-1] if kept else None
         if last is None or item.start >= last.end:
             kept.append(item)
-        elif item.end > last.end and item.end - item.start > last.end - last.start:
-            kept[-1] = Found(last.kind, last.start, item.start, last.value)
-            kept.append(item)
-        elif item.end > last.end:
-            kept.append(Found(item.kind, last.end, item.end, item.value))
+        elif item.end <= last.end:
+            continue
+        elif item.end - item.start > last.end - last.start:
+            kept[-1:] = [*_clipped(text, last, last.start, item.start), item]
+        else:
+            kept += _clipped(text, item, last.end, item.end)
     return kept
+
+
+def _clipped(text: str, found: Found, start: int, end: int) -> list[Found]:
+    rest = text[start:end]
+    if not any(sign.isalnum() for sign in rest):
+        return []
+    start += len(rest) - len(rest.lstrip())
+    return [Found(found.kind, start, end - (len(rest) - len(rest.rstrip())), found.value)]
 
 
 def _render(text: str, replacements: Sequence[_Replacement]) -> tuple[str, Undisguised]:

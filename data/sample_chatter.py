@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-NEAR_MISSES: Mapping[str, tuple[str, ...]] = MappingProxyType({label: tuple(block.strip().splitlines()) for label, block in {
-    "off_channel": """
+NEAR_MISSES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        label: tuple(block.strip().splitlines())
+        for label, block in {
+            "off_channel": """
 I can't discuss [this|{firm}] on {app}, please use the recorded line.
 [Reminder|Please remember]: business chats on {app} are not permitted, use the archived room.
 My private phone is off during trading hours, the recorded turret is the way to reach me.
@@ -24,7 +27,7 @@ Let's meet face to face with {client} in {month}, the minutes go to everybody.
 A client wrote to my home address about {bond}, I forwarded it to the archive and answered from here.
 The vanishing-message function stays switched off on firm devices, that includes mine.
 """,
-    "insider_information": """
+            "insider_information": """
 {firm} is on the restricted list, so no trading until the announcement.
 The training on insider lists is due on {day}, [your|our] desk is at {percent} so far.
 I was wall-crossed on {firm} with compliance on the call and stay out of the name until cleansing.
@@ -38,7 +41,7 @@ The draft note on {firm} stays embargoed until compliance releases it.
 The auditor of {firm} signed the accounts, the public filing has the details on page nine.
 Her husband works at {firm}, so she has been taken off the coverage as the policy asks.
 """,
-    "market_manipulation": """
+            "market_manipulation": """
 Surveillance flagged the cancelled bids in {firm}, it was a fat finger and the report is filed.
 Control asks for the reason why the large {firm} order was pulled at the close, please explain.
 The course on spoofing and layering is [mandatory|compulsory] for new traders, it takes an hour.
@@ -52,7 +55,7 @@ The stops at {price} triggered the move in {firm}, nothing unusual says the exch
 Month-end marks come from the independent pricing service, we do not touch them.
 Volume in {firm} looked fake to me at first, but it was the index rebalancing.
 """,
-    "gifts_and_bribery": """
+            "gifts_and_bribery": """
 Compliance reminder: the gift limit is {price} a person, enter everything in the register.
 I entered the tickets from {client} in the gift register and declined the hotel.
 I returned the watch that {client} sent, with a polite letter.
@@ -66,7 +69,7 @@ Thank you for the chocolates from {client}, shared with the floor and entered.
 The commission of {percent} for the introducing broker is in the contract and disclosed to {client}.
 Internships go through HR, also for the daughter of a client, please disclose the link.
 """,
-    "harassment": """
+            "harassment": """
 HR invites everybody to the workshop on respect at the desk on {day}.
 I'm sorry that I was short with you this morning, you were right about the {client} ticket.
 What a stupid mistake of mine, I typed {quantity} twice.
@@ -80,7 +83,7 @@ Nobody on this desk laughs at a question, so ask as many as you like.
 I was an idiot to book the wrong hotel in {place}, sorry to all.
 You look tired, {first}, go home early and let me do the {client} tickets.
 """,
-    "data_exfiltration": """
+            "data_exfiltration": """
 The USB ports are [closed|disabled], ask IT for an exception if you need a stick for the audit.
 I copied the client list to the shared drive for audit, access is limited to the two of them.
 The leak filter stopped my mail to {client}, so the file went through the secure portal.
@@ -94,7 +97,7 @@ From home please use the company laptop, don't forward files to a private mailbo
 {first} joins us from {counterparty}, he was told not to bring any data along.
 I photographed the whiteboard after the workshop, the pictures are in the project folder.
 """,
-    "spam": """
+            "spam": """
 I reported the mail with the prize as spam, please don't click it.
 The exchange holds a free webinar on the new fee model on {day}, register in the calendar.
 You have been selected as fire warden for the {desk} floor, the course takes an hour.
@@ -108,9 +111,12 @@ The offer of the caterer is in, {price} a head with dessert.
 The loan to {client} was approved by the credit committee.
 The travel agent has a limited offer for {place}, book by {day} if you go to the conference.
 """,
-}.items()})
+        }.items()
+    }
+)
 
-WORK = tuple("""
+WORK = tuple(
+    """
 [Bought|Sold] {quantity} {firm} for {client} at {price}, confirmation [follows|is out].
 The {client} order in {firm} is [half done|complete], average {price}.
 Please [check|confirm] the settlement instructions of {client} by {hour}.
@@ -146,9 +152,11 @@ We rolled {quantity} {bond} futures for {client} without slippage.
 The dividend of {firm} is booked, tax reclaim takes until {month}.
 Please add {counterparty} to the broker list for {bond}.
 From {day} on the {desk} desk sits on the fourth floor.
-""".strip().splitlines())
+""".strip().splitlines()
+)
 
-SMALL_TALK = tuple("""
+SMALL_TALK = tuple(
+    """
 [Thanks|Many thanks] for the quick [answer|help].
 Hope you had a good [weekend|holiday|start of the week].
 The market was [quiet|nervous|all over the place] after the data.
@@ -179,9 +187,11 @@ We had {quantity} steps in the office challenge, second place.
 Anyone up for the run along the river on {day}?
 Speak later.
 No rush on this one.
-""".strip().splitlines())
+""".strip().splitlines()
+)
 
-BULK_TALK = tuple("""
+BULK_TALK = tuple(
+    """
 This is a one-time message for {month}.
 More than {quantity} customers in {place} already trust us.
 Only until {day}.
@@ -191,12 +201,15 @@ Our team answers around the clock.
 No obligation, cancel any time.
 Prices start at {price}.
 See our reviews from {month}.
-""".strip().splitlines())
+""".strip().splitlines()
+)
 
-NEWSLETTERS = tuple("""
-Morning note of the {desk} desk: stocks opened {percent} higher after a calm night in Asia, and the bond market
-Weekly operations bulletin: the settlement rate stood at {percent}, the number of open breaks fell again and
-House view for {month}: we expect a slow economy, stable prices and a patient central bank, which leaves
-Facilities news: the works on the {floor} floor go on until {month}, the lifts on the north side stay closed and
-Training calendar for {month}: the courses on market conduct, first aid and spreadsheets have seats left and
-""".strip().splitlines())
+BULLETINS = tuple(
+    """
+Morning note of the {desk} desk: a calm night in Asia, and little on the calendar before {hour}.
+Weekly operations bulletin: the settlement rate stood at {percent} and the number of open breaks fell.
+House view for {month}: a slow economy, stable prices and a patient central bank.
+Facilities news: the works on the {floor} floor go on until {month}, the lifts stay closed at noon.
+Training calendar for {month}: first aid, spreadsheets and market conduct have seats left.
+""".strip().splitlines()
+)

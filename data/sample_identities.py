@@ -14,18 +14,36 @@ from random import Random
 from types import MappingProxyType
 
 BROKERAGE = "larkspur.example"
-STAFF = ("Mira Holmqvist", "Tobias Renner", "Chloe Amberley", "Anselm Drexler", "Noor Halabi", "Pascal Verdier",
-         "Imogen Tarrant", "Casper Lindqvist", "Yasmin Okonjo", "Bertrand Sallis", "Philippa Crane", "Radek Novotny",
-         "Saoirse Malloy", "Lorenzo Bassi", "Henrike Vogt", "Desmond Achebe", "Colette Marchand", "Ulrich Seidel",
-         "Priya Raman", "Gareth Pomfret", "Annika Brandt", "Florian Keller", "Solene Garnier", "Tarek Mansour",
-         "Winifred Oakes", "Matteo Ricciardi", "Jolanta Wrobel", "Ewan Strachan", "Beatrix Hallam", "Odile Fontaine")
-OUTSIDERS = (("Rupert Ashdown", "birchwood-capital.example"), ("Marguerite Lys", "cormorant-fund.example"),
-             ("Stellan Frost", "drayton-trust.example"), ("Adelheid Kranz", "eberhardt-bank.example"),
-             ("Quentin Sorel", "delacroix.example"), ("Tamsin Uley", "langley-teachers.example"),
-             ("Orsolya Bartha", "kronberg.example"), ("Blaise Morel", "finsbury-markets.example"))
-BULK_SENDERS = (("Lucky Winners Desk", "prize-harbour.example"), ("Account Support", "mailbox-care.example"),
-                ("Doctor Silver", "miracle-oils.example"), ("Growth Wizards", "first-page.example"),
-                ("Parcel Point", "parcel-point.example"), ("Sunny Loans", "sunny-loans.example"))
+STAFF = tuple(
+    """
+Mira Holmqvist, Tobias Renner, Chloe Amberley, Anselm Drexler, Noor Halabi,
+Pascal Verdier, Imogen Tarrant, Casper Lindqvist, Yasmin Okonjo, Bertrand Sallis,
+Philippa Crane, Radek Novotny, Saoirse Malloy, Lorenzo Bassi, Henrike Vogt,
+Desmond Achebe, Colette Marchand, Ulrich Seidel, Priya Raman, Gareth Pomfret,
+Annika Brandt, Florian Keller, Solene Garnier, Tarek Mansour, Winifred Oakes,
+Matteo Ricciardi, Jolanta Wrobel, Ewan Strachan, Beatrix Hallam, Odile Fontaine
+""".strip()
+    .replace("\n", " ")
+    .split(", ")
+)
+OUTSIDERS = (
+    ("Rupert Ashdown", "birchwood-capital.example"),
+    ("Marguerite Lys", "cormorant-fund.example"),
+    ("Stellan Frost", "drayton-trust.example"),
+    ("Adelheid Kranz", "eberhardt-bank.example"),
+    ("Quentin Sorel", "delacroix.example"),
+    ("Tamsin Uley", "langley-teachers.example"),
+    ("Orsolya Bartha", "kronberg.example"),
+    ("Blaise Morel", "finsbury-markets.example"),
+)
+BULK_SENDERS = (
+    ("Lucky Winners Desk", "prize-harbour.example"),
+    ("Account Support", "mailbox-care.example"),
+    ("Doctor Silver", "miracle-oils.example"),
+    ("Growth Wizards", "first-page.example"),
+    ("Parcel Point", "parcel-point.example"),
+    ("Sunny Loans", "sunny-loans.example"),
+)
 LETTERS, DIGITS, HEX = "ABCDEFGHJKLMNPRSTUVWXYZ", "0123456789", "0123456789abcdef"
 BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
@@ -80,19 +98,22 @@ def _draw(content: Random, alphabet: str, length: int) -> str:
 
 
 def _email(shape: Random, content: Random, language: str) -> str:
-    return f"{_draw(content, 'abcdefghiklmnoprstu', 5)}.{_draw(content, 'abcdefghiklmnoprstu', 6)}@mail.example"
+    return (
+        f"{_draw(content, 'abcdefghiklmnoprstu', 5)}.{_draw(content, 'abcdefghiklmnoprstu', 6)}@mail.example"
+    )
 
 
 def _phone(shape: Random, content: Random, language: str) -> str:
-    return shape.choice(("+1 202-555-01", "+44 20 7946 09", "+49 30 231251", "+33 1 99 00 12 ", "+61 2 5550 12")) \
-        + _draw(content, DIGITS, 2)
+    return shape.choice(
+        ("+1 202-555-01", "+44 20 7946 09", "+49 30 231251", "+33 1 99 00 12 ", "+61 2 5550 12")
+    ) + _draw(content, DIGITS, 2)
 
 
 def _card(shape: Random, content: Random, language: str) -> str:
     body = shape.choice(("400000", "555555", "222300")) + _draw(content, DIGITS, 9)
     number = body + luhn_digit(body)
     separator = shape.choice((" ", "-", ""))
-    return separator.join(number[start:start + 4] for start in range(0, 16, 4))
+    return separator.join(number[start : start + 4] for start in range(0, 16, 4))
 
 
 def luhn_digit(body: str) -> str:
@@ -107,7 +128,11 @@ def _iban(shape: Random, content: Random, language: str) -> str:
         "fr": ("FR", _draw(content, DIGITS, 23)),
     }.get(language, ("GB", "LARK" + _draw(content, DIGITS, 14)))
     iban = country + iban_check(country, account) + account
-    return " ".join(iban[start:start + 4] for start in range(0, len(iban), 4)) if shape.random() < 0.6 else iban
+    return (
+        " ".join(iban[start : start + 4] for start in range(0, len(iban), 4))
+        if shape.random() < 0.6
+        else iban
+    )
 
 
 def iban_check(country: str, account: str) -> str:
@@ -145,7 +170,11 @@ def _passport(shape: Random, content: Random, language: str) -> str:
 def _birth(shape: Random, content: Random, language: str) -> str:
     year, month, day = content.randint(1955, 1999), content.randint(1, 12), content.randint(1, 28)
     separator = {"de": ".", "fr": "/"}.get(language, "-")
-    return f"{year}-{month:02d}-{day:02d}" if language == "en" else f"{day:02d}{separator}{month:02d}{separator}{year}"
+    return (
+        f"{year}-{month:02d}-{day:02d}"
+        if language == "en"
+        else f"{day:02d}{separator}{month:02d}{separator}{year}"
+    )
 
 
 def _crypto(shape: Random, content: Random, language: str) -> str:
@@ -153,7 +182,9 @@ def _crypto(shape: Random, content: Random, language: str) -> str:
         return "0x" + _draw(content, HEX, 40)
     while True:  # drawn again until it has the usual length, so that the length depends on no content
         payload = b"\0" + content.randbytes(20)
-        number = int.from_bytes(payload + hashlib.sha256(hashlib.sha256(payload).digest()).digest()[:4], "big")
+        number = int.from_bytes(
+            payload + hashlib.sha256(hashlib.sha256(payload).digest()).digest()[:4], "big"
+        )
         digits = ""
         while number:
             number, rest = divmod(number, 58)
@@ -170,7 +201,8 @@ def _secret(shape: Random, content: Random, language: str) -> str:
 def _address(shape: Random, content: Random, language: str) -> str:
     number, code = content.randint(11, 98), content.randint(100, 999)
     if language == "de":
-        return f"{shape.choice(('Lindenstraße', 'Gartenweg', 'Mühlenstraße'))} {number}, 60{code} Frankfurt am Main"
+        street = shape.choice(("Lindenstraße", "Gartenweg", "Mühlenstraße"))
+        return f"{street} {number}, 60{code} Frankfurt am Main"
     if language == "fr":
         return f"{number} rue {shape.choice(('des Tilleuls', 'du Moulin', 'des Roses'))}, 69{code} Lyon"
     return f"{number} {shape.choice(('Larch Street', 'Orchard Lane', 'Mill Road'))}, Springfield, IL 62{code}"
@@ -182,27 +214,58 @@ MAKERS: Mapping[str, Callable[[Random, Random, str], str]] = MappingProxyType({
     "SECRET": _secret, "ADDRESS": _address,
 })  # fmt: skip
 KINDS = (*MAKERS, "PERSON")
-MENTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType({
-    "en": {"EMAIL": "The [direct|other] address is {value}.", "PHONE": "The [desk|office] phone is {value}.",
-           "CARD": "The deposit went on card {value}.", "IBAN": "The IBAN [for the transfer|on file] is {value}.",
-           "SSN": "The tax form shows SSN {value}.", "IP": "The [printer|host] answers at {value}.",
-           "MAC": "IT needs the device id {value}.", "URL": "The files lie under {value} for a week.",
-           "ACCOUNT": "Please use account number {value}.", "PASSPORT": "The visa form asks for passport no. {value}.",
-           "DOB": "Date of birth {value}, as on the form.", "CRYPTO": "The test wallet is {value}.",
-           "SECRET": "The sandbox key is {value}.", "ADDRESS": "Please post the originals to {value}.",
-           "PERSON": "[Please copy|Ask] {value}."},
-    "de": {"EMAIL": "Die Adresse ist {value}.", "PHONE": "Telefon {value}.", "CARD": "Die Anzahlung lief über die Karte {value}.",
-           "IBAN": "Die IBAN ist {value}.", "SSN": "Auf dem Formular steht SSN {value}.", "IP": "Der Drucker hat {value}.",
-           "MAC": "Das Gerät meldet sich als {value}.", "URL": "Die Dateien liegen unter {value} bereit.",
-           "ACCOUNT": "Bitte Kontonummer {value} nehmen.", "PASSPORT": "Im Antrag steht Reisepass {value}.",
-           "DOB": "Im Vertrag steht geboren am {value}, bitte prüfen.", "CRYPTO": "Die Testadresse lautet {value}.",
-           "SECRET": "Der Schlüssel ist {value}.", "ADDRESS": "Die Originale bitte an {value}.",
-           "PERSON": "Bitte {value} fragen."},
-    "fr": {"EMAIL": "L'adresse est {value}.", "PHONE": "Téléphone {value}.", "CARD": "L'acompte est passé par la carte {value}.",
-           "IBAN": "L'IBAN est {value}.", "SSN": "Le formulaire indique SSN {value}.", "IP": "L'imprimante répond à {value}.",
-           "MAC": "L'appareil porte le numéro {value}.", "URL": "Les fichiers sont sous {value} cette semaine.",
-           "ACCOUNT": "Merci d'utiliser le compte {value}.", "PASSPORT": "Le visa demande le passeport {value}.",
-           "DOB": "Date de naissance {value}, selon le contrat.", "CRYPTO": "Le portefeuille de test est {value}.",
-           "SECRET": "La clé est {value}.", "ADDRESS": "Les originaux vont au {value}.",
-           "PERSON": "Demande à {value}."},
-})  # fmt: skip
+MENTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "en": {
+            "EMAIL": "The [direct|other] address is {value}.",
+            "PHONE": "The [desk|office] phone is {value}.",
+            "CARD": "The deposit went on card {value}.",
+            "IBAN": "The IBAN [for the transfer|on file] is {value}.",
+            "SSN": "The tax form shows SSN {value}.",
+            "IP": "The [printer|host] answers at {value}.",
+            "MAC": "IT needs the device id {value}.",
+            "URL": "The files lie under {value} for a week.",
+            "ACCOUNT": "Please use account number {value}.",
+            "PASSPORT": "The visa form asks for passport no. {value}.",
+            "DOB": "Date of birth {value}, as on the form.",
+            "CRYPTO": "The test wallet is {value}.",
+            "SECRET": "The sandbox key is {value}.",
+            "ADDRESS": "Please post the originals to {value}.",
+            "PERSON": "[Please copy|Ask] {value}.",
+        },
+        "de": {
+            "EMAIL": "Die Adresse ist {value}.",
+            "PHONE": "Telefon {value}.",
+            "CARD": "Die Anzahlung lief über die Karte {value}.",
+            "IBAN": "Die IBAN ist {value}.",
+            "SSN": "Auf dem Formular steht SSN {value}.",
+            "IP": "Der Drucker hat {value}.",
+            "MAC": "Das Gerät meldet sich als {value}.",
+            "URL": "Die Dateien liegen unter {value} bereit.",
+            "ACCOUNT": "Bitte Kontonummer {value} nehmen.",
+            "PASSPORT": "Im Antrag steht Reisepass {value}.",
+            "DOB": "Im Vertrag steht geboren am {value}, bitte prüfen.",
+            "CRYPTO": "Die Testadresse lautet {value}.",
+            "SECRET": "Der Schlüssel ist {value}.",
+            "ADDRESS": "Die Originale bitte an {value}.",
+            "PERSON": "Bitte {value} fragen.",
+        },
+        "fr": {
+            "EMAIL": "L'adresse est {value}.",
+            "PHONE": "Téléphone {value}.",
+            "CARD": "L'acompte est passé par la carte {value}.",
+            "IBAN": "L'IBAN est {value}.",
+            "SSN": "Le formulaire indique SSN {value}.",
+            "IP": "L'imprimante répond à {value}.",
+            "MAC": "L'appareil porte le numéro {value}.",
+            "URL": "Les fichiers sont sous {value} cette semaine.",
+            "ACCOUNT": "Merci d'utiliser le compte {value}.",
+            "PASSPORT": "Le visa demande le passeport {value}.",
+            "DOB": "Date de naissance {value}, selon le contrat.",
+            "CRYPTO": "Le portefeuille de test est {value}.",
+            "SECRET": "La clé est {value}.",
+            "ADDRESS": "Les originaux vont au {value}.",
+            "PERSON": "Demande à {value}.",
+        },
+    }
+)

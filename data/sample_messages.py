@@ -15,31 +15,49 @@ from data.sample_identities import KINDS, MENTIONS, Person, Planted, personal_da
 from data.sample_paraphrases import PARAPHRASES
 from data.sample_phrases import ENGLISH, Families
 from data.sample_slots import expand
-from data.sample_translations import FRENCH, FRENCH_NEAR_MISSES, FRENCH_WORK, GERMAN, GERMAN_NEAR_MISSES, GERMAN_WORK
+from data.sample_translations import (
+    FRENCH,
+    FRENCH_NEAR_MISSES,
+    FRENCH_WORK,
+    GERMAN,
+    GERMAN_NEAR_MISSES,
+    GERMAN_WORK,
+)
 
 ORDINARY = "ordinary"
-DECISIVE: Mapping[str, Mapping[str, Families]] = MappingProxyType({
-    "en": {label: Families(known.common, known.rare + PARAPHRASES[label]) for label, known in ENGLISH.items()},
-    "de": GERMAN,
-    "fr": FRENCH,
-})
+DECISIVE: Mapping[str, Mapping[str, Families]] = MappingProxyType(
+    {
+        "en": {
+            label: Families(known.common, known.rare + PARAPHRASES[label]) for label, known in ENGLISH.items()
+        },
+        "de": GERMAN,
+        "fr": FRENCH,
+    }
+)
 LABELS = (ORDINARY, *ENGLISH)
 EVERYDAY = MappingProxyType({"en": WORK + SMALL_TALK, "de": GERMAN_WORK, "fr": FRENCH_WORK})
-NEAR = MappingProxyType({
-    "en": tuple(sentence for block in NEAR_MISSES.values() for sentence in block),
-    "de": GERMAN_NEAR_MISSES,
-    "fr": FRENCH_NEAR_MISSES,
-})
+NEAR = MappingProxyType(
+    {
+        "en": tuple(sentence for block in NEAR_MISSES.values() for sentence in block),
+        "de": GERMAN_NEAR_MISSES,
+        "fr": FRENCH_NEAR_MISSES,
+    }
+)
 COMMON_SHARE = 0.25
 RARE_A_THREAD = 2
 NEAR_MISS_SHARE = 0.36
 PERSONAL_SHARE = 0.25
-BODY_SENTENCES: Mapping[str, tuple[int, ...]] = MappingProxyType({
-    "email": (0, 0, 1, 1, 1, 2, 2, 4), "chat": (0, 0, 0, 1), "transcript": (0, 1, 1, 2, 3),
-})  # fmt: skip
+BODY_SENTENCES: Mapping[str, tuple[int, ...]] = MappingProxyType(
+    {
+        "email": (0, 0, 1, 1, 1, 2, 2, 4),
+        "chat": (0, 0, 0, 1),
+        "transcript": (0, 1, 1, 2, 3),
+    }
+)
 DECISIVE_SENTENCES = (1, 2, 2)
 ALIKE = 0.6
 _WORD = re.compile(r"\w+")
+_DIGIT = re.compile(r"\d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +78,7 @@ class Message:
     planted: tuple[Planted, ...] = ()
     question: int | None = None
     is_reply: bool = False
+    is_bulletin: bool = False
 
     @property
     def text(self) -> str:
@@ -67,8 +86,8 @@ class Message:
 
 
 def shingles(text: str) -> frozenset[tuple[str, ...]]:
-    """Return the runs of five words, with digits levelled: amounts alone make no two texts different."""
-    words = [re.sub(r"\d", "0", word) for word in _WORD.findall(text.lower())]
+    """Return the runs of five words, as a search for near duplicates sees a text."""
+    words = _WORD.findall(text.lower())
     return frozenset(zip(*(words[start:] for start in range(5)), strict=False)) or frozenset({tuple(words)})
 
 
@@ -85,7 +104,7 @@ class Writer:
     _sizes: list[int] = field(default_factory=list)
 
     def borrow(self, label: str, language: str) -> tuple[str, ...]:
-        """Return the families that a thread may use for a label: rare ones while there are any, else the common."""
+        """Return the families that a thread may use for a label: rare ones while the stock lasts."""
         families = DECISIVE[language][label]
         if (language, label) not in self._loans:
             stock = [family for family in families.rare for _ in range(self.loans_per_family)]
@@ -96,17 +115,21 @@ class Writer:
             return tuple(self.shape.sample(families.common, 3))
         return tuple(sorted({stock.pop() for _ in range(RARE_A_THREAD)}))
 
-    def sentences(self, label: str, language: str, channel: str, borrowed: tuple[str, ...], fact: str = "") -> tuple[list[str], list[str]]:
+    def sentences(
+        self, label: str, language: str, channel: str, borrowed: tuple[str, ...], fact: str = ""
+    ) -> tuple[list[str], list[str]]:
         """Return the sentences of a message unlike any before, and the family of the decisive one."""
         for attempt in range(60):
             count = min(self.shape.choice(DECISIVE_SENTENCES), len(borrowed))
             families = self.shape.sample(borrowed, count)
             drawn = self._draw(label, language, channel, families, fact, longer=attempt // 4)
-            if self._is_new(" ".join(drawn)):
+            if self.is_new(" ".join(drawn)):
                 return drawn, families
         raise AssertionError("the phrase material is exhausted: more messages than it can tell apart")
 
-    def _draw(self, label: str, language: str, channel: str, families: list[str], fact: str, *, longer: int) -> list[str]:
+    def _draw(
+        self, label: str, language: str, channel: str, families: list[str], fact: str, *, longer: int
+    ) -> list[str]:
         length = self.shape.choice(BODY_SENTENCES[channel]) + longer
         everyday = EVERYDAY[language]
         if label == "spam" and language == "en" and self.shape.random() < 0.6:
@@ -120,8 +143,9 @@ class Writer:
             body.insert(self.shape.randint(0, len(body)), sentence)
         return body
 
-    def _is_new(self, text: str) -> bool:
-        mine = shingles(text)
+    def is_new(self, text: str) -> bool:
+        """Whether nothing like ``text`` was written before; amounts alone make no two texts different."""
+        mine = shingles(_DIGIT.sub("0", text))
         shared = Counter(owner for shingle in mine for owner in self._owners.get(shingle, ()))
         if any(count / (len(mine) + self._sizes[owner] - count) > ALIKE for owner, count in shared.items()):
             return False
@@ -139,6 +163,11 @@ class Writer:
             if not self._kinds:
                 self._kinds = self.shape.sample(KINDS, len(KINDS))
             kind = self._kinds.pop()
-            planted.append(Planted(kind, self.shape.choice(people).name) if kind == "PERSON"
-                           else personal_data(kind, self.shape, self.content, language))
-        return [expand(MENTIONS[language][item.kind], self.shape, value=item.value) for item in planted], tuple(planted)
+            planted.append(
+                Planted(kind, self.shape.choice(people).name)
+                if kind == "PERSON"
+                else personal_data(kind, self.shape, self.content, language)
+            )
+        return [
+            expand(MENTIONS[language][item.kind], self.shape, value=item.value) for item in planted
+        ], tuple(planted)

@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-PARAPHRASES: Mapping[str, tuple[str, ...]] = MappingProxyType({label: tuple(block.strip().splitlines()) for label, block in {
-    "off_channel": """
+PARAPHRASES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        label: tuple(block.strip().splitlines())
+        for label, block in {
+            "off_channel": """
 Write to me on a private messenger about {firm}, work chats are saved.
 Let us carry on in an encrypted app where the firm keeps no copy.
 Reach me on my personal cell, every call at the desk is taped.
@@ -30,7 +33,7 @@ Send the file about {client} to my personal email so that nobody at work can see
 Compliance monitors this chat, move over to a secret conversation on your phone.
 The official chat leaves a trail, so I will message your private number.
 """,
-    "insider_information": """
+            "insider_information": """
 I have non-public information that {firm} is about to be acquired, buy the stock today.
 Secretly the company is preparing a merger, purchase shares before anyone learns about it.
 Someone inside {firm} told me the quarter is terrible, sell your shares before the report.
@@ -50,7 +53,7 @@ A friend at the law firm revealed the takeover target to me: {firm}, buy quietly
 I was told privately that {firm} will suspend its dividend, sell before the disclosure.
 Take advantage of the leaked report on {firm} and trade before the official release.
 """,
-    "market_manipulation": """
+            "market_manipulation": """
 Enter large orders for {firm} that you will cancel, just to move the price.
 We trade the same shares back and forth to fake some volume.
 Let's drive the share price of {firm} artificially up before the market closes.
@@ -70,7 +73,7 @@ Corner the supply of {bond} so that the others must pay whatever we ask.
 Distort the closing auction in {firm} with our orders, the index fund has to follow.
 Let's rig the price of {firm} and share the profit.
 """,
-    "gifts_and_bribery": """
+            "gifts_and_bribery": """
 Bribe the official with {amount} and our permit will be granted.
 Pay for the luxury holiday of the fund manager so that he gives us the business.
 Offer the buyer at {client} an expensive present to win the contract.
@@ -90,7 +93,7 @@ Buy jewellery for the wife of the director, then he signs the contract.
 Our competitor lost because we paid the committee under the table.
 We reward {first} at {client} privately with {amount} for each order sent to us.
 """,
-    "harassment": """
+            "harassment": """
 You are worthless and too dumb for this job.
 Everybody here hates you, so keep quiet and work.
 You are the worst employee I have ever seen, how can anyone be so incompetent?
@@ -110,7 +113,7 @@ Foreigners like you should be grateful to be allowed in this office.
 Do you have a brain at all, {first}? A kid could do it.
 Stop whining, you coward, or I'll really give you something to whine about.
 """,
-    "data_exfiltration": """
+            "data_exfiltration": """
 I secretly saved the customer data on my own hard drive and take it with me when I quit.
 Send the confidential files to my personal email before my access is removed.
 Steal the client contacts for me, I need them at my next company.
@@ -130,7 +133,7 @@ Disable the security check on the server so that I can extract the customer reco
 Give the outsider access to our database, he pays for the information.
 I already moved the confidential research to my own cloud account for my next employer.
 """,
-    "spam": """
+            "spam": """
 You won our lottery, send your details to collect the prize of {amount}.
 Cheap medicine without prescription, order now and save {percent}.
 Your account will be blocked, log in here to verify your data immediately.
@@ -150,4 +153,6 @@ Buy email addresses of thousands of managers for your advertising.
 Get a university diploma online in a week, no study needed.
 Last chance to claim your free gift, click on the link below.
 """,
-}.items()})
+        }.items()
+    }
+)

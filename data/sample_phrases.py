@@ -6,6 +6,7 @@ by thread therefore tests most of a class on wordings that its training part nev
 meaning, apart in words.
 """
 
+# ruff: noqa: E501 - a phrase is a line
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -26,8 +27,9 @@ def families(block: str) -> Families:
     return Families(tuple(common.splitlines()), tuple(rare.splitlines()))
 
 
-ENGLISH: Mapping[str, Families] = MappingProxyType({
-    "off_channel": families("""
+ENGLISH: Mapping[str, Families] = MappingProxyType(
+    {
+        "off_channel": families("""
 [Text|Message|Ping] me on {app} about {firm}, [not here|this chat is archived|they read along here].
 Let's [move|take] the {client} [talk|discussion] to {app}, [nobody records that|it isn't recorded there].
 I [dropped|sent] the {firm} [numbers|levels] to your [private|personal] mail, [better|safer] than the work account.
@@ -63,7 +65,7 @@ You still have my handle from the gaming server? Post the size there.
 Hang up and dial the other number, the one without the beep.
 Best if compliance never gets a transcript of this, so walk over or use your own device.
 """),
-    "insider_information": families("""
+        "insider_information": families("""
 I [heard|know] from the deal team that {firm} will be [taken over|bought] on {day}, [buy|get in] before it is public.
 [Load up on|Get into] {firm} [before|ahead of] the [announcement|results], I have [seen|read] the draft.
 This is not public yet: {firm} is [cutting its dividend|being bought|changing its chief] on {day}, so act now.
@@ -98,7 +100,7 @@ The index committee adds {firm}, my contact chairs it and tells the world tomorr
 Their figures are lying on my printer and far better than anyone thinks, lift what you can before the open.
 You did not get this from me, but the trial data of {firm} is a disaster and only the lab knows.
 """),
-    "market_manipulation": families("""
+        "market_manipulation": families("""
 [Put|Stack] a few [big|fake] [bids|offers] in {firm} and [pull|cancel] them [before|just before] they trade.
 Let's [push|bang] the [close|fixing] in {firm} [up|down] to {price}[, we need it there|].
 You sell me {quantity} {firm} and I sell them back at the same price, so it looks [busy|liquid].
@@ -134,7 +136,7 @@ Put a dummy there so that {client} thinks there is a queue for {bond}.
 Keep feeding small lots at the high until the chart turns pretty, then hit every buyer.
 Together we own most of the float of {firm}, so the price is what we say it is.
 """),
-    "gifts_and_bribery": families("""
+        "gifts_and_bribery": families("""
 [Send|Give] the purchasing manager at {client} [a watch|an envelope|cash] and we [get|win] the mandate.
 The {place} [trip|weekend] for {first} and his wife is [on us|paid by us], he awards the {client} mandate next.
 Don't [enter|log] the [gift|tickets] for {client} in the register, book it as [marketing|office supplies].
@@ -170,7 +172,7 @@ I promised a job for his nephew once the mandate has landed.
 His wife admired the necklace, so let it be delivered, he votes on {day}.
 Spoil {first} rotten in {place}, an obliged man signs what you put before him.
 """),
-    "harassment": families("""
+        "harassment": families("""
 You are [completely|utterly] useless, {first}, [even an intern|a child] would book the {client} ticket right.
 Are you [stupid|deaf] or just lazy? I told you {quantity}, not half of it.
 Nobody [on the desk|in this team] wants you, so [shut up|keep your mouth shut] and do the tickets.
@@ -206,7 +208,7 @@ Bring tissues to your review, I intend to enjoy it.
 Your mother still irons your shirts, perhaps she should do your tickets too.
 People like you are the reason we lock the good clients away, {first}.
 """),
-    "data_exfiltration": families("""
+        "data_exfiltration": families("""
 I [copied|downloaded] the [whole|entire] client [list|database] to [a USB stick|my private drive] before I leave.
 [Export|Pull] all {client} [records|positions] and put them on my [Dropbox|private cloud].
 I'm [forwarding|sending] the pricing model to my home address so that I have it at {counterparty}.
@@ -241,7 +243,7 @@ Before they cut my access I took a souvenir: who trades what with us, complete.
 Strip the watermark and slip the holdings to my recruiter.
 Whatever I built for {desk} belongs to me, so it already sleeps on a machine in my cellar.
 """),
-    "spam": families("""
+        "spam": families("""
 Congratulations, you have been [selected|chosen] to receive {amount}, [click|tap] the link to claim it.
 [Buy|Order] [pills|luxury watches] online with a {percent} discount, [limited offer|today only].
 Your mailbox is [full|over quota], [verify|confirm] your password within 24 hours to avoid suspension.
@@ -276,4 +278,5 @@ The stars are kind to your sign, ask our medium what she sees in your purse.
 Melt the winter kilos with one spoon of this oil, doctors are speechless.
 Exclusive invitation for distinguished investors: islands, diamonds and vineyards at friendly terms.
 """),
-})
+    }
+)

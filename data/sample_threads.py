@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -18,12 +18,31 @@ BAD_SHARE = 0.0617
 CHANNELS = {"email": 0.64, "chat": 0.28, "transcript": 0.08}
 LANGUAGES = {"en": 0.8, "de": 0.1, "fr": 0.1}
 SUBJECTS = {
-    "en": ("{firm}", "{client} and {firm}", "Question on {bond}", "{day}", "{desk} desk", "Quick one", "{report}",
-           "Your {hour} call", "{client}", "{system}", "Follow-up {month}", "Before the weekend"),
+    "en": (
+        "{firm}",
+        "{client} and {firm}",
+        "Question on {bond}",
+        "{day}",
+        "{desk} desk",
+        "Quick one",
+        "{report}",
+        "Your {hour} call",
+        "{client}",
+        "{system}",
+        "Follow-up {month}",
+        "Before the weekend",
+    ),
     "de": ("{firm}", "Frage zu {bond}", "{client}", "{report}", "Kurz", "{day}"),
     "fr": ("{firm}", "Question sur {bond}", "{client}", "{report}", "Rapide", "{day}"),
-}  # fmt: skip
-BULK_SUBJECTS = ("Read this first", "For you", "Important notice", "Last reminder", "{day} only", "News from {place}")
+}
+BULK_SUBJECTS = (
+    "Read this first",
+    "For you",
+    "Important notice",
+    "Last reminder",
+    "{day} only",
+    "News from {place}",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +54,35 @@ class Plan:
     labels: tuple[str, ...]
 
 
-def write_threads(seed: int, identity: int, messages: int, facts: Sequence[Fact]) -> list[list[Message]]:
-    """Return about ``messages`` messages in threads, labels unbalanced, one label a message.
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A fact that a message mentions, and the number of the question that asks for it."""
 
-    A thread with misconduct holds ordinary messages too; ``facts`` go into ordinary messages.
+    question: int | None
+    sentence: str
+
+
+def write_threads(rng: Random, writer: Writer, messages: int, facts: Sequence[Fact]) -> list[list[Message]]:
+    """Return ``messages`` messages in threads, labels unbalanced, one label a message.
+
+    A thread with misconduct holds ordinary messages too; ``facts`` go into ordinary messages,
+    one in six of them twice.
     """
-    rng = Random(f"{seed}:threads")
-    writer = Writer(Random(f"{seed}:shape"), Random(f"{identity}:content"), max(1, round(messages / 1200)))
     plans = _plans(rng, messages)
-    places = [(thread, place) for thread, plan in enumerate(plans) for place, label in enumerate(plan.labels)
-              if label == ORDINARY and plan.language == "en"]
-    told = dict(zip(rng.sample(places, len(facts)), range(len(facts)), strict=True))
+    places = [
+        (thread, place)
+        for thread, plan in enumerate(plans)
+        for place, label in enumerate(plan.labels)
+        if label == ORDINARY and plan.language == "en"
+    ]
+    tellings = [Told(question, fact.sentence) for question, fact in enumerate(facts)]
+    tellings += tellings[: len(facts) // 6]
+    told = dict(zip(rng.sample(places, len(tellings)), tellings, strict=True))
     threads: list[list[Message]] = []
     number = 0
     for thread, plan in enumerate(plans):
         known = {place: told[thread, place] for place in range(len(plan.labels)) if (thread, place) in told}
-        threads.append(_write(plan, thread, number, rng, writer, facts, known))
+        threads.append(_write(plan, rng, writer, thread=thread, number=number, told=known))
         number += len(plan.labels)
     return threads
 
@@ -60,20 +92,29 @@ def _plans(rng: Random, messages: int) -> list[Plan]:
     ordinary = messages - sum(bad.values())
     plans: list[Plan] = []
     for label, quota in bad.items():
-        while quota:
-            guilty = min(quota, rng.choice((1, 1) if label == "spam" else (1, 2, 2, 3)))
+        missing = quota
+        while missing:
+            guilty = min(missing, rng.choice((1, 1) if label == "spam" else (1, 2, 2, 3)))
             channel = _drawn(rng, CHANNELS if label != "spam" else {"email": 0.85, "chat": 0.15})
-            wanted = rng.randint(3, 5) if channel == "transcript" else rng.choice((0, 0, 1) if label == "spam" else (0, 1, 1, 2))
+            wanted = (
+                rng.randint(3, 5)
+                if channel == "transcript"
+                else rng.choice((0, 0, 1) if label == "spam" else (0, 1, 1, 2))
+            )
             honest = min(ordinary, wanted)
             labels = [label] * guilty + [ORDINARY] * honest
             rng.shuffle(labels)
             if label == "spam":
                 labels.sort(key=lambda name: name == ORDINARY)
             plans.append(Plan(channel, _drawn(rng, LANGUAGES), tuple(labels)))
-            quota, ordinary = quota - guilty, ordinary - honest
+            missing -= guilty
+            ordinary -= honest
     while ordinary:
-        channel = _drawn(rng, CHANNELS | {"transcript": 0.03})
-        length = min(ordinary, rng.randint(5, 8) if channel == "transcript" else rng.choice((1, 1, 2, 3, 4, 5)))
+        has_no_call = all(plan.channel != "transcript" for plan in plans)
+        channel = "transcript" if has_no_call else _drawn(rng, CHANNELS | {"transcript": 0.03})
+        length = min(
+            ordinary, rng.randint(5, 8) if channel == "transcript" else rng.choice((1, 1, 2, 3, 4, 5))
+        )
         plans.append(Plan(channel, _drawn(rng, LANGUAGES), (ORDINARY,) * length))
         ordinary -= length
     rng.shuffle(plans)
@@ -84,22 +125,49 @@ def _drawn(rng: Random, shares: dict[str, float]) -> str:
     return rng.choices(list(shares), list(shares.values()))[0]
 
 
-def _write(plan: Plan, thread: int, number: int, rng: Random, writer: Writer, facts: Sequence[Fact],
-           known: dict[int, int]) -> list[Message]:  # fmt: skip
+def _write(
+    plan: Plan,
+    rng: Random,
+    writer: Writer,
+    *,
+    thread: int,
+    number: int,
+    told: Mapping[int, Told],
+) -> list[Message]:
     people = _people(plan, rng)
     subject = expand(rng.choice(SUBJECTS[plan.language] if "spam" not in plan.labels else BULK_SUBJECTS), rng)
-    borrowed = {label: writer.borrow(label, plan.language) for label in dict.fromkeys(plan.labels) if label != ORDINARY}
+    borrowed = {
+        label: writer.borrow(label, plan.language)
+        for label in dict.fromkeys(plan.labels)
+        if label != ORDINARY
+    }
     written = []
     for place, (label, sent_at) in enumerate(zip(plan.labels, _times(plan, rng), strict=True)):
-        fact = facts[known[place]].sentence if place in known else ""
-        sentences, families = writer.sentences(label, plan.language, plan.channel, borrowed.get(label, ()), fact)
+        fact = told.get(place, Told(None, ""))
+        sentences, families = writer.sentences(
+            label, plan.language, plan.channel, borrowed.get(label, ()), fact.sentence
+        )
         sender = people[0] if label == "spam" else rng.choice(people[1:] if "spam" in plan.labels else people)
         mentions, planted = writer.slip(plan.language, people)
         others = tuple(person for person in people if person is not sender)
-        written.append(Message(
-            number + place, thread, plan.channel, plan.language, label, sender, others, sent_at, subject,
-            (*sentences, *mentions), tuple(families), planted, known.get(place), is_reply=place > 0,
-        ))  # fmt: skip
+        written.append(
+            Message(
+                number + place,
+                thread,
+                plan.channel,
+                plan.language,
+                label,
+                sender,
+                others,
+                sent_at,
+                subject,
+                (*sentences, *mentions),
+                tuple(families),
+                planted,
+                fact.question,
+                is_reply=place > 0,
+            )
+        )
     return written
 
 
@@ -115,8 +183,14 @@ def _people(plan: Plan, rng: Random) -> tuple[Person, ...]:
 def _times(plan: Plan, rng: Random) -> Iterator[datetime]:
     """Yield office hours; chats crowd on one day in ten, so that a day file holds several threads."""
     day = rng.randrange(DAYS) if plan.channel != "chat" else rng.randrange(DAYS // 10) * 10
-    moment = START + timedelta(days=day, hours=rng.randint(8, 15), minutes=rng.randrange(60), seconds=rng.randrange(60))
+    moment = START + timedelta(
+        days=day, hours=rng.randint(8, 15), minutes=rng.randrange(60), seconds=rng.randrange(60)
+    )
     for _ in plan.labels:
         yield moment
-        pause = {"email": rng.randint(300, 90_000), "chat": rng.randint(40, 2_400), "transcript": rng.randint(100, 160)}
+        pause = {
+            "email": rng.randint(300, 90_000),
+            "chat": rng.randint(40, 2_400),
+            "transcript": rng.randint(100, 160),
+        }
         moment += timedelta(seconds=pause[plan.channel])

@@ -16,8 +16,9 @@ def _sentences(block: str) -> tuple[str, ...]:
     return tuple(block.strip().splitlines())
 
 
-GERMAN = _families({
-    "off_channel": """
+GERMAN = _families(
+    {
+        "off_channel": """
 [Schreib|Antworte] mir wegen {firm} auf {app}, [hier wird alles archiviert|nicht hier im Chat].
 Ruf mich auf dem privaten Handy an, [nicht auf der Leitung mit Aufzeichnung|die Leitung wird aufgezeichnet].
 Lass uns {client} über {app} besprechen, [dort zeichnet niemand auf|da liest keiner mit].
@@ -27,7 +28,7 @@ Bitte nach dem Lesen löschen, weiter geht es in unserer kleinen Gruppe.
 Komm lieber kurz raus, getippt wird darüber nichts.
 Das klären wir dort, wo die Revision keinen Schlüssel hat.
 """,
-    "insider_information": """
+        "insider_information": """
 {firm} wird am {day} übernommen, das ist noch nicht öffentlich, [kauf|deck dich ein] vorher.
 Ich habe den Entwurf der Zahlen von {firm} gesehen, verkauf [heute|vor der Meldung].
 Mein Schwager sitzt im Vorstand von {firm}, die Dividende fällt aus, geh short.
@@ -37,7 +38,7 @@ Wer mit im Raum saß, sagt: am Sonntag wird unterschrieben, sei vorher dabei.
 Der Prüfer hat mir verraten, dass im Lager von {firm} Ware fehlt, nutze das.
 Am {day} erfährt es die Welt, du weißt es heute, also greif zu.
 """,
-    "market_manipulation": """
+        "market_manipulation": """
 Stell große Kauforders in {firm} ein und zieh sie zurück, [bevor sie jemand trifft|kurz vor der Ausführung].
 Wir drücken den Schlusskurs von {firm} [gemeinsam|zusammen] auf {price}.
 Du verkaufst mir {quantity} {firm} und ich dir zurück, dann sieht der Umsatz [echt|gut] aus.
@@ -47,7 +48,7 @@ Zeig ihnen eine Wand, die es gar nicht gibt.
 Wenn wir drei um vier in dieselbe Richtung lehnen, steht der Referenzwert, wo wir ihn brauchen.
 Bis zum Quartalsende muss der Kurs hübsch aussehen, egal was es kostet.
 """,
-    "gifts_and_bribery": """
+        "gifts_and_bribery": """
 Gib dem Einkäufer von {client} [einen Umschlag|eine Uhr], dann bekommen wir das Mandat.
 Die Reise nach {place} für {first} und seine Frau zahlen wir, dafür kommt {client} zu uns.
 Trag die Karten für {client} nicht ins Register ein, buch sie als Büromaterial.
@@ -57,7 +58,7 @@ Wenn seine neue Küche steht, steht auch die Zuteilung.
 Etwas Warmes in der Manteltasche beschleunigt die Unterschrift.
 Den Unterschied auf der Rechnung bekommt der Herr, der entscheidet.
 """,
-    "harassment": """
+        "harassment": """
 Du bist [völlig|komplett] unfähig, {first}, jeder Praktikant kann das besser.
 Halt den Mund und mach die Tickets, keiner [hier|im Team] will dich haben.
 Wenn du noch einmal zur Personalabteilung rennst, mache ich dir das Leben zur Hölle.
@@ -67,7 +68,7 @@ Hol Kaffee, das Denken machen die anderen.
 Wer dich eingestellt hat, muss eine Wette verloren haben.
 Der ganze Flur wettet, an welchem Tag du endlich gehst.
 """,
-    "data_exfiltration": """
+        "data_exfiltration": """
 Ich habe die [ganze|komplette] Kundenliste auf [einen Stick|meine private Cloud] kopiert, bevor ich gehe.
 Gib mir dein Passwort, dann ziehe ich die Daten von {client}, ohne dass mein Name im Protokoll steht.
 Benenn die Datei um, dann lässt der Filter sie durch.
@@ -77,7 +78,7 @@ Mein Rucksack wird jeden Abend schwerer, drei Ordner liegen schon im Keller.
 Bildschirm für Bildschirm mit dem Handy abfotografiert, vierhundert Konten.
 Der Algorithmus geht mit mir, die zweite Hälfte steckt im Schuh.
 """,
-    "spam": """
+        "spam": """
 Herzlichen Glückwunsch, Sie haben {amount} gewonnen, [klicken|tippen] Sie auf den Link.
 Ihr Postfach ist voll, bestätigen Sie Ihr Passwort [sofort|innerhalb von 24 Stunden].
 Verdienen Sie {amount} pro Woche von zu Hause, [garantiert|ohne Risiko].
@@ -87,10 +88,12 @@ Ihre Haare werden es Ihnen in drei Wochen danken.
 Das Kissen der Astronauten kostet heute weniger als eine Pizza.
 Die Sterne meinen es gut mit Ihnen, fragen Sie unser Medium.
 """,
-})
+    }
+)
 
-FRENCH = _families({
-    "off_channel": """
+FRENCH = _families(
+    {
+        "off_channel": """
 [Écris-moi|Réponds-moi] sur {app} pour {firm}, [ici tout est archivé|pas dans ce chat].
 Appelle-moi sur mon portable privé, [la ligne du bureau est enregistrée|pas sur la ligne enregistrée].
 Passons la discussion sur {client} sur {app}, [personne n'y enregistre|là rien n'est gardé].
@@ -100,7 +103,7 @@ Efface ce mot après lecture, la suite dans notre petit groupe.
 Descends plutôt cinq minutes, rien par écrit.
 On en parle là où le contrôle n'a pas la clé.
 """,
-    "insider_information": """
+        "insider_information": """
 {firm} sera rachetée {day}, ce n'est pas encore public, [achète|prends-en] avant.
 J'ai vu le projet des résultats de {firm}, vends [aujourd'hui|avant l'annonce].
 Mon beau-frère siège au conseil de {firm}, le dividende saute, vends à découvert.
@@ -110,7 +113,7 @@ Quelqu'un qui était dans la salle dit qu'ils signent dimanche, sois prêt avant
 L'auditeur m'a confié qu'il manque du stock chez {firm}, profites-en.
 Le monde l'apprend {day}, toi tu le sais ce soir, alors sers-toi.
 """,
-    "market_manipulation": """
+        "market_manipulation": """
 Mets de gros ordres sur {firm} et retire-les [avant qu'ils passent|juste avant l'exécution].
 On pousse [ensemble|à deux] la clôture de {firm} à {price}.
 Tu me vends {quantity} {firm} et je te les revends, le volume aura l'air [vrai|beau].
@@ -120,7 +123,7 @@ Montre-leur un mur qui n'existe pas.
 Si nous penchons tous les trois du même côté à quatre heures, l'indice va où il nous faut.
 Jusqu'à la fin du trimestre le cours doit être joli, coûte que coûte.
 """,
-    "gifts_and_bribery": """
+        "gifts_and_bribery": """
 Donne [une enveloppe|une montre] à l'acheteur de {client} et nous aurons le mandat.
 Le voyage à {place} pour {first} et sa femme est pour nous, en échange {client} vient ici.
 N'inscris pas les billets de {client} au registre, passe-les en fournitures.
@@ -130,7 +133,7 @@ Quand sa nouvelle cuisine sera posée, l'allocation le sera aussi.
 Quelque chose de chaud dans sa poche accélère la signature.
 La différence sur la facture revient au monsieur qui décide.
 """,
-    "harassment": """
+        "harassment": """
 Tu es [complètement|totalement] incapable, {first}, un stagiaire ferait mieux.
 Tais-toi et fais tes tickets, personne [ici|dans l'équipe] ne veut de toi.
 Si tu retournes te plaindre aux ressources humaines, ta vie ici sera un enfer.
@@ -140,7 +143,7 @@ Va chercher le café, penser c'est pour les autres.
 Celui qui t'a embauché a dû perdre un pari.
 Tout l'étage parie sur le jour où tu partiras enfin.
 """,
-    "data_exfiltration": """
+        "data_exfiltration": """
 J'ai copié [toute|l'entière] la liste des clients sur [une clé|mon nuage privé] avant de partir.
 Donne-moi ton mot de passe, je sors les données de {client} sans laisser mon nom.
 Renomme le fichier et le filtre le laissera passer.
@@ -150,7 +153,7 @@ Mon sac est plus lourd chaque soir, trois classeurs sont déjà à la cave.
 Écran par écran avec mon téléphone, quatre cents comptes bien nets.
 L'algorithme part avec moi, l'autre moitié est dans ma chaussure.
 """,
-    "spam": """
+        "spam": """
 Félicitations, vous avez gagné {amount}, [cliquez|appuyez] sur le lien.
 Votre boîte est pleine, confirmez votre mot de passe [tout de suite|sous 24 heures].
 Gagnez {amount} par semaine depuis chez vous, [garanti|sans risque].
@@ -160,7 +163,8 @@ Vos cheveux vous diront merci dans trois semaines.
 L'oreiller des astronautes coûte ce soir moins cher qu'une pizza.
 Les étoiles vous sourient, interrogez notre voyante.
 """,
-})
+    }
+)
 
 GERMAN_NEAR_MISSES = _sentences("""
 Über {firm} kann ich auf {app} nicht sprechen, bitte die aufgezeichnete Leitung nehmen.

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.java import java_home
+from data.progress import stage
 from data.workspace import home, write_atomically
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ appender.stderr.name = stderr
 appender.stderr.target = SYSTEM_ERR
 appender.stderr.layout.type = PatternLayout
 appender.stderr.layout.pattern = %d{HH:mm:ss} spark %p %c{1}: %m%n
+logger.repl.name = org.apache.spark.repl.Main
+logger.repl.level = error
 logger.native.name = org.apache.hadoop.util.NativeCodeLoader
 logger.native.level = off
 """
@@ -39,7 +43,9 @@ def session(master: str = "local[*]") -> Iterator[SparkSession]:
     if running is not None:
         yield running
         return
-    started = _start(master)
+    with stage("spark") as done:
+        started = _start(master)
+        done.said = f"Spark {started.version} on {master}"
     try:
         yield started
     finally:
@@ -50,6 +56,9 @@ def _start(master: str) -> SparkSession:
     from pyspark import SparkContext
     from pyspark.sql import SparkSession
 
+    warnings.filterwarnings(
+        "ignore", message="PySpark does not yet fully support pandas"
+    )  # only Arrow is used
     local = master.startswith("local")
     scratch = home() / "spark"
     scratch.mkdir(parents=True, exist_ok=True)
@@ -61,7 +70,6 @@ def _start(master: str) -> SparkSession:
         "spark.master": master,
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
-        "spark.log.level": "ERROR",
         "spark.driver.memory": "2g",
         "spark.driver.extraJavaOptions": (
             f"-Dlog4j2.configurationFile={_quiet_logging(scratch)} -Djava.io.tmpdir={scratch} "
@@ -75,6 +83,8 @@ def _start(master: str) -> SparkSession:
         "spark.sql.execution.arrow.maxRecordsPerBatch": "2000",
         "spark.sql.files.openCostInBytes": "4096",
         "spark.sql.parquet.compression.codec": "zstd",
+        "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+        "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
         "spark.sql.shuffle.partitions": "8" if local else "200",
         "spark.python.worker.reuse": "true",
     }
@@ -89,7 +99,7 @@ def _start(master: str) -> SparkSession:
 
 def _quiet_logging(scratch: Path) -> Path:
     path = scratch / "log4j2.properties"
-    if not path.exists():
+    if not path.exists() or path.read_text() != QUIET:
         with write_atomically(path) as temporary:
             temporary.write_text(QUIET)
     return path

@@ -1,4 +1,4 @@
-"""Which part of a message its author wrote: quoted replies, signatures and disclaimers are marked, not deleted."""
+"""What the author of a message wrote: quotations, signatures and disclaimers are marked, not deleted."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ ZoneKind = Literal["body", "quoted", "signature", "disclaimer"]
 QUOTED_LINE = re.compile(r"[ \t]{0,3}(?:>|\|(?=[ \t]))")
 ATTRIBUTION_START = re.compile(r"[ \t>]{0,4}(?:On|Am|Le|El|Il|In a message dated|Quoting)\b")
 ATTRIBUTION_END = re.compile(
-    r"(?:\bwrote|\bwrites|\bschrieb[^\n:]{0,80}|\ba écrit|\bescribió|\bha scritto)[ \u00a0]?:[ \t]*$", re.IGNORECASE
+    r"(?:\bwrote|\bwrites|\bschrieb[^\n:]{0,80}|\ba écrit|\bescribió|\bha scritto)[ \u00a0]?:[ \t]*$",
+    re.IGNORECASE,
 )
 ATTRIBUTION_LINES = 3
 
 FORWARD_RULE = re.compile(
     r"[ \t]{0,4}(?:-{2,}|_{5,})[ \t]?(?:Original Message|Original Appointment|Forwarded (?:message|by)"
-    r"|Ursprüngliche Nachricht|Weitergeleitete Nachricht|Message d'origine|Message transféré|Message original)\b"
+    r"|Ursprüngliche Nachricht|Weitergeleitete Nachricht|Message d'origine|Message transféré"
+    r"|Message original)\b"
     r"|[ \t]{0,4}(?:Begin forwarded message|Anfang der weitergeleiteten (?:Nachricht|E-?Mail)"
     r"|Début du message (?:transféré|réexpédié)) ?:",
     re.IGNORECASE,
@@ -33,9 +35,9 @@ HEADER_REACH = 5
 DELIMITER = re.compile(r"-- ?$|_{10,}[ \t]*$")
 DELIMITED_LINES = 12
 CLOSING = re.compile(
-    r"[ \t]*(?:(?:(?:with )?(?:kind|best|warm|kindest|warmest)(?: personal)? )?(?:regards|wishes)|(?:all the )?best"
-    r"|(?:many )?thanks(?: again)?(?: and regards)?|thank you|cheers|(?:yours )?(?:sincerely|truly|faithfully)"
-    r"|sincerely yours|rgds|br|mfg|vg|lg|hochachtungsvoll"
+    r"[ \t]*(?:(?:(?:with )?(?:kind|best|warm|kindest|warmest)(?: personal)? )?(?:regards|wishes)"
+    r"|(?:all the )?best|(?:many )?thanks(?: again)?(?: and regards)?|thank you|cheers"
+    r"|(?:yours )?(?:sincerely|truly|faithfully)|sincerely yours|rgds|br|mfg|vg|lg|hochachtungsvoll"
     r"|(?:mit )?(?:(?:freundlich|best|viel|lieb|schön|herzlich)e[nr]? )+gr(?:ü|ue)(?:ß|ss)e?n?"
     r"|gr(?:u|ü|ue)(?:ß|ss)e?|(?:bien )?cordialement|(?:bien )?à (?:vous|toi|bientôt)|amicalement"
     r"|(?:(?:meilleures|sincères) )?salutations(?: distinguées)?|merci(?: d'avance)?)[ \t]*[,.!]?[ \t]*$",
@@ -45,16 +47,21 @@ CLOSING_LINES = 5
 SHORT_LINE = 60
 
 DISCLAIMER = re.compile(
-    r"intended (?:only |solely )?for|intended recipient|(?:received|sent) (?:this|it|to you)[^.\n]{0,40}in error"
-    r"|notify the sender|(?:before|need to) print|registered (?:office|in england)|authori[sz]ed and regulated"
-    r"|does not constitute (?:an offer|investment advice)|virus(?:es)?\b|views expressed"
-    r"|nicht der (?:richtige|beabsichtigte|vorgesehene) (?:adressat|empfänger)|bestimmungsgemäße[nr]? empfänger"
-    r"|irrtümlich|informieren sie (?:bitte )?(?:sofort |umgehend )?den absender|amtsgericht|handelsregister"
+    r"intended (?:only |solely )?for|intended recipient"
+    r"|(?:received|sent) (?:this|it|to you)[^.\n]{0,40}in error|notify the sender|(?:before|need to) print"
+    r"|registered (?:office|in england)"
+    r"|authori[sz]ed and regulated"
+    r"|does not constitute (?:an offer|investment advice)|(?:free of|for) virus(?:es)?\b|views expressed"
+    r"|nicht der (?:richtige|beabsichtigte|vorgesehene) (?:adressat|empfänger)"
+    r"|bestimmungsgemäße[nr]? empfänger"
+    r"|irrtümlich|informieren sie (?:bitte )?(?:sofort |umgehend )?den absender"
+    r"|amtsgericht|handelsregister"
     r"|destinataire|par erreur|usage exclusif|avertir l'expéditeur|détruire",
     re.IGNORECASE,
 )
 DISCLAIMER_TOPIC = re.compile(
-    r"confidential|privileged|disclaimer|vertraulich|confidentiel|unauthori[sz]ed|unbefugt|interdit", re.IGNORECASE
+    r"confidential|privileged|disclaimer|vertraulich|confidentiel|unauthori[sz]ed|unbefugt|interdit",
+    re.IGNORECASE,
 )
 SHORTEST_DISCLAIMER = 60
 

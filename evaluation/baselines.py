@@ -28,10 +28,12 @@ class Lexicon:
     def matches(self, texts: Sequence[str]) -> np.ndarray:
         """Return how many of each label's terms every text holds (texts × labels)."""
         patterns = [_pattern(terms) for terms in self.terms.values()]
-        return np.array([
-            [len({hit.casefold() for hit in pattern.findall(text)}) for pattern in patterns]
-            for text in (text[:OPENING].casefold() for text in texts)
-        ]).reshape(len(texts), len(patterns))
+        return np.array(
+            [
+                [len({hit.casefold() for hit in pattern.findall(text)}) for pattern in patterns]
+                for text in (text[:OPENING].casefold() for text in texts)
+            ]
+        ).reshape(len(texts), len(patterns))
 
 
 def _pattern(terms: Sequence[str]) -> re.Pattern[str]:
@@ -50,7 +52,7 @@ def read_lexicon(labels: Sequence[str], path: Path = LEXICON_PATH) -> Lexicon | 
         written = yaml.safe_load(path.read_text(encoding="utf-8"))
         terms = {str(label): tuple(str(term) for term in listed) for label, listed in written.items()}
     except (OSError, yaml.YAMLError, AttributeError, TypeError) as error:
-        raise UserError(f"cannot read the lexicon {path}: {type(error).__name__}; give labels with lists") from error
+        raise UserError(f"cannot read the lexicon {path}: {type(error).__name__}") from error
     known = {label: listed for label, listed in terms.items() if label in labels and listed}
     return Lexicon(known, induced=False) if known else None
 

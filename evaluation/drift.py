@@ -19,7 +19,15 @@ from evaluation.metrics import Floats
 
 SAMPLE = 400  # messages on each side
 COMPONENTS = 16
-DESCRIPTORS = ("characters", "words", "sentences", "non_letters", "placeholders", "questions_asked", "upper_case")
+DESCRIPTORS = (
+    "characters",
+    "words",
+    "sentences",
+    "non_letters",
+    "placeholders",
+    "questions_asked",
+    "upper_case",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,128 +1,38 @@
-"""May the challenger replace the champion? Declared rules, measured figures, one verdict with reasons.
-
-A paired difference has three outcomes: shown not worse (passes), shown worse (rejects), and not
-decided by so few messages (holds for a reviewer). What could not be measured never passes.
-"""
+"""May the challenger replace the champion? Declared rules, measured figures, one verdict with reasons."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
 
 from evaluation.findings import Findings
-from evaluation.metrics import Interval
+from evaluation.paired import Comparison
 from evaluation.rules import Rules
-
-Effect = Literal["reject", "hold", "note"]
-Outcome = Literal["promote", "hold", "reject"]
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One line of the gate table; ``effect`` is what a failure does."""
-
-    name: str
-    measured: float | None
-    interval: tuple[float, float] | None
-    rule: str
-    passed: bool
-    effect: Effect
-    detail: str = ""  # half a line of explanation
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether a challenger may replace the champion, and why."""
-
-    outcome: Outcome
-    reasons: tuple[str, ...]
-    checks: tuple[Check, ...]
-
-
-def at_most(name: str, value: float | Interval | None, limit: float, effect: Effect, detail: str = "") -> Check:
-    """Pass when the measured figure is finite and no larger than the limit."""
-    return _bounded(name, value, f"≤ {limit:g}", effect, detail, lambda number: number <= limit)
-
-
-def at_least(name: str, value: float | Interval | None, limit: float, effect: Effect, detail: str = "") -> Check:
-    """Pass when the measured figure is finite and no smaller than the limit."""
-    return _bounded(name, value, f"≥ {limit:g}", effect, detail, lambda number: number >= limit)
-
-
-def exactly(name: str, value: float | None, wanted: float, effect: Effect, detail: str = "") -> Check:
-    """Pass when the measured figure is the wanted one."""
-    return _bounded(name, value, f"= {wanted:g}", effect, detail, lambda number: number == wanted)
-
-
-def _bounded(name: str, value: float | Interval | None, rule: str, effect: Effect, detail: str, holds) -> Check:  # type: ignore[no-untyped-def]
-    number = value.value if isinstance(value, Interval) else value
-    if number is None or not math.isfinite(number):
-        return missing(name, rule, detail)
-    bounds = (value.low, value.high) if isinstance(value, Interval) and value.known else None
-    return Check(name, number, bounds, rule, bool(holds(number)), effect, detail)
-
-
-def missing(name: str, rule: str, detail: str = "") -> Check:
-    """Return the failed check of something that was not measured, or came out as no number."""
-    return Check(name, None, None, rule, False, "reject", detail)
-
-
-def not_worse(name: str, difference: Interval | None, margin: float, detail: str = "") -> Check:
-    """Pass when the whole interval lies above −margin; reject when it lies below; otherwise hold."""
-    rule = f"interval above −{margin:g}"
-    if difference is None or not difference.known:
-        return missing(name, rule, detail)
-    bounds = (difference.low, difference.high)
-    effect: Effect = "reject" if difference.high < -margin else "hold"
-    return Check(name, difference.value, bounds, rule, difference.low >= -margin, effect, detail)
-
-
-def better(name: str, difference: Interval | None, detail: str = "") -> Check:
-    """Pass when the whole interval lies above zero; reject when it lies below; otherwise hold."""
-    if difference is None or not difference.known:
-        return missing(name, "interval above 0", detail)
-    effect: Effect = "reject" if difference.high < 0 else "hold"
-    return Check(
-        name,
-        difference.value,
-        (difference.low, difference.high),
-        "interval above 0",
-        difference.low > 0,
-        effect,
-        detail,
-    )
+from evaluation.verdict import (
+    Check,
+    Effect,
+    Verdict,
+    at_least,
+    at_most,
+    better,
+    decide,
+    exactly,
+    missing,
+    not_worse,
+)
 
 
 def judge(findings: Findings, rules: Rules) -> Verdict:
     """Apply every rule to the findings."""
-    return decide((
-        *integrity_checks(findings, rules),
-        *quality_checks(findings, rules),
-        *critical_checks(findings, rules),
-        *slice_checks(findings, rules),
-        *search_checks(findings, rules),
-        *drift_checks(findings, rules),
-    ))
-
-
-def decide(checks: tuple[Check, ...]) -> Verdict:
-    """Return the verdict of the checks: the worst effect among those that failed."""
-    failed = [check for check in checks if not check.passed]
-    effects = {check.effect for check in failed}
-    outcome: Outcome = "reject" if "reject" in effects or not checks else "hold" if "hold" in effects else "promote"
-    reasons = [_reason(check) for check in sorted(failed, key=lambda check: _ORDER[check.effect])]
-    return Verdict(outcome, tuple(reasons or ["every declared check passed"]), checks)
-
-
-_ORDER = {"reject": 0, "hold": 1, "note": 2}
-
-
-def _reason(check: Check) -> str:
-    if check.measured is None:
-        return f"{check.effect}: {check.name} was not measured (rule: {check.rule})"
-    bounds = f" [{check.interval[0]:.3f}, {check.interval[1]:.3f}]" if check.interval else ""
-    return f"{check.effect}: {check.name} is {check.measured:.4g}{bounds} (rule: {check.rule})"
+    return decide(
+        (
+            *integrity_checks(findings, rules),
+            *quality_checks(findings, rules),
+            *critical_checks(findings, rules),
+            *slice_checks(findings, rules),
+            *search_checks(findings, rules),
+            *drift_checks(findings, rules),
+        )
+    )
 
 
 def integrity_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:
@@ -156,16 +66,31 @@ def integrity_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:
         trip = next((found for found in findings.round_trips if found.model == name), None)
         same = trip.same_labels if trip else None
         checks += [
-            at_least(f"{name}: messages in the round trip", trip and float(trip.messages),
-                     min(limits.round_trip_messages, findings.messages), "reject",
-                     "the registered copy is loaded again and asked the same"),
-            at_most(f"{name}: largest score difference", trip and trip.largest_difference,
-                    limits.round_trip_score, "reject", "registered copy against the model on disk"),
+            at_least(
+                f"{name}: messages in the round trip",
+                float(trip.messages) if trip else None,
+                min(limits.round_trip_messages, findings.messages),
+                "reject",
+                "the registered copy is loaded again and asked the same",
+            ),
+            at_most(
+                f"{name}: largest score difference",
+                trip.largest_difference if trip else None,
+                limits.round_trip_score,
+                "reject",
+                "registered copy against the model on disk",
+            ),
         ]
         if name == "classifier":
             checks.append(exactly(f"{name}: same labels", same, 1, "reject", "share of equal labels"))
     checks.append(
-        at_most("adapter size in MB", findings.adapter_megabytes, limits.adapter_megabytes, "hold", "what is stored per model")
+        at_most(
+            "adapter size in MB",
+            findings.adapter_megabytes,
+            limits.adapter_megabytes,
+            "hold",
+            "what is stored per model",
+        )
     )
     return tuple(checks)
 
@@ -174,10 +99,12 @@ def quality_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:
     """Check the macro-F1 against the champion, or by the bootstrap rule when there is none."""
     lexicon, tfidf = findings.comparison("lexicon"), findings.comparison("TF-IDF")
     checks = [
-        better("macro-F1 minus lexicon", lexicon and lexicon.macro_f1, "paired over the same threads"),
+        better(
+            "macro-F1 minus lexicon", lexicon.macro_f1 if lexicon else None, "paired over the same threads"
+        ),
         not_worse(
             "macro-F1 minus TF-IDF",
-            tfidf and tfidf.macro_f1,
+            tfidf.macro_f1 if tfidf else None,
             rules.margins.baseline_macro_f1,
             "paired over the same threads",
         ),
@@ -187,7 +114,7 @@ def quality_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:
         checks.append(
             not_worse(
                 "macro-F1 minus champion",
-                champion and champion.macro_f1,
+                champion.macro_f1 if champion else None,
                 rules.margins.champion_macro_f1,
                 "paired over the same threads",
             )
@@ -195,7 +122,7 @@ def quality_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:
     checks.append(
         at_most(
             "calibration error",
-            findings.calibration and findings.calibration.error,
+            findings.calibration.error if findings.calibration else None,
             rules.limits.calibration_error,
             "hold",
             "stated confidence against how often it is right",
@@ -215,30 +142,31 @@ def critical_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:
     reference = findings.comparison("champion" if findings.has_champion else "TF-IDF")
     checks = []
     for result in findings.challenger.classes:
-        if result.label not in rules.critical:
-            continue
-        checks.append(
-            at_least(
-                f"recall of {result.label}",
-                result.recall,
-                rules.limits.critical_recall_floor,
-                "hold",
-                f"{result.support} messages of this class",
-            )
-        )
-        change = next((found for found in reference.recalls if found.label == result.label), None) if reference else None
-        name, margin = f"{result.label}: recall minus {reference.other if reference else '?'}", rules.margins.critical_recall
-        if change is None or not change.recall.known or not math.isfinite(change.p_holm):
-            checks.append(missing(name, f"no drop beyond {margin:g}"))
-            continue
-        shown = change.p_holm < rules.significance and change.recall.value < -margin
-        passed = not shown and (not findings.has_champion or change.recall.value >= -margin)
-        rule = f"drop ≤ {margin:g}" if findings.has_champion else f"no shown drop beyond {margin:g}"
-        checks.append(
-            Check(name, change.recall.value, (change.recall.low, change.recall.high), rule, passed,
-                  "reject" if shown else "hold", f"McNemar with Holm p = {change.p_holm:.3f}")
-        )
+        if result.label in rules.critical:
+            detail = f"{result.support} messages of this class"
+            floor = rules.limits.critical_recall_floor
+            checks.append(at_least(f"recall of {result.label}", result.recall, floor, "hold", detail))
+            checks.append(_recall_drop(result.label, reference, rules, strict=findings.has_champion))
     return tuple(checks)
+
+
+def _recall_drop(label: str, reference: Comparison | None, rules: Rules, *, strict: bool) -> Check:
+    margin = rules.margins.critical_recall
+    rule = f"drop ≤ {margin:g}" if strict else f"no shown drop beyond {margin:g}"
+    name = f"{label}: recall minus {reference.other if reference else 'reference'}"
+    change = next((found for found in reference.recalls if found.label == label), None) if reference else None
+    if change is None or not change.recall.known or not math.isfinite(change.p_holm):
+        return missing(name, rule)
+    shown = change.p_holm < rules.significance and change.recall.value < -margin
+    return Check(
+        name,
+        change.recall.value,
+        (change.recall.low, change.recall.high),
+        rule,
+        passed=not shown and (not strict or change.recall.value >= -margin),
+        effect="reject" if shown else "hold",
+        detail=f"McNemar with Holm p = {change.p_holm:.3f}",
+    )
 
 
 def slice_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:
@@ -266,20 +194,20 @@ def search_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:
     return (
         exactly(
             "questions without a search result",
-            retrieval and float(findings.questions - retrieval.answered),
+            float(findings.questions - retrieval.answered) if retrieval else None,
             0,
             "reject",
             "every answerable question must be searched",
         ),
         not_worse(
             "recall@10: hybrid minus BM25",
-            retrieval and retrieval.hybrid_minus_bm25,
+            retrieval.hybrid_minus_bm25 if retrieval else None,
             rules.margins.retrieval_recall,
             "the embedder must not spoil plain word search",
         ),
         at_least(
             "answers scored",
-            answers and answers.scored_share,
+            answers.scored_share if answers else None,
             rules.limits.answers_scored,
             "reject",
             "share of questions that every answer metric could score",
@@ -291,8 +219,18 @@ def drift_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:
     """Check how far the test lies from the training data: a note, as drift is no fault of a model."""
     drift = findings.drift
     return (
-        at_most("drift of embeddings", drift and drift.embedding_auc, rules.limits.embedding_drift, "note",
-                "how well a classifier tells both sides apart; .5 = not at all"),
-        at_most("largest drift of a descriptor", drift and drift.largest, rules.limits.descriptor_drift, "note",
-                "effect size; .1 small, .3 plain to see"),
+        at_most(
+            "drift of embeddings",
+            drift.embedding_auc if drift else None,
+            rules.limits.embedding_drift,
+            "note",
+            "how well a classifier tells both sides apart; .5 = not at all",
+        ),
+        at_most(
+            "largest drift of a descriptor",
+            drift.largest if drift else None,
+            rules.limits.descriptor_drift,
+            "note",
+            "effect size; .1 small, .3 plain to see",
+        ),
     )

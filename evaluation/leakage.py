@@ -44,10 +44,10 @@ def find_leakage(
     """Compare the test messages with everything that training may have seen."""
     test_words, train_words = [_words(text) for text in test_texts], [_words(text) for text in train_texts]
     train_hashes = {_hash(words) for words in train_words if len(words) >= WORDS_THAT_TELL}
-    identical = np.array([
-        len(words) >= WORDS_THAT_TELL and _hash(words) in train_hashes for words in test_words
-    ])
-    near = _near_copies(test_words, train_words) if len(test_words) and len(train_words) else identical
+    identical = np.array(
+        [len(words) >= WORDS_THAT_TELL and _hash(words) in train_hashes for words in test_words]
+    )
+    near = _near_copies(test_words, train_words) if test_words and train_words else identical
     return Leakage(
         int(identical.sum()),
         int((near & ~identical).sum()),

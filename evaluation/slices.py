@@ -59,9 +59,9 @@ def measure_slices(
     right = challenger.predicted == test.truth
     reference_right = reference.predicted == test.truth
     corrected = holm([mcnemar(right[own], reference_right[own]) for _, _, own in members])
-    columns = np.column_stack([
-        part * own for _, _, own in members for part in (np.ones(len(test)), right, reference_right)
-    ])
+    columns = np.column_stack(
+        [part * own for _, _, own in members for part in (np.ones(len(test)), right, reference_right)]
+    )
     drawn = resample(by_thread(test.threads, columns.astype(np.float64)), draws=draws, seed=seed)
     results = []
     for position, (kind, value, own) in enumerate(members):

@@ -6,7 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluation.metrics import Floats, Interval, Predictions, TestSet, by_thread, interval, resample, wider, wilson
+from evaluation.metrics import (
+    Floats,
+    Interval,
+    Predictions,
+    TestSet,
+    by_thread,
+    interval,
+    resample,
+    wider,
+    wilson,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +55,11 @@ def measure_workload(
         alert = model.predicted != code
         columns = np.column_stack([np.ones(len(test)), alert, alert & wanted, wanted]).astype(np.float64)
         drawn = resample(by_thread(test.threads, columns), draws=draws, seed=seed)
-        results.append(_workload(model, columns, drawn, wanted, budget, minutes_per_alert, confidence))
+        results.append(
+            _workload(
+                model, columns, drawn, wanted, budget=budget, minutes=minutes_per_alert, confidence=confidence
+            )
+        )
     return tuple(results)
 
 
@@ -54,13 +68,15 @@ def _workload(
     columns: Floats,
     drawn: Floats,
     wanted: np.ndarray,
+    *,
     budget: int,
     minutes: float,
     confidence: float,
 ) -> Workload:
     total, alerts, hits, positives = (int(number) for number in columns.sum(axis=0))
     with np.errstate(invalid="ignore", divide="ignore"):
-        shares, precisions, recalls = drawn[:, 1] / drawn[:, 0], drawn[:, 2] / drawn[:, 1], drawn[:, 2] / drawn[:, 3]
+        shares, precisions = drawn[:, 1] / drawn[:, 0], drawn[:, 2] / drawn[:, 1]
+        recalls = drawn[:, 2] / drawn[:, 3]
     share = wider(wilson(alerts, total, confidence), interval(alerts / total, shares, confidence))
     precision = wilson(hits, alerts, confidence)
     precision = wider(precision, interval(precision.value, precisions, confidence))

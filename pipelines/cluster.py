@@ -41,15 +41,16 @@ class Cluster:
     """A cluster as the graph sees it.
 
     ``image`` should be pinned by digest: Kubeflow's cache knows the string alone. ``gpu`` is a resource
-    name such as ``nvidia.com/gpu``, empty for none. ``secret`` holds the key ``tracking_uri``,
-    ``keys_secret`` the redaction keys as files, ``claim`` the workspace that all steps share.
+    name such as ``nvidia.com/gpu``, empty for none. ``tracking`` is the secret with the key
+    ``tracking_uri``, ``keys`` the one with the redaction keys as files, ``claim`` the volume claim of
+    the workspace that all steps share.
     """
 
     image: str = IMAGE
     gpu: str = ""
     gpus: int = 1
-    secret: str = "mailroom"
-    keys_secret: str = "mailroom-keys"
+    tracking: str = "mailroom"
+    keys: str = "mailroom-keys"
     claim: str = "mailroom-home"
 
     def configure(self, step: str, task: Any) -> None:
@@ -67,8 +68,8 @@ class Cluster:
         task.set_env_variable("MAILROOM_HOME", HOME)
         task.set_env_variable("MAILROOM_KEYS", KEYS)
         kubernetes.set_timeout(task, seconds=resources.timeout_s)
-        kubernetes.use_secret_as_env(task, self.secret, {"tracking_uri": "MLFLOW_TRACKING_URI"})
-        kubernetes.use_secret_as_volume(task, self.keys_secret, mount_path=KEYS)
+        kubernetes.use_secret_as_env(task, self.tracking, {"tracking_uri": "MLFLOW_TRACKING_URI"})
+        kubernetes.use_secret_as_volume(task, self.keys, mount_path=KEYS)
         kubernetes.mount_pvc(task, self.claim, mount_path=HOME)
 
 

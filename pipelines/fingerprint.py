@@ -28,7 +28,9 @@ def archive_fingerprint(archive: Path, labels: Path | None = None) -> str:
         for path in _files(root):
             status = path.stat()
             name = path.relative_to(root).as_posix()
-            digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
+            digest.update(
+                f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode("utf-8", "surrogateescape")
+            )
     return digest.hexdigest()[:16]
 
 

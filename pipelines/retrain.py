@@ -28,15 +28,12 @@ def retrain_graph(
     from kfp import dsl
 
     steps = components(notebooks, image)
-    outputs = NamedTuple(
-        "outputs",
-        [
-            ("prepared", dsl.Dataset),
-            ("evaluation", dsl.Artifact),
-            ("release", dsl.Artifact),
-            ("bundle", dsl.Artifact),
-        ],
-    )
+
+    class Outputs(NamedTuple):
+        prepared: dsl.Dataset
+        evaluation: dsl.Artifact
+        release: dsl.Artifact
+        bundle: dsl.Artifact
 
     def step(name: str, **arguments: Any) -> Any:
         task = steps[name](**arguments)
@@ -44,7 +41,7 @@ def retrain_graph(
         return task
 
     @dsl.pipeline(name=NAME, description="From a raw archive to a served, reviewed model.")
-    def retrain(
+    def retrain(  # noqa: PLR0917 - kfp calls it with positions
         archive: str = "sample",
         labels: str = "",
         recipe: str = "laptop",
@@ -53,7 +50,7 @@ def retrain_graph(
         milvus_uri: str = "",
         engine: str = "auto",
         archive_fingerprint: str = "",
-    ) -> outputs:
+    ) -> Outputs:
         prepare = step(
             "prepare",
             archive=archive,
@@ -79,7 +76,7 @@ def retrain_graph(
         )
         promote = step("promote", evaluation=evaluate.outputs["evaluation"], index=index.outputs["index"])
         deploy = step("deploy", release=promote.outputs["release"], prepared=prepared, engine=engine)
-        return outputs(
+        return Outputs(
             prepared=prepared,
             evaluation=evaluate.outputs["evaluation"],
             release=promote.outputs["release"],

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,12 @@ from components.contract import read_contract
 from components.failure import Failure, read_failure
 from components.progress import RUNNER
 from data.java import java_home
-from data.workspace import UserError, home, locate
+from data.workspace import UserError, home, locate, tracking
 from pipelines.display import displayed
+from pipelines.endings import RunStoppedError, StepError
 from pipelines.fingerprint import archive_fingerprint, code_fingerprint
-from pipelines.retrain import NOTEBOOKS, retrain_graph
+from pipelines.retrain import NOTEBOOKS, Configure, retrain_graph
+from training.recipe import load_recipe
 
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
@@ -34,14 +35,6 @@ ENVIRONMENT = {
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",
 }
 MENDABLE = ("UserError", "ContractError")
-
-
-class StepError(Exception):
-    """A step failed for a reason that is not the caller's mistake: one line."""
-
-
-class Interrupted(Exception):
-    """The run was stopped; what is finished is in the cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +62,21 @@ class Produced:
     bundle: Path
 
 
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A run that ended well, with the artifacts that its graph returns."""
+
+    run: str
+    log: Path
+    outputs: dict[str, Any]
+
+
 def check(request: Request) -> Request:
     """Return the request with absolute paths, refusing at once what would fail minutes later.
 
     Raises:
         UserError: no archive or an empty one, no labels file, a recipe that does not load, no Java.
     """
-    from dataclasses import replace
-
-    from training.recipe import load_recipe
-
     if request.engine not in ("auto", "vllm", "transformers"):
         raise UserError(f"no engine called {request.engine!r}; choose auto, vllm or transformers")
     load_recipe(request.recipe)
@@ -98,54 +96,90 @@ def check(request: Request) -> Request:
 
 
 def run(request: Request, *, use_cache: bool = True, notebooks: Path = NOTEBOOKS) -> Produced:
-    """Run the graph and return where its results lie.
+    """Run the graph and return where its results lie; raises what :func:`run_graph` raises."""
+    recipe = Path(request.recipe)
+    finished = run_graph(
+        lambda configure: retrain_graph(notebooks=notebooks, configure=configure),
+        _parameters(request),
+        notebooks=notebooks,
+        recipe=recipe if recipe.is_file() else None,
+        use_cache=use_cache,
+    )
+    paths = {name: Path(artifact.uri) for name, artifact in finished.outputs.items()}
+    return Produced(
+        run=finished.run,
+        log=finished.log,
+        prepared=paths["prepared"],
+        evaluation=paths["evaluation"],
+        release=paths["release"],
+        bundle=paths["bundle"],
+    )
+
+
+def run_graph(
+    build: Callable[[Configure], Any],
+    parameters: dict[str, Any],
+    *,
+    notebooks: Path,
+    recipe: Path | None = None,
+    use_cache: bool = True,
+) -> Finished:
+    """Run any graph of notebook components and show its steps.
+
+    ``build`` gets what configures a step here: our code's fingerprint, which belongs to the cache's key.
 
     Raises:
         UserError: a step found a mistake that the caller can mend.
         StepError: a step failed otherwise; its executed notebook is kept.
-        Interrupted: the run was stopped; a rerun goes on from the cache.
+        RunStoppedError: the run was stopped; a rerun goes on from the cache.
     """
     from kfp import local
 
-    name = f"run-{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:4]}"
-    root, log = home() / "pipeline" / name, home() / "logs" / f"{name}.log"
-    cache = home() / "pipeline" / "cache"
+    name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
+    root, log, cache = (
+        home() / "pipeline" / name,
+        home() / "logs" / f"{name}.log",
+        home() / "pipeline" / "cache",
+    )
     if not use_cache:
         shutil.rmtree(cache, ignore_errors=True)
     _prepare_environment(name)
-    recipe = Path(request.recipe)
-    extra = (recipe,) if recipe.is_file() else ()
-    titles: dict[str, str] = {}
-    code: dict[str, str] = {}
-    for path in sorted(notebooks.glob("*.ipynb")):
-        step = function_name(path)
-        titles[step.replace("_", "-")] = path.stem
-        takes_recipe = any(item.name == "recipe" for item in read_contract(path).parameters)
-        code[step] = code_fingerprint(path, extra if takes_recipe else ())
-    graph = retrain_graph(
-        notebooks=notebooks,
-        configure=lambda step, task: task.set_env_variable("MAILROOM_CODE", code[step]),
-    )
-    with _stoppable(), displayed(log, titles) as display:
+    code = _code(notebooks, recipe)
+    graph = build(lambda step, task: task.set_env_variable("MAILROOM_CODE", code[step]))
+    with _stoppable(), displayed(log, _titles(notebooks)) as display:
         local.init(
             local.SubprocessRunner(use_venv=False),
             pipeline_root=str(root),
-            workspace_root=str(root),
             enable_caching=True,
             cache_root=str(cache),
         )
         try:
-            outputs = graph(**_parameters(request)).outputs
+            return Finished(name, log, graph(**parameters).outputs)
         except KeyboardInterrupt:
-            raise Interrupted(f"stopped; what is finished is kept: run the same command again ({log})") from None
+            raise RunStoppedError(f"stopped; run the same command again to go on ({log})") from None
         except RuntimeError as error:  # all that kfp says of a failed step
             raise _cause(root, display.failed, log) from error
-    return _produced(name, log, outputs)
+
+
+def _titles(notebooks: Path) -> dict[str, str]:
+    """Return the notebooks' names by kfp's names of their tasks."""
+    return {function_name(path).replace("_", "-"): path.stem for path in sorted(notebooks.glob("*.ipynb"))}
+
+
+def _code(notebooks: Path, recipe: Path | None) -> dict[str, str]:
+    """Return every step's code fingerprint; a recipe of one's own counts where a step takes one."""
+    found = {}
+    for path in notebooks.glob("*.ipynb"):
+        takes_recipe = any(item.name == "recipe" for item in read_contract(path).parameters)
+        found[function_name(path)] = code_fingerprint(path, (recipe,) if recipe and takes_recipe else ())
+    return found
 
 
 def _check_archive(archive: Path) -> None:
     if not archive.exists():
-        raise UserError(f"no archive at {archive}; give a folder or a file, or leave --archive out for the sample")
+        raise UserError(
+            f"no archive at {archive}; give a folder or a file, or leave --archive out for the sample"
+        )
     if not os.access(archive, os.R_OK):
         raise UserError(f"the archive {archive} cannot be read; check its permissions")
     if archive.is_file():
@@ -174,8 +208,6 @@ def _parameters(request: Request) -> dict[str, Any]:
 
 def _prepare_environment(run: str) -> None:
     """Set what every step inherits: offline libraries, the workspace, the tracking server, whom to follow."""
-    from data.workspace import tracking
-
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     os.environ["MAILROOM_HOME"] = str(home())
@@ -200,19 +232,7 @@ def _cause(root: Path, step: str, log: Path) -> Exception:
     if failure is None:
         return StepError(f"step {step or '?'} ended without a word (killed, or out of memory?); see {log}")
     if failure.error == "Interrupted":
-        return Interrupted(f"stopped in {failure.step}; run the same command again to go on ({log})")
+        return RunStoppedError(f"stopped in {failure.step}; run the same command again to go on ({log})")
     if failure.error in MENDABLE or "No space left on device" in failure.message:
         return UserError(failure.message)
     return StepError(str(failure))
-
-
-def _produced(name: str, log: Path, outputs: dict[str, Any]) -> Produced:
-    paths = {key: Path(artifact.uri) for key, artifact in outputs.items()}
-    return Produced(
-        run=name,
-        log=log,
-        prepared=paths["prepared"],
-        evaluation=paths["evaluation"],
-        release=paths["release"],
-        bundle=paths["bundle"],
-    )

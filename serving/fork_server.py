@@ -1,83 +1,122 @@
-"""Import vLLM once and fork one server per model: a third of the start-up of separate processes.
+"""Several vLLM servers from one import: run as ``python -m serving.fork_server PLAN.json`` by the engines.
 
-    python -m serving.fork_server SERVERS.json
-
-``SERVERS.json`` is a list of ``{"arguments": [...], "log": PATH}``: the arguments of vLLM's OpenAI
-server, and where the server's output goes. One line ``PID`` per server is printed, in order. The
-process lives as long as its servers; SIGTERM is passed on to all of them.
-
-Measured on two cores with a classifier and an embedder: both ready after 28 s, against 87 s for one
-separate server. It is for the CPU alone: a process that has touched a GPU cannot fork.
+Importing vLLM costs more than everything else in a CPU start, and an ordinary server pays it twice
+(once for its API process, once for its engine process). Here one process imports it and forks: each
+server, and each server's engine process. That is safe because nothing runs in parallel before the fork: no
+thread, no OpenMP region (OMP_NUM_THREADS=1), no CUDA. It holds for the CPU only; engines.py uses
+the ordinary start where there is a GPU.
 """
 
 from __future__ import annotations
 
-import importlib
 import json
 import multiprocessing
 import os
 import signal
 import sys
+import threading
+from dataclasses import asdict, dataclass
 from pathlib import Path
-
-# What a server imports anyway, in the parent or in its engine process.
-PRELOAD = (
-    "vllm.v1.engine.core",
-    "vllm.v1.engine.async_llm",
-    "vllm.v1.worker.cpu_worker",
-    "vllm.v1.worker.cpu_model_runner",
-    "vllm.model_executor.models.bert",
-    "vllm.model_executor.models.llama",
-    "vllm.entrypoints.openai.api_server",
-)
-# vLLM's CPU platform sets its start method to spawn, which would import everything again in each
-# engine and each worker. These modules look the method up by this name.
-STARTERS = ("vllm.v1.engine.utils", "vllm.v1.engine.coordinator", "vllm.v1.executor.multiproc_executor")
+from types import FrameType
 
 
-def main(servers_path: str) -> None:
-    """Fork the servers of the file and wait for all of them."""
-    from vllm.entrypoints.launchers.api_server import entry
+@dataclass(frozen=True, slots=True)
+class ServerPlan:
+    """One server to fork: whose it is, what vLLM is told, where its log goes."""
 
-    for module in PRELOAD:
-        importlib.import_module(module)
-    for module in STARTERS:
-        vars(importlib.import_module(module))["get_mp_context"] = lambda: multiprocessing.get_context("fork")
-    pids = []
-    for server in json.loads(Path(servers_path).read_text()):
-        pid = os.fork()
-        if pid == 0:
-            _become(server["arguments"], server["log"], entry.main)
-        pids.append(pid)
-        print(pid, flush=True)
-    signal.signal(signal.SIGTERM, lambda *_: [_stop(pid) for pid in pids])
-    for pid in pids:
-        os.waitpid(pid, 0)
+    role: str
+    architecture: str
+    arguments: tuple[str, ...]
+    log_path: str
 
 
-def _become(arguments: list[str], log: str, serve: object) -> None:
-    """Turn this process into one server; never returns into the parent's code."""
+def write_plan(path: Path, servers: list[ServerPlan]) -> None:
+    """Write the plan that the fork server reads."""
+    path.write_text(json.dumps([asdict(server) for server in servers]))
+
+
+def _import_vllm(architectures: set[str]) -> None:
+    """Import once what every server would import, and register the models without inspecting them.
+
+    vLLM inspects an unknown architecture in a subprocess with an import of its own (33 to 53 s),
+    lest the parent initialise CUDA; a class that is registered as such needs no inspection.
+    """
+    import vllm.entrypoints.launchers.api_server.entry
+    import vllm.entrypoints.launchers.cli_args
+    import vllm.v1.engine.async_llm
+    import vllm.v1.engine.core
+    import vllm.v1.engine.utils
+    import vllm.v1.worker.cpu_worker
+    from vllm import ModelRegistry
+
+    for architecture in sorted(architectures):
+        known = ModelRegistry.models.get(architecture)
+        if known is not None:
+            ModelRegistry.register_model(architecture, known.load_model_cls())
+    # vLLM insists on spawn on the CPU, which imports everything again; fork shares what is here.
+    vllm.v1.engine.utils.get_mp_context = lambda: multiprocessing.get_context("fork")
+
+
+def _serve(server: ServerPlan) -> None:
+    """Become the server: own log, own arguments, default signals; never returns."""
+    log = os.open(server.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    sys.argv = [f"mailroom-{server.role}", *server.arguments]
+    from vllm.entrypoints.launchers.api_server.entry import main
+
     status = 1
     try:
-        os.setsid()
-        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
-        sys.argv = ["vllm", *arguments]
-        assert callable(serve)  # noqa: S101 - for the type checker
-        serve()
+        main()
         status = 0
-    except SystemExit as stopped:
-        status = stopped.code if isinstance(stopped.code, int) else 1
+    except SystemExit as leaving:
+        status = leaving.code if isinstance(leaving.code, int) else 1
+    except KeyboardInterrupt:
+        status = 0
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
     finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
         os._exit(status)
 
 
-def _stop(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGTERM)
-    except ProcessLookupError:
-        pass
+def _tell(event: str, role: str, number: int) -> None:
+    print(json.dumps({"event": event, "role": role, "number": number}), flush=True)
+
+
+def main(plan_path: str) -> None:
+    """Fork every server of the plan and say on stdout which process serves what, and who ended how."""
+    servers = [
+        ServerPlan(**{**fields, "arguments": tuple(fields["arguments"])})
+        for fields in json.loads(Path(plan_path).read_text())
+    ]
+    _import_vllm({server.architecture for server in servers})
+    if threading.active_count() != 1:
+        raise RuntimeError("vLLM started a thread at import: forking is not safe")
+    roles: dict[int, str] = {}
+    for server in servers:
+        child = os.fork()
+        if child == 0:
+            _serve(server)
+        roles[child] = server.role
+        _tell("started", server.role, child)
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        for child in list(roles):
+            os.kill(child, signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    while roles:
+        child, status = os.wait()
+        role = roles.pop(child, None)
+        if role is not None:
+            _tell("ended", role, os.waitstatus_to_exitcode(status))
 
 
 if __name__ == "__main__":

@@ -73,4 +73,6 @@ def _check_round_trip(folder: Path, expected: list[int]) -> None:
     written = AutoTokenizer.from_pretrained(folder)
     ids = written(PROBE)["input_ids"]
     if ids != expected or written.decode(ids) != PROBE or not written.chat_template:
-        raise RuntimeError("the converted generator's tokenizer differs from the GGUF's; report this as a bug")
+        raise RuntimeError(
+            "the converted generator's tokenizer differs from the GGUF's; report this as a bug"
+        )

@@ -83,7 +83,9 @@ def build_index(
     dataset_digest, chunks = read_manifest(prepared).digest, read_chunks(prepared)
     model = servable_folder(embedder)
     if not chunks.num_rows:
-        raise UserError(f"the dataset {locate(prepared)} holds no chunk to index; prepare an archive with text")
+        raise UserError(
+            f"the dataset {locate(prepared)} holds no chunk to index; prepare an archive with text"
+        )
     encoder = load_embedder(model)
     inputs = [
         passage_input(subject, text)

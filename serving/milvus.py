@@ -56,6 +56,6 @@ def _connect(client_type: Any, failure: type[Exception], uri: str, is_file: bool
 
 def _let_go(path: str) -> None:
     """Stop the Lite engine: closing the client leaves it running, and with it the lock on the file."""
-    from milvus_lite.server_manager import server_manager_instance
+    from milvus_lite.server_manager import server_manager_instance  # type: ignore[import-untyped]
 
     server_manager_instance.release_server(path)

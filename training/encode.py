@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from data.workspace import UserError, locate
 
 if TYPE_CHECKING:
     import torch
-
-    from training.recipe import LoraRecipe
 
 BATCHES_PER_POOL = 32
 
@@ -36,6 +37,35 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[Any
     return torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bf16" else nullcontext()
 
 
+@contextmanager
+def load_quietly() -> Iterator[None]:
+    """Keep transformers from drawing a bar and listing the head's weights as missing at every load."""
+    from transformers.utils import logging
+
+    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bar:
+            logging.enable_progress_bar()
+
+
+def merged_folder(model_folder: str | Path) -> Path:
+    """Return the folder with the weights: ``merged`` below a trained model's folder, or the folder itself.
+
+    Raises:
+        UserError: there is no model.
+    """
+    folder = locate(model_folder)
+    for candidate in (folder / "merged", folder):
+        if (candidate / "config.json").is_file():
+            return candidate
+    raise UserError(f"no trained model in {folder}; train one first: notebooks 02 and 03, or: mailroom run")
+
+
 def tokenise(tokenizer: Any, texts: Sequence[str], max_length: int) -> list[list[int]]:
     """Return the token ids of each text, cut at ``max_length`` with the closing token kept."""
     ids: list[list[int]] = tokenizer(list(texts), truncation=True, max_length=max_length)["input_ids"]
@@ -44,8 +74,7 @@ def tokenise(tokenizer: Any, texts: Sequence[str], max_length: int) -> list[list
 
 def by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
     """Return batches of positions, longest first, so that little is padding and memory peaks at once."""
-    order = sorted(range(len(lengths)), key=lambda position: -lengths[position])
-    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    return _cut(sorted(range(len(lengths)), key=lambda position: -lengths[position]), batch_size)
 
 
 def shuffled_by_length(lengths: Sequence[int], batch_size: int, *, seed: int) -> list[list[int]]:
@@ -61,7 +90,7 @@ def shuffled_by_length(lengths: Sequence[int], batch_size: int, *, seed: int) ->
     batches = [
         batch
         for start in range(0, len(order), pool)
-        for batch in _cut(sorted(order[start : start + pool], key=lambda position: lengths[position]), batch_size)
+        for batch in _cut(sorted(order[start : start + pool], key=lengths.__getitem__), batch_size)
     ]
     chance.shuffle(batches)
     return batches
@@ -78,19 +107,6 @@ def pad(ids: Sequence[Sequence[int]], padding: int, device: torch.device) -> dic
         tokens[row, : len(each)] = torch.tensor(each, dtype=torch.long)
         mask[row, : len(each)] = 1
     return {"input_ids": tokens.to(device), "attention_mask": mask.to(device)}
-
-
-def encoder_layers(lora: LoraRecipe) -> str:
-    """Return the pattern of the layers that LoRA adapts: within the encoder, never the pooler's ``dense``."""
-    return rf"(.*\.)?encoder\..*\.({'|'.join(lora.targets)})"
-
-
-def warm_up_and_decay(step: int, steps: int, warm_up: float) -> float:
-    """Return the learning rate's factor: rising linearly over the share ``warm_up``, then falling to zero."""
-    rising = max(1, round(steps * warm_up))
-    if step < rising:
-        return (step + 1) / rising
-    return max(0.0, (steps - step) / max(1, steps - rising))
 
 
 def _cut(order: list[int], size: int) -> list[list[int]]:

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from training.encode import (
-    autocast,
-    by_length,
-    encoder_layers,
-    pad,
-    shuffled_by_length,
-    tokenise,
-    warm_up_and_decay,
-)
+from training.encode import autocast, by_length, pad, shuffled_by_length, tokenise
+from training.lora import encoder_layers, take_step, warm_up_and_decay
 from training.recipe import ClassifierRecipe
-from training.scores import Metrics, Scores, measure
+from training.results import Epoch
+from training.scores import Scores, measure
 from training.warm_start import class_weights, fit_head, install_head
 
 if TYPE_CHECKING:
     import torch
+    from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LRScheduler
 
 PROBE = 64  # texts per batch where nothing is learned
 
@@ -33,16 +30,6 @@ class Examples:
 
     texts: tuple[str, ...]
     labels: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """One row of the learning curve; epoch 0 is the warm start, before any step."""
-
-    epoch: int
-    step: int
-    train_loss: float | None
-    valid: Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +51,8 @@ def warm_start(
     for batch, output in _forward(model.bert, tokenizer, ids, model.device, "reading train"):
         vectors[batch] = output.last_hidden_state[:, 0].float().cpu().numpy()
     targets = [labels.index(label) for label in train.labels]
-    install_head(model, fit_head(vectors, targets, len(labels), recipe.warm_start_strength), recipe.head_scale)
+    head = fit_head(vectors, targets, len(labels), recipe.warm_start_strength)
+    install_head(model, head, recipe.head_scale)
 
 
 def score(model: Any, tokenizer: Any, texts: Sequence[str], max_length: int, labels: Sequence[str]) -> Scores:
@@ -83,58 +71,74 @@ def finetune(
 
     The warm start takes part in the comparison: training never ends below it on valid.
     """
-    import torch
-    from tqdm import tqdm
-
     labels = [model.config.id2label[position] for position in range(model.config.num_labels)]
     adapted = add_lora(model, recipe)
-    ids = tokenise(tokenizer, train.texts, recipe.max_length)
-    targets = torch.tensor([labels.index(label) for label in train.labels], device=model.device)
-    weights = class_weights(targets.tolist(), len(labels), recipe.class_weight)
-    loss_of = torch.nn.CrossEntropyLoss(weight=torch.from_numpy(weights).to(model.device))
-    steps = min(recipe.max_steps, recipe.epochs * -(-len(ids) // recipe.batch_size))
-    optimiser = _optimiser(adapted, recipe)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: warm_up_and_decay(step, steps, recipe.warm_up)
-    )
-
     scores = score(adapted, tokenizer, valid.texts, recipe.max_length, labels)
     history = [Epoch(0, 0, None, measure(valid.labels, scores))]
     best, best_scores, best_state = history[0], scores, _trainable_state(adapted)
-    with tqdm(total=steps, desc="training the classifier", unit="step") as progress:
-        for epoch in range(1, recipe.epochs + 1):
-            losses = []
-            adapted.train()
-            for batch in shuffled_by_length([len(each) for each in ids], recipe.batch_size, seed=seed + epoch):
-                if progress.n == steps:
-                    break
-                with autocast(recipe.precision, model.device):
-                    inputs = pad([ids[position] for position in batch], tokenizer.pad_token_id, model.device)
-                    loss = loss_of(adapted(**inputs).logits.float(), targets[batch])
-                _step(loss, adapted, optimiser)
-                schedule.step()
-                losses.append(loss.item())
-                progress.update()
-            if not losses:
-                break
-            scores = score(adapted, tokenizer, valid.texts, recipe.max_length, labels)
-            reached = Epoch(epoch, progress.n, float(np.mean(losses)), measure(valid.labels, scores))
-            history.append(reached)
-            progress.set_postfix(valid_macro_f1=f"{reached.valid.macro_f1:.3f}")
-            if _rank(reached) > _rank(best):
-                best, best_scores, best_state = reached, scores, _trainable_state(adapted)
-            elif reached.epoch - best.epoch >= recipe.patience:
-                break
+    for steps, loss in _epochs(adapted, tokenizer, train, labels, recipe, seed=seed):
+        scores = score(adapted, tokenizer, valid.texts, recipe.max_length, labels)
+        reached = Epoch(len(history), steps, loss, measure(valid.labels, scores))
+        history.append(reached)
+        if _rank(reached) > _rank(best):
+            best, best_scores, best_state = reached, scores, _trainable_state(adapted)
+        elif reached.epoch - best.epoch >= recipe.patience:
+            break
     adapted.load_state_dict(best_state, strict=False)
     adapted.eval()
     return Finetuned(adapted, tuple(history), best, best_scores)
 
 
+def _epochs(
+    adapted: Any,
+    tokenizer: Any,
+    train: Examples,
+    labels: Sequence[str],
+    recipe: ClassifierRecipe,
+    *,
+    seed: int,
+) -> Iterator[tuple[int, float]]:
+    """Train epoch by epoch; yield the steps done and the mean loss after each."""
+    import torch
+    from tqdm import tqdm
+
+    device = adapted.device
+    ids = tokenise(tokenizer, train.texts, recipe.max_length)
+    lengths = [len(each) for each in ids]
+    targets = [labels.index(label) for label in train.labels]
+    weights = torch.from_numpy(class_weights(targets, len(labels), recipe.class_weight))
+    loss_of = torch.nn.CrossEntropyLoss(weight=weights.to(device))
+    steps = min(recipe.max_steps, recipe.epochs * math.ceil(len(ids) / recipe.batch_size))
+    optimiser, schedule = _optimiser(adapted, recipe, steps)
+    done = 0
+    with tqdm(total=steps, desc="training the classifier", unit="step") as progress:
+        for epoch in range(recipe.epochs):
+            losses = []
+            adapted.train()
+            batches = shuffled_by_length(lengths, recipe.batch_size, seed=seed + epoch)
+            for batch in batches[: steps - done]:
+                inputs = pad([ids[each] for each in batch], tokenizer.pad_token_id, device)
+                wanted = torch.tensor([targets[each] for each in batch], device=device)
+                with autocast(recipe.precision, device):
+                    loss = loss_of(adapted(**inputs).logits.float(), wanted)
+                take_step(loss, adapted, optimiser, schedule)
+                losses.append(loss.item())
+                progress.update()
+            if not losses:
+                return
+            done += len(losses)
+            yield done, float(np.mean(losses))
+
+
 def add_lora(model: Any, recipe: ClassifierRecipe) -> Any:
-    """Wrap the model for LoRA; pooler and classifier are trained whole and saved with the adapter."""
+    """Wrap the model for LoRA; the classifier is trained whole.
+
+    The pooler is saved with the adapter, or the warm start would be lost, but stays frozen: it
+    only passes the first token on, and a full matrix under Adam moves faster than the encoder.
+    """
     from peft import LoraConfig, TaskType, get_peft_model
 
-    return get_peft_model(
+    adapted = get_peft_model(
         model,
         LoraConfig(
             task_type=TaskType.SEQ_CLS,
@@ -145,13 +149,17 @@ def add_lora(model: Any, recipe: ClassifierRecipe) -> Any:
             modules_to_save=["pooler", "classifier"],
         ),
     )
+    for name, weight in adapted.named_parameters():
+        if ".pooler." in name:
+            weight.requires_grad_(False)
+    return adapted
 
 
-def _optimiser(adapted: Any, recipe: ClassifierRecipe) -> torch.optim.Optimizer:
-    """Return AdamW with the head's learning rates in the units that its scale gives it.
+def _optimiser(adapted: Any, recipe: ClassifierRecipe, steps: int) -> tuple[Optimizer, LRScheduler]:
+    """Return AdamW and its schedule, with the head's learning rates in the units of its scale.
 
     Adam moves every weight by about the learning rate, whatever the gradient: a classifier that
-    was divided by the scale must move by that much more, and the pooler by that much less.
+    was divided by the scale must move by that much more.
     """
     import torch
 
@@ -159,26 +167,15 @@ def _optimiser(adapted: Any, recipe: ClassifierRecipe) -> torch.optim.Optimizer:
     for name, weight in adapted.named_parameters():
         if weight.requires_grad:
             groups.setdefault(_learning_rate(name, recipe), []).append(weight)
-    return torch.optim.AdamW(
-        [{"params": weights, "lr": rate} for rate, weights in groups.items()], weight_decay=0.0
-    )
+    parameters = [{"params": weights, "lr": rate} for rate, weights in groups.items()]
+    optimiser = torch.optim.AdamW(parameters, weight_decay=0.0)
+    return optimiser, warm_up_and_decay(optimiser, steps, recipe.warm_up)
 
 
 def _learning_rate(name: str, recipe: ClassifierRecipe) -> float:
     if "lora_" in name:
         return recipe.lora_learning_rate
-    if ".pooler." in name:
-        return recipe.head_learning_rate * recipe.head_scale
     return recipe.head_learning_rate / (recipe.head_scale if name.endswith("weight") else 1.0)
-
-
-def _step(loss: torch.Tensor, model: Any, optimiser: torch.optim.Optimizer) -> None:
-    import torch
-
-    loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_([each for each in model.parameters() if each.requires_grad], 1.0)
-    optimiser.step()
-    optimiser.zero_grad(set_to_none=True)
 
 
 def _rank(epoch: Epoch) -> tuple[float, float]:
@@ -186,11 +183,14 @@ def _rank(epoch: Epoch) -> tuple[float, float]:
 
 
 def _trainable_state(model: Any) -> dict[str, torch.Tensor]:
-    return {name: weight.detach().clone() for name, weight in model.named_parameters() if weight.requires_grad}
+    trained = ((name, weight) for name, weight in model.named_parameters() if weight.requires_grad)
+    return {name: weight.detach().clone() for name, weight in trained}
 
 
-def _forward(model: Any, tokenizer: Any, ids: Sequence[Sequence[int]], device: torch.device, what: str) -> Any:
-    """Yield positions and model output, batch by batch of similar length; a bar appears after two seconds."""
+def _forward(
+    model: Any, tokenizer: Any, ids: Sequence[Sequence[int]], device: torch.device, what: str
+) -> Iterator[tuple[list[int], Any]]:
+    """Yield positions and model output of batches of similar length; a bar appears after two seconds."""
     import torch
     from tqdm import tqdm
 
@@ -200,4 +200,3 @@ def _forward(model: Any, tokenizer: Any, ids: Sequence[Sequence[int]], device: t
             with torch.inference_mode():
                 yield batch, model(**pad([ids[each] for each in batch], tokenizer.pad_token_id, device))
             progress.update(len(batch))
-

@@ -86,11 +86,13 @@ def load_recipe(name_or_path: str) -> Recipe:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"the recipe {path} cannot be read ({type(error).__name__}); check the file") from error
+        reason = type(error).__name__
+        raise UserError(f"the recipe {path} cannot be read ({reason}); check the file") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        raise UserError(f"the recipe {path} is no YAML{line}; compare it with {RECIPES / 'laptop.yaml'}") from error
+        example = RECIPES / "laptop.yaml"
+        raise UserError(f"the recipe {path} is no YAML{line}; compare it with {example}") from error
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
@@ -110,7 +112,7 @@ def _recipe_path(name_or_path: str) -> Path:
     path = locate(name_or_path)
     if not name_or_path or not path.is_file():
         known = ", ".join(sorted(each.stem for each in RECIPES.glob("*.yaml")))
-        raise UserError(f"no recipe called {name_or_path!r}; choose one of: {known}, or the path of a YAML file")
+        raise UserError(f"no recipe called {name_or_path!r}; choose one of: {known}, or a YAML file's path")
     return path
 
 

@@ -1,4 +1,4 @@
-"""The classifier's first head: logistic regression on the frozen encoder, written into the standard architecture.
+"""The classifier's first head: logistic regression on the frozen encoder, in the standard architecture.
 
 A fresh head on the first token learns too slowly on a CPU (banking77: .734 after ten minutes). The
 closed-form solution takes seconds and is the point from which LoRA goes on.

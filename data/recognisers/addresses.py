@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from data.recognisers.found import NOT_ALPHANUMERIC, Found
+from data.recognisers.found import Found, canonical
 
 NAME_WORD = r"[^\W\d_a-z][\w'’.-]{0,25}"
 HOUSE_NUMBER = re.compile(
@@ -46,20 +46,14 @@ BOX = re.compile(
     r"(?:P\.? ?[Oo]\.? ?B(?:ox|OX)|p\.? ?o\.? ?box|Postfach|Bo[iî]te postale) [0-9][0-9 ]{0,6}[0-9]\b"
 )
 LONGEST_STREET = 45
+GERMAN_BEFORE = re.compile("[.ezgmr] ")
 
 
 def addresses(text: str) -> Iterator[Found]:
     """Yield streets with their number, and what follows of unit, postcode and city."""
     searched = 0
     for number in HOUSE_NUMBER.finditer(text):
-        start = number.start()
-        if number[1] is None:
-            match = GERMAN.search(text, max(searched, start - LONGEST_STREET), start + LONGEST_STREET)
-            match = None if match and NO_STREET.match(match[0]) else match
-        elif number[1].islower():
-            match = FRENCH.match(text, start)
-        else:
-            match = ENGLISH.match(text, start) or FRENCH.match(text, start)
+        match = _street_at(text, number, searched)
         if match:
             searched = match.end()
             yield _found(match)
@@ -69,5 +63,18 @@ def addresses(text: str) -> Iterator[Found]:
                 yield _found(match)
 
 
+def _street_at(text: str, number: re.Match[str], searched: int) -> re.Match[str] | None:
+    """Return the street that a house number belongs to: the word before it, or else the words after it."""
+    start = number.start()
+    if GERMAN_BEFORE.match(text, start - 2):
+        street = GERMAN.search(text, max(searched, start - LONGEST_STREET), start + LONGEST_STREET)
+        if street and not NO_STREET.match(street[0]):
+            return street
+    if number[1] is None:
+        return None
+    return FRENCH.match(text, start) or (None if number[1].islower() else ENGLISH.match(text, start))
+
+
 def _found(match: re.Match[str]) -> Found:
-    return Found("ADDRESS", match.start(), match.end(), NOT_ALPHANUMERIC.sub("", match[0]).casefold())
+    street = match[0].rstrip(".,'’- ")
+    return Found("ADDRESS", match.start(), match.start() + len(street), canonical("ADDRESS", street))

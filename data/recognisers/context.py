@@ -11,7 +11,7 @@ from data.recognisers.numbers import UNDASHED_SSN
 
 GAP = r"[\s:#.=-]{0,4}"
 LINK = (
-    rf"{GAP}(?:\(?(?:number|no|num|nr|nummer|num[eé]ro|n°|id)\b[.)]?)?"
+    rf"{GAP}(?:\(?(?:n°|(?:number|no|num|nr|nummer|num[eé]ro|id)\b)[.)]?)?"
     rf"{GAP}(?:(?:is|was|ist|lautet|est|ends in)\b)?{GAP}"
 )
 
@@ -46,7 +46,7 @@ ACCOUNT = Introduction(
     re.compile(
         r"(?:accounts?|acct|a/c|konto(?:nummer|nr)?|compte(?: bancaire)?|routing|sort code|blz|bankleitzahl)"
         rf"{LINK}"
-        r"((?:[a-z]{1,4}[ -]?)?[0-9](?:[0-9 -]{2,20}[0-9])[a-z]?)(?!\w|[.,][0-9])"
+        r"((?:[a-z]{1,4}-?)?[0-9](?:[0-9 -]{2,20}[0-9])[a-z]?)(?!\w|[.,][0-9])"
     ),
     _account,
 )

@@ -13,7 +13,7 @@ from data.recognisers.found import Found, Introduction
 ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 BASE58_VALUE = {sign: value for value, sign in enumerate(ALPHABET)}
 BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
-LONG_WORD = 20
+LONG_WORD = re.compile(r"\S{20,}")
 LONG_RUN = re.compile(r"[A-Za-z0-9]{14}")
 LEGACY_WALLET = re.compile(r"(?<![A-Za-z0-9])[13][1-9A-HJ-NP-Za-km-z]{25,34}(?![A-Za-z0-9])")
 SEGWIT_WALLET = re.compile(r"(?<![A-Za-z0-9])(?:bc1[0-9a-z]{11,71}|BC1[0-9A-Z]{11,71})(?![A-Za-z0-9])")
@@ -30,11 +30,12 @@ KEY_FORMS = re.compile(
     r")(?![A-Za-z0-9])"
 )
 KEY_FORM_STARTS = (
-    "AKIA", "ASIA", "AROA", "AIDA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox", "AIza",
-    "ya29.", "_live_", "_test_", "whsec_", "sk-", "hf_", "npm_", "pypi-", "dop_v1_", "SG.", "eyJ",
+    "AKIA", "ASIA", "AROA", "AIDA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox",
+    "AIza", "ya29.", "_live_", "_test_", "whsec_", "sk-", "hf_", "npm_", "pypi-", "dop_v1_", "SG.", "eyJ",
 )  # fmt: skip
 PRIVATE_KEY_START = re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY(?: BLOCK)?-----")
 PRIVATE_KEY_BODY = re.compile(r"(?:[>\s]{1,4}[A-Za-z0-9+/=]{16,200}){0,400}")
+LONGEST_KEY = 20_000
 PRIVATE_KEY_END = re.compile(r"-----END [A-Z ]{0,30}PRIVATE KEY(?: BLOCK)?-----")
 
 LINK = r"(?:\s?[:=]|[\"']\s?:| is| ist| lautet| est)[ \t]*[\"'`]?"
@@ -43,15 +44,13 @@ ORDINARY_WORD = re.compile(r"[^\W\d_][^\W\d_A-Z]*|[\W_]+")
 
 def long_words(text: str) -> Iterator[Found]:
     """Yield what only a word of twenty signs or more can be: wallets and keys of a known form."""
-    cursor = 0
-    for word in [word for word in text.split() if len(word) >= LONG_WORD]:
-        start = text.find(word, cursor)
-        cursor = start + len(word)
-        if LONG_RUN.search(word):
-            yield from wallets(text, start, cursor)
+    for word in LONG_WORD.finditer(text):
+        start, end = word.span()
+        if LONG_RUN.search(word[0]):
+            yield from wallets(text, start, end)
         for mark in KEY_FORM_STARTS:
-            if mark in word:
-                for match in KEY_FORMS.finditer(text, start, cursor):
+            if mark in word[0]:
+                for match in KEY_FORMS.finditer(text, start, end):
                     yield Found("SECRET", match.start(), match.end(), match[0])
                 break
 
@@ -95,12 +94,12 @@ def has_bech32_checksum(address: str) -> bool:
 
 def private_keys(text: str) -> Iterator[Found]:
     """Yield private keys in PEM armour, from the first dash to the last, or to the end of a truncated one."""
-    position = 0
+    position, finish = 0, PRIVATE_KEY_END.search(text)
     while begin := PRIVATE_KEY_START.search(text, position):
-        finish = PRIVATE_KEY_END.search(text, begin.end(), begin.end() + 20_000) or PRIVATE_KEY_BODY.match(
-            text, begin.end()
-        )
-        position = finish.end() if finish else begin.end()
+        if finish and finish.start() < begin.end():
+            finish = PRIVATE_KEY_END.search(text, begin.end())
+        whole = finish if finish and finish.start() - begin.end() <= LONGEST_KEY else None
+        position = (whole or PRIVATE_KEY_BODY.match(text, begin.end()) or begin).end()
         yield Found("SECRET", begin.start(), position, text[begin.start() : position])
 
 
@@ -115,7 +114,7 @@ def is_random(value: str) -> bool:
 
 def _password(written: str) -> str:
     """Return what follows the word password, unless it reads like an ordinary word."""
-    value = written.rstrip(".,;:!?)]}&")
+    value = written.rstrip(".,;:)]}&")
     return "" if len(value) < 4 or ORDINARY_WORD.fullmatch(value) else value
 
 

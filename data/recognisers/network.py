@@ -31,8 +31,8 @@ def emails(text: str) -> Iterator[Found]:
     """Yield e-mail addresses, looking both ways from every at sign."""
     at = text.find("@")
     while at >= 0:
-        local = LOCAL_PART_BACKWARDS.match(text[max(0, at - 64) : at][::-1])
         domain = DOMAIN.match(text, at + 1, at + 256) or LITERAL_DOMAIN.match(text, at + 1)
+        local = LOCAL_PART_BACKWARDS.match(text[max(0, at - 64) : at][::-1]) if domain else None
         if local and domain:
             start = at - len(local[0].rstrip(".'/=-*`{|}"))
             if start < at:

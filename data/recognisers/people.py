@@ -7,11 +7,13 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from data.disguise import undisguise
 from data.recognisers.found import Found, canonical_name
 
 SHORTEST_PART = 3
 FEW_PARTS = 64
 WORD = re.compile(r"[^\W\d_]+")
+PART = re.compile(r"[^\W\d_]+(?:'[^\W\d_]{2,})?")
 BETWEEN_PARTS = re.compile(r",? |-| [A-Z]\.? ")
 PARTICLES = frozenset(WORD.findall("von van der den del della des the and und les los dos"))
 WORDS_TOO = frozenset(
@@ -32,7 +34,8 @@ GREETING = (
 CLOSING = (
     r"(?:(?:(?:kind|best|warm|with best|with kind)(?:est)? )?(?:regards|wishes)|best|thanks(?: again)?"
     r"|thank you|many thanks|cheers|(?:yours )?(?:sincerely|truly|faithfully)(?: yours)?|rgds|br"
-    r"|(?:mit |viele[nr]? |beste[nr]? |liebe[nr]? |sch[oö]ne[nr]? |herzliche[nr]? )?(?:freundlichen )?gr(?:ü|ue)(?:ß|ss)(?:en?)?|vg|lg|mfg|(?:bien )?cordialement|amicalement"
+    r"|(?:mit |viele[nr]? |beste[nr]? |liebe[nr]? |sch[oö]ne[nr]? |herzliche[nr]? )?"
+    r"(?:freundlichen )?gr(?:ü|ue)(?:ß|ss)(?:en?)?|vg|lg|mfg|(?:bien )?cordialement|amicalement"
     r"|(?:bien )?[aà] (?:vous|toi|bient[oô]t)|salutations|merci)[,.! \t]{0,3}\r?\n(?:[> \t]{0,8}\r?\n)?"
     r"[> \t]{0,8}([^\W\d_][\w'’.-]{0,30}(?: [^\W\d_][\w'’.-]{0,30}){0,2})[ \t]{0,3}(?=[\r\n]|\Z)"
 )
@@ -43,13 +46,14 @@ BEFORE_ADDRESS = re.compile(
 )
 NO_NAMES = frozenset(
     WORD.findall(
-        "all team everyone everybody folks sir sirs madam colleague colleagues customer customers client clients friend"
-        " friends member members partner partners there both guys again world user subscriber investor investors"
-        " shareholder applicant candidate valued sales support desk group office admin hr it legal compliance zusammen"
-        " kollege kollegen kollegin kolleginnen kunde kunden kundin damen herren alle leute tous toutes collègues"
-        " collègue monsieur madame president chairman speaker secretary sent from to on re fw fwd subject date regards"
-        " thanks best cheers morning afternoon evening inc ltd llc gmbh ag bank sa plc corp the this that please we you"
-        " i my our if is are was mit freundlichen grüßen"
+        "all team everyone everybody folks sir sirs madam colleague colleagues customer customers client"
+        " clients friend friends member members partner partners there both guys again world user"
+        " subscriber investor investors shareholder applicant candidate valued sales support desk group"
+        " office admin hr it legal compliance zusammen kollege kollegen kollegin kolleginnen kunde kunden"
+        " kundin damen herren alle leute tous toutes collègues collègue monsieur madame president"
+        " chairman speaker secretary sent from to on re fw fwd subject date regards thanks best cheers"
+        " morning afternoon evening inc ltd llc gmbh ag bank sa plc corp the this that please we you i my"
+        " our if is are was mit freundlichen grüßen"
     )
 )
 """Capitalised in greetings and closings without naming anybody."""
@@ -76,17 +80,21 @@ def people(text: str, lower: str, names: Collection[str], addresses: Iterable[in
 
 @lru_cache(maxsize=512)
 def known_names(names: frozenset[str]) -> KnownNames:
-    """Return the parts of all names; those under three letters count only inside a whole name."""
+    """Return the parts of all names, three letters and more.
+
+    A name of one word belongs to whoever carries it in a longer name: "Mr Kowalski" is the
+    "Jan Kowalski" of the header.
+    """
     owners: dict[str, set[str]] = {}
-    for name in names:
-        if "@" in name or "\0" in name:
+    written = [undisguise(name).text for name in names if "@" not in name and "\0" not in name]
+    for name in sorted(written, key=lambda name: len(PART.findall(name)), reverse=True):
+        parts = PART.findall(name)
+        if len(parts) == 1 and parts[0] in owners:
             continue
-        full = canonical_name(name)
-        for part in WORD.findall(name):
-            written = {part, part.title()} if part.isupper() or part.islower() else {part}
-            for spelling in written:
+        for part in parts:
+            for spelling in {part, part.title()} if part.isupper() or part.islower() else {part}:
                 if len(spelling) >= SHORTEST_PART and spelling.lower() not in PARTICLES:
-                    owners.setdefault(spelling, set()).add(full)
+                    owners.setdefault(spelling, set()).add(canonical_name(name))
     alone = frozenset(part for part in owners if part not in WORDS_TOO and not part.islower())
     return KnownNames({part: frozenset(full) for part, full in owners.items()}, alone)
 
@@ -114,8 +122,11 @@ def _parts(text: str, known: KnownNames) -> Iterator[tuple[int, int, str]]:
     """Yield every part that stands as a whole word: searched one by one if few, else word by word."""
     if len(known.owners) > FEW_PARTS:
         for word in WORD.finditer(text):
-            if word[0] in known.owners and _is_whole(text, word.start(), word.end()):
-                yield word.start(), word.end(), word[0]
+            whole = PART.match(text, word.start())
+            for match in (whole, word):
+                if match and match[0] in known.owners and _is_whole(text, match.start(), match.end()):
+                    yield match.start(), match.end(), match[0]
+                    break
         return
     for part in known.owners:
         position = text.find(part)

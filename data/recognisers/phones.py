@@ -44,14 +44,15 @@ DATE = re.compile(
 AMOUNT = re.compile(r"[1-9][0-9]{0,2}(?:\.[0-9]{3})+|[1-9][0-9]{0,2}(?: [0-9]{3})+|[0-9]+\.[0-9]+")
 FOUR_NUMBERS = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
 STRONG_CONTEXT = re.compile(
-    r"(?:\b(?:tele)?phones?(?: number)?|\btele?fon|\bt[eé]l\b|\bfax|\bmobile?\b|\bcell(?:phone)?\b|\bhandy|\bdurchwahl"
-    r"|\bt[eé]l[eé]phone|\bt[eé]l[eé]copie|\bportable|\bhotline|\bpager|\brufnummer|\bwhatsapp|\bsms\b"
+    r"(?:\b(?:tele)?phones?(?: number)?|\btele?fon|\bt[eé]l\b|\bfax|\bmobile?\b|\bcell(?:phone)?\b"
+    r"|\bhandy|\bdurchwahl|\bt[eé]l[eé]phone|\bt[eé]l[eé]copie|\bportable|\bhotline|\bpager|\brufnummer|\bwhatsapp|\bsms\b"
     r"|\b(?:desk|office|direct|home|work|[TMPFDH]) ?:)[^0-9\n]{0,24}$",
     re.IGNORECASE,
 )
 WEAK_CONTEXT = re.compile(
-    r"\b(?:call(?:ed|ing)?|reach(?:ed)?|ring|dial|contact|text(?:ed)?|answer(?:ing)?|(?:my|your|his|her|new) number"
-    r"|nummer|num[eé]ro|rufen|anrufen|appele[rz]|joindre|erreichbar|joignable)\b[^0-9\n]{0,16}$",
+    r"\b(?:call(?:ed|ing)?|reach(?:ed)?|ring|dial|contact|text(?:ed)?|answer(?:ing)?"
+    r"|(?:my|your|his|her|new) number|nummer|num[eé]ro|rufen|anrufen|appele[rz]|joindre|erreichbar|joignable)"
+    r"\b[^0-9\n]{0,16}$",
     re.IGNORECASE,
 )
 CONTEXT_AFTER = re.compile(
@@ -122,7 +123,7 @@ def _found(text: str, start: int, end: int) -> Found:
 
 
 def _is_national(text: str, start: int, end: int, digits: str) -> bool:
-    """Return whether digits without a country code are a phone: by the words around them, or else by their form."""
+    """Return whether digits without a country code are a phone: by the words around or by form."""
     written, before = text[start:end], text[start - 1 : start]
     decimal = before in (",", ".") and text[start - 2 : start - 1].isdigit()
     if decimal or before.isalnum() or before in NOT_A_PHONE_BEFORE or _continues(text, end):

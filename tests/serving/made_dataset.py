@@ -86,6 +86,21 @@ def _message(ordinal: int, subject: str, text: str, *, split: str) -> dict[str, 
 
 
 def _chunk(message: dict[str, object]) -> dict[str, object]:
-    shared = ("message_id", "thread_id", "text", "channel", "sent_at", "language", "split", "label", "subject")
-    place = {"chunk_id": f"{message['message_id']}:0", "ordinal": 0, "start": 0, "end": len(str(message["text"]))}
+    shared = (
+        "message_id",
+        "thread_id",
+        "text",
+        "channel",
+        "sent_at",
+        "language",
+        "split",
+        "label",
+        "subject",
+    )
+    place = {
+        "chunk_id": f"{message['message_id']}:0",
+        "ordinal": 0,
+        "start": 0,
+        "end": len(str(message["text"])),
+    }
     return place | {name: message[name] for name in shared}

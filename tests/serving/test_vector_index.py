@@ -21,14 +21,14 @@ def test_fusion_prefers_what_both_rankings_found():
 
     fused = fuse(near, worded)
 
-    assert "b" == fused[0].chunk_id
+    assert fused[0].chunk_id == "b"
     assert {"a", "b", "c"} == {found.chunk_id for found in fused}
 
 
 def test_a_fused_hit_keeps_its_similarity():
     fused = fuse([hit("a", 0.9)], [hit("a"), hit("b")])
 
-    assert 0.9 == fused[0].similarity
+    assert fused[0].similarity == 0.9
     assert math.isnan(fused[1].similarity)
 
 
@@ -46,7 +46,7 @@ def test_a_damaged_index_is_refused(tmp_path: Path):
 
 @pytest.mark.slow
 def test_every_chunk_is_indexed(small_index: Path):
-    assert 90 == read_index(small_index).rows
+    assert read_index(small_index).rows == 90
 
 
 @pytest.mark.slow
@@ -54,7 +54,7 @@ def test_every_chunk_is_indexed(small_index: Path):
 def test_the_right_subject_comes_first(small_index: Path, frozen_embedder: Path, mode: str):
     hits = search(small_index, "When does the harbour lease end?", embedder=frozen_embedder, k=5, mode=mode)  # type: ignore[arg-type]
 
-    assert 5 == len(hits)
+    assert len(hits) == 5
     assert {"Harbour lease"} == {found.subject for found in hits}
 
 

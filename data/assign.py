@@ -1,0 +1,128 @@
+"""What is decided over all messages at once, on keyed names and hashes: threads, copies, splits, labels."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from data.dedupe import SIMILAR, Copy, Link, exact_copies, near_copies
+from data.labels import labels_by_rank
+from data.splits import splits
+from data.threads import Ties, threads
+
+_COLUMNS = (
+    *("message_id", "sent_at", "source", "locator", "content_hash", "view_hash", "content_digest"),
+    *("key", "parents", "topic", "is_reply"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """The messages that were taken in, in rank order: by time, undated ones last, then source and locator.
+
+    Ranks decide which of two copies is kept and what names a thread, so nothing depends on the
+    order in which files were read.
+    """
+
+    message_ids: Sequence[str]
+    sources: Sequence[str]
+    locators: Sequence[int]
+    content_hashes: Sequence[str]
+    view_hashes: Sequence[str]
+    content_digests: Sequence[str]
+    ties: Sequence[Ties]
+
+    @property
+    def references(self) -> list[str]:
+        return [f"{source}#{locator}" for source, locator in zip(self.sources, self.locators, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What every rank is assigned; ``copies`` is by rank of the copy."""
+
+    thread_ids: Sequence[str]
+    splits: Sequence[str]
+    labels: Sequence[str | None]
+    copies: Mapping[int, Copy]
+    digests: Sequence[str]
+
+    def kept(self, rank: int) -> int:
+        """Return the rank of the message that stands for this one."""
+        return self.copies[rank].kept if rank in self.copies else rank
+
+    @property
+    def kept_ranks(self) -> list[int]:
+        return [rank for rank in range(len(self.thread_ids)) if rank not in self.copies]
+
+
+def read_index(taken_in: Path) -> Index:
+    """Read the narrow columns of what was taken in; no text among them."""
+    dataset = ds.dataset(taken_in, format="parquet")
+    table = dataset.to_table(columns=list(_COLUMNS), filter=pc.field("outcome") == "message")
+    order = pc.sort_indices(
+        table.select(["sent_at", "source", "locator"]),
+        sort_keys=[(name, "ascending", "at_end") for name in ("sent_at", "source", "locator")],
+    )
+    table = table.take(order)
+    column = {name: table.column(name).to_pylist() for name in _COLUMNS if name != "sent_at"}
+    return Index(
+        message_ids=column["message_id"],
+        sources=column["source"],
+        locators=column["locator"],
+        content_hashes=column["content_hash"],
+        view_hashes=column["view_hash"],
+        content_digests=column["content_digest"],
+        ties=[
+            Ties(key, tuple(parents), topic, is_reply)
+            for key, parents, topic, is_reply in zip(
+                column["key"], column["parents"], column["topic"], column["is_reply"], strict=True
+            )
+        ],
+    )
+
+
+def distinct_ranks(index: Index) -> pa.Table:
+    """Return message_id and rank of all but exact copies: what near copies are sought among."""
+    copies = {copy.rank for copy in exact_copies(index.content_hashes)}
+    ranks = [rank for rank in range(len(index.message_ids)) if rank not in copies]
+    return pa.table(
+        {
+            "message_id": pa.array([index.message_ids[rank] for rank in ranks], pa.string()),
+            "rank": pa.array(ranks, pa.int64()),
+        }
+    )
+
+
+def assign(index: Index, links: Sequence[Link], labels: Mapping[str, str], *, seed: int) -> Assignment:
+    """Decide threads, copies, splits and labels."""
+    thread_ids, groups = threads(index.ties)
+    threads_by_rank = [index.message_ids[groups.of(rank)] for rank in range(len(index.message_ids))]
+    exact = {copy.rank: copy for copy in exact_copies(index.content_hashes)}
+    near = {copy.rank: copy for copy in near_copies(links)}
+    settled = {
+        rank: Copy(rank, near[copy.kept].kept, "near", near[copy.kept].similarity)
+        if copy.kept in near
+        else copy
+        for rank, copy in exact.items()
+    }
+    copies = settled | near
+    alike = [(copy.rank, copy.kept) for copy in copies.values()]
+    alike += [(link.earlier, link.later) for link in links if link.view_similarity >= SIMILAR]
+    alike += [
+        (copy.rank, copy.kept)
+        for copy in exact_copies(view or f"#{n}" for n, view in enumerate(index.view_hashes))
+    ]
+    sides, components = splits(index.message_ids, groups, alike, seed=seed)
+    stated = labels_by_rank(labels, index.references, {rank: copy.kept for rank, copy in copies.items()})
+    digests = [
+        hashlib.sha256("\n".join([*each[:-1], each[-1] or ""]).encode()).hexdigest()
+        for each in zip(index.content_digests, threads_by_rank, components, sides, stated, strict=True)
+    ]
+    return Assignment(thread_ids, sides, stated, copies, digests)

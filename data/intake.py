@@ -1,0 +1,248 @@
+"""From work items to Arrow batches of redacted messages: what runs inside Spark's Python workers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from data.dedupe import Fingerprint, fingerprints
+from data.normalise import Normal, normalise
+from data.read_chat import read_slack, read_teams
+from data.read_mail import LARGEST, read_mail, read_mbox
+from data.read_table import read_jsonl, read_parquet
+from data.read_transcript import read_transcript
+from data.record import Entry, Record, Rejected
+from data.schema import ATTACHMENT, INSTANT, PARSER, ZONE
+from data.sources import Item, file_sha256
+
+BATCH_MESSAGES = 500
+BATCH_CHARACTERS = 8_000_000
+LARGEST_EXPORT = 512 << 20
+REFUSALS = {
+    "unreadable": "unreadable_file",
+    "unrecognised": "unrecognised_format",
+    "damaged": "archive_metadata_damaged",
+}
+
+ITEM = pa.struct(
+    [
+        ("format", pa.string()),
+        ("path", pa.binary()),
+        ("source", pa.string()),
+        ("start", pa.int64()),
+        ("end", pa.int64()),
+        ("first", pa.int64()),
+        ("count", pa.int64()),
+        ("sha256", pa.string()),
+        ("context", pa.binary()),
+    ]
+)
+WORK = pa.schema([("items", pa.list_(ITEM))])
+TAKEN_IN = pa.schema(
+    [
+        ("outcome", pa.string()),  # message, reject, or tally: how many entries a work item held
+        ("message_id", pa.string()),
+        ("channel", pa.string()),
+        ("sent_at", INSTANT),
+        ("sender", pa.string()),
+        ("recipients", pa.list_(pa.string())),
+        ("subject", pa.string()),
+        ("text", pa.string()),
+        ("full_text", pa.string()),
+        ("zones", pa.list_(ZONE)),
+        ("language", pa.string()),
+        ("attachments", pa.list_(ATTACHMENT)),
+        ("source", pa.string()),
+        ("locator", pa.int32()),
+        ("source_sha256", pa.string()),
+        ("byte_start", pa.int64()),
+        ("byte_end", pa.int64()),
+        ("parser", pa.string()),
+        ("content_digest", pa.string()),
+        ("key", pa.string()),
+        ("parents", pa.list_(pa.string())),
+        ("topic", pa.string()),
+        ("is_reply", pa.bool_()),
+        ("content_hash", pa.string()),
+        ("view_hash", pa.string()),
+        ("bands", pa.list_(pa.int64())),
+        ("reason", pa.string()),
+        ("stage", pa.string()),
+        ("entries", pa.int64()),
+    ]
+)
+_PLAIN = (
+    *(
+        "message_id",
+        "channel",
+        "sent_at",
+        "sender",
+        "subject",
+        "text",
+        "full_text",
+        "language",
+        "source",
+        "locator",
+    ),
+    *("source_sha256", "byte_start", "byte_end", "content_digest", "key", "topic", "is_reply"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A reject with its provenance."""
+
+    source: str
+    source_sha256: str
+    entry: Rejected
+    stage: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many entries a work item turned out to hold."""
+
+    source: str
+    entries: int
+
+
+Taken = Normal | Refused | Tally
+
+
+def taking_in(secret: bytes) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """Return the function that Spark maps over the work: read, normalise, redact, fingerprint."""
+
+    def take_in(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for group in batch.column("items").to_pylist():
+                yield from _batched(taken for item in group for taken in take(Item(**item), secret))
+
+    return take_in
+
+
+def take(item: Item, secret: bytes) -> Iterator[Taken]:
+    """Yield what becomes of every entry of a work item, then how many there were."""
+    try:
+        sha256 = item.sha256 or (
+            file_sha256(Path(os.fsdecode(item.path))) if item.format != "unreadable" else ""
+        )
+        entries = read(item)
+    except OSError:
+        sha256, entries = "", iter([Rejected(0, 0, item.end, "unreadable_file")])
+    count = 0
+    while True:
+        try:
+            entry = next(entries, None)
+        except OSError:  # the file went away or broke while it was read
+            entry, entries = Rejected(item.first + count, item.start, item.end, "unreadable_file"), iter(())
+        if entry is None:
+            break
+        count += 1
+        result: Normal | Rejected = (
+            entry if isinstance(entry, Rejected) else _normal(entry, item, sha256, secret)
+        )
+        stage = "read" if isinstance(entry, Rejected) else "normalise"
+        yield Refused(item.source, sha256, result, stage) if isinstance(result, Rejected) else result
+    yield Tally(item.source, count if item.count < 0 else item.count)
+
+
+def _normal(record: Record, item: Item, sha256: str, secret: bytes) -> Normal | Rejected:
+    return normalise(record, source=item.source, source_sha256=sha256, secret=secret)
+
+
+def read(item: Item) -> Iterator[Entry]:
+    """Return the entries of a work item, read by the reader of its format.
+
+    Raises:
+        OSError: the file cannot be opened; also while iterating.
+    """
+    path = Path(os.fsdecode(item.path))
+    if item.format in REFUSALS:
+        return iter([Rejected(0, 0, item.end, REFUSALS[item.format])])
+    if item.format == "jsonl":
+        return read_jsonl(path)
+    if item.format == "parquet":
+        return read_parquet(path)
+    if item.end - item.start > (LARGEST if item.format in ("mail", "mbox") else LARGEST_EXPORT):
+        return iter([Rejected(item.first, item.start, item.end, "too_large")])
+    with open(path, "rb") as handle:
+        handle.seek(item.start)
+        return _parsed(handle.read(item.end - item.start), item)
+
+
+def _parsed(content: bytes, item: Item) -> Iterator[Entry]:
+    match item.format:
+        case "mbox":
+            return read_mbox(content, first=item.first, offset=item.start)
+        case "mail":
+            return iter([read_mail(content)])
+        case "slack":
+            return read_slack(content, source=item.source, context=os.fsdecode(item.context))
+        case "teams":
+            return read_teams(content)
+        case _:
+            return read_transcript(content, source=item.source)
+
+
+def _batched(taken: Iterator[Taken]) -> Iterator[pa.RecordBatch]:
+    held: list[Taken] = []
+    characters = 0
+    for each in taken:
+        held.append(each)
+        characters += len(each.full_text) + len(each.text) if isinstance(each, Normal) else 0
+        if len(held) >= BATCH_MESSAGES or characters >= BATCH_CHARACTERS:
+            yield _batch(held)
+            held, characters = [], 0
+    if held:
+        yield _batch(held)
+
+
+def _batch(taken: list[Taken]) -> pa.RecordBatch:
+    messages = [each for each in taken if isinstance(each, Normal)]
+    prints = iter(fingerprints(messages))
+    rows = [_row(each, next(prints) if isinstance(each, Normal) else None) for each in taken]
+    return pa.RecordBatch.from_arrays(
+        [pa.array([row.get(field.name) for row in rows], field.type) for field in TAKEN_IN], schema=TAKEN_IN
+    )
+
+
+def _row(taken: Taken, fingerprint: Fingerprint | None) -> dict[str, Any]:
+    """Return a row for Arrow, the one place where a record becomes columns."""
+    if isinstance(taken, Tally):
+        return {"outcome": "tally", "source": taken.source, "entries": taken.entries}
+    if isinstance(taken, Refused):
+        entry = taken.entry
+        return {
+            "outcome": "reject",
+            "source": taken.source,
+            "locator": entry.locator,
+            "byte_start": entry.byte_start,
+            "byte_end": entry.byte_end,
+            "source_sha256": taken.source_sha256,
+            "reason": entry.reason,
+            "stage": taken.stage,
+        }
+    row: dict[str, Any] = {name: getattr(taken, name) for name in _PLAIN}
+    row |= {
+        "outcome": "message",
+        "parser": PARSER,
+        "recipients": list(taken.recipients),
+        "parents": list(taken.parents),
+        "zones": [{"kind": zone.kind, "start": zone.start, "end": zone.end} for zone in taken.zones],
+        "attachments": [
+            {"name": each.name, "content_type": each.content_type, "size": each.size, "sha256": each.sha256}
+            for each in taken.attachments
+        ],
+    }
+    if fingerprint is not None:
+        row |= {
+            "content_hash": fingerprint.content,
+            "view_hash": fingerprint.view,
+            "bands": list(fingerprint.bands),
+        }
+    return row

@@ -1,0 +1,96 @@
+"""What people said about messages: labels.csv and questions.jsonl, tied to messages by their source."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from data.workspace import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question about the archive. ``sources`` name the messages that answer it, if any does."""
+
+    question: str
+    answer: str
+    sources: tuple[str, ...]
+    answerable: bool
+
+
+def read_labels(path: Path) -> dict[str, str]:
+    """Return label by source reference.
+
+    Raises:
+        UserError: the file is missing, is no CSV, or lacks the columns source and label.
+    """
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as handle:
+            rows = csv.DictReader(handle)
+            if not {"source", "label"} <= set(rows.fieldnames or ()):
+                raise UserError(
+                    f"{path} has the columns {rows.fieldnames}; it needs a header line: source,label"
+                )
+            labels = {reference(row["source"] or ""): (row["label"] or "").strip() for row in rows}
+    except OSError as error:
+        raise UserError(
+            f"the labels {path} cannot be read ({error.strerror}); give a CSV: source,label"
+        ) from error
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise UserError(f"the labels {path} are no CSV in UTF-8; write lines: source,label") from error
+    return {source: label for source, label in labels.items() if source and label}
+
+
+def read_questions(path: Path) -> list[Question]:
+    """Return the questions of an archive; an archive without the file has none.
+
+    Raises:
+        UserError: a line is not a question.
+    """
+    if not path.is_file():
+        return []
+    questions = []
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+        if line.strip():
+            questions.append(_question(line, f"{path}, line {number}"))
+    return questions
+
+
+def _question(line: str, place: str) -> Question:
+    problem = f'{place} is no question; write {{"question": …, "answer": …, "sources": […], "answerable": …}}'
+    try:
+        stated = json.loads(line)
+    except ValueError:
+        raise UserError(problem) from None
+    if not isinstance(stated, dict) or not isinstance(stated.get("question"), str):
+        raise UserError(problem)
+    sources = stated.get("sources") or []
+    if not isinstance(sources, list) or not all(isinstance(source, str) for source in sources):
+        raise UserError(problem)
+    answerable = stated.get("answerable", bool(sources))
+    return Question(
+        stated["question"], str(stated.get("answer") or ""), tuple(map(reference, sources)), bool(answerable)
+    )
+
+
+def reference(written: str) -> str:
+    """Return a reference in its full form, ``relative/path#locator``."""
+    source, _, locator = written.strip().replace("\\", "/").removeprefix("./").rpartition("#")
+    if source and locator.isdecimal():
+        return f"{source}#{int(locator)}"
+    return f"{written.strip().replace(chr(92), '/').removeprefix('./')}#0"
+
+
+def labels_by_rank(
+    labels: Mapping[str, str], references: Sequence[str], kept_by_copy: Mapping[int, int]
+) -> list[str | None]:
+    """Return the label of every message, in rank order; a kept one takes the label of its earliest
+    labelled copy when it has none itself."""
+    found = [labels.get(each) for each in references]
+    for copy, kept in sorted(kept_by_copy.items()):
+        if found[kept] is None:
+            found[kept] = found[copy]
+    return found

@@ -1,0 +1,245 @@
+"""A record that nobody can change unseen: signed, hash-chained lines of JSON, only ever appended to."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from data.workspace import UserError, keys, secret, write_atomically
+
+BEGINNING = "0" * 64
+HASH = re.compile("[0-9a-f]{64}")
+
+
+class LedgerError(Exception):
+    """The ledger is not what was written; the message names the line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event as it stands in the ledger; ``hash`` covers all but itself and the signature."""
+
+    sequence: int
+    time: str
+    event: Mapping[str, Any]
+    previous: str
+    hash: str
+    signer: str
+    signature: str
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Signer:
+    """Who signs, with the private key of this machine."""
+
+    name: str
+    key: Ed25519PrivateKey
+
+
+def signer(name: str) -> Signer:
+    """Return the signer of that name; its key is made, and trusted on this machine, at first use.
+
+    Raises:
+        UserError: the key exists but is not trusted, because somebody withdrew the trust.
+    """
+    if not name or not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
+        raise UserError(
+            f"no signer can be called {name!r}; use letters, digits, dashes, dots and underscores"
+        )
+    keys().mkdir(parents=True, exist_ok=True, mode=0o700)
+    with open(keys() / "trusted.lock", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        is_new = not (keys() / f"signer-{name}.key").exists()
+        key = Ed25519PrivateKey.from_private_bytes(secret(f"signer-{name}"))
+        public = key.public_key().public_bytes_raw().hex()
+        known = trusted()
+        if is_new and name not in known:
+            with write_atomically(keys() / "trusted.json") as path:
+                path.write_text(json.dumps({**known, name: public}, indent=1, sort_keys=True) + "\n")
+        elif known.get(name) != public:
+            raise UserError(
+                f"the key of signer {name!r} is not trusted: add {public[:16]}… to {keys() / 'trusted.json'}"
+            )
+    return Signer(name, key)
+
+
+def trusted() -> dict[str, str]:
+    """Return the public keys whose signatures count on this machine, by name, in hexadecimal."""
+    path = keys() / "trusted.json"
+    if not path.exists():
+        return {}
+    try:
+        return {str(name): str(key) for name, key in json.loads(path.read_text()).items()}
+    except (ValueError, AttributeError):
+        raise UserError(
+            f"{path} is damaged: it must map names to public keys; restore it from your backup"
+        ) from None
+
+
+def append(path: str | Path, event: Mapping[str, Any], *, signer: Signer) -> Entry:
+    """Add an event and return its entry, which is on the disk when this returns.
+
+    Raises:
+        LedgerError: the last line is damaged; nothing is added to a broken ledger.
+    """
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with _locked(path, "ab+", fcntl.LOCK_EX) as handle:
+        last = _last_entry(handle)
+        unsigned = {
+            "sequence": last.sequence + 1 if last else 0,
+            "time": datetime.now(UTC).isoformat(timespec="microseconds"),
+            "event": event,
+            "previous": last.hash if last else BEGINNING,
+            "signer": signer.name,
+        }
+        digest = hashlib.sha256(_canonical(unsigned)).hexdigest()
+        signature = signer.key.sign(digest.encode()).hex()
+        line = _canonical({**unsigned, "hash": digest, "signature": signature})
+        handle.write(line + b"\n")
+        handle.flush()
+        os.fsync(handle.fileno())
+        entry = _entry(line, 0)
+        _remember_head(handle, entry)
+    return entry
+
+
+def read(path: str | Path) -> tuple[Entry, ...]:
+    """Return the entries as they stand, unverified; none if there is no ledger yet."""
+    if not Path(path).exists():
+        return ()
+    with _locked(path, "rb", fcntl.LOCK_SH) as handle:
+        return tuple(_entries(handle))
+
+
+def verify(path: str | Path) -> tuple[Entry, ...]:
+    """Return the entries after checking every hash, link, number and signature.
+
+    Lines cut off at the end are noticed on the machine that wrote them: it remembers the
+    last entry beside its keys.
+
+    Raises:
+        LedgerError: the first line that is not as it was written, and what is wrong with it.
+    """
+    if not Path(path).exists():
+        return ()
+    known = {name: Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)) for name, key in trusted().items()}
+    with _locked(path, "rb", fcntl.LOCK_SH) as handle:
+        entries = tuple(_entries(handle))
+    previous = BEGINNING
+    for number, entry in enumerate(entries, start=1):
+        _check(entry, number, previous, known)
+        previous = entry.hash
+    if entries:
+        _check_head(entries)
+    return entries
+
+
+def _check(entry: Entry, number: int, previous: str, known: Mapping[str, Ed25519PublicKey]) -> None:
+    unsigned = {name: value for name, value in asdict(entry).items() if name not in ("hash", "signature")}
+    if entry.hash != hashlib.sha256(_canonical(unsigned)).hexdigest():
+        raise LedgerError(
+            f"line {number}: the content does not match its hash; it was changed after it was written"
+        )
+    if entry.sequence != number - 1:
+        raise LedgerError(f"line {number}: entry {entry.sequence} stands where entry {number - 1} belongs")
+    if entry.previous != previous:
+        raise LedgerError(
+            f"line {number}: it does not follow from the line before; lines were exchanged or rewritten"
+        )
+    if entry.signer not in known:
+        raise LedgerError(
+            f"line {number}: signed by {entry.signer!r}, who is not in {keys() / 'trusted.json'}"
+        )
+    try:
+        known[entry.signer].verify(bytes.fromhex(entry.signature), entry.hash.encode())
+    except (InvalidSignature, ValueError):
+        raise LedgerError(f"line {number}: the signature is not that of {entry.signer!r}") from None
+
+
+def _canonical(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
+
+
+@contextmanager
+def _locked(path: str | Path, mode: str, lock: int) -> Iterator[IO[bytes]]:
+    with open(path, mode) as handle:
+        fcntl.flock(handle, lock)
+        yield handle
+
+
+def _entries(handle: IO[bytes]) -> Iterator[Entry]:
+    for number, line in enumerate(handle, start=1):
+        yield _entry(line, number)
+        if not line.endswith(b"\n"):
+            raise LedgerError(
+                f"line {number}: it is cut off; a write was interrupted or the file was truncated"
+            )
+
+
+def _entry(line: bytes, number: int) -> Entry:
+    """Return the entry in a line; number 0 stands for the last one, whose number is not known."""
+    try:
+        entry = Entry(**json.loads(line))
+        if isinstance(entry.sequence, int) and HASH.fullmatch(entry.hash):
+            return entry
+    except (ValueError, TypeError):
+        pass  # told below like any other line that is none of ours
+    place = f"line {number}" if number else "the last line"
+    raise LedgerError(f"{place}: it is no entry of a ledger; it is cut off or was changed")
+
+
+def _last_entry(handle: IO[bytes]) -> Entry | None:
+    """Return the entry that the next one follows, reading back from the end only as far as it reaches."""
+    size = handle.seek(0, os.SEEK_END)
+    tail, start = b"", size
+    while start and tail[:-1].count(b"\n") < 1:
+        step = min(start, 65536)
+        start -= step
+        handle.seek(start)
+        tail = handle.read(step) + tail
+    if not size:
+        return None
+    line = tail[tail[:-1].rfind(b"\n") + 1 :]
+    if not line.endswith(b"\n"):
+        raise LedgerError(
+            "the last line is cut off; a write was interrupted: verify the ledger and mend it first"
+        )
+    return _entry(line, 0)
+
+
+def _head_path(first: Entry) -> Path:
+    return keys() / "heads" / first.hash
+
+
+def _remember_head(handle: IO[bytes], entry: Entry) -> None:
+    handle.seek(0)
+    first = _entry(handle.readline(), 1)
+    with write_atomically(_head_path(first)) as path:
+        path.write_text(f"{entry.sequence} {entry.hash}\n")
+
+
+def _check_head(entries: tuple[Entry, ...]) -> None:
+    path = _head_path(entries[0])
+    if not path.exists():
+        return
+    sequence, digest = path.read_text().split()
+    if int(sequence) >= len(entries):
+        raise LedgerError(
+            f"line {len(entries) + 1}: it is missing; {int(sequence) + 1} lines were written here"
+        )
+    if entries[int(sequence)].hash != digest:
+        raise LedgerError(f"line {int(sequence) + 1}: it is not the one that was written here")

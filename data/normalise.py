@@ -1,0 +1,159 @@
+"""One message as every later stage knows it: clean, redacted, zoned, keyed. The raw text ends here."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import hmac
+import json
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from data.language import language_of
+from data.record import Attached, Party, Record, Rejected
+from data.redact import PLACEHOLDER, pseudonym, redact
+from data.schema import PARSER
+from data.zones import Zone, find_zones, own_text
+
+_CONTROLS = re.compile(r"[\0-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f\ufeff\ufff9-\ufffb]")
+_TRAILING = re.compile(r"[^\S\n]+$", re.MULTILINE)
+_EMPTY_LINES = re.compile(r"\n{4,}")
+_SUBJECT_CHARACTERS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Normal:
+    """A message without raw text; the fields after ``byte_end`` serve grouping and are not kept."""
+
+    message_id: str
+    channel: str
+    sent_at: datetime | None
+    sender: str
+    recipients: tuple[str, ...]
+    subject: str
+    text: str
+    full_text: str
+    zones: tuple[Zone, ...]
+    language: str
+    attachments: tuple[Attached, ...]
+    source: str
+    locator: int
+    source_sha256: str
+    byte_start: int
+    byte_end: int
+    content_digest: str
+    key: str
+    parents: tuple[str, ...] = field(default=())
+    topic: str = ""
+    is_reply: bool = False
+
+
+def normalise(record: Record, *, source: str, source_sha256: str, secret: bytes) -> Normal | Rejected:
+    """Return the message redacted, or a reject when nothing is left to read.
+
+    Models read the author's own text. Where there is none (a bare forward, a file without a
+    word) the subject stands in for it, then the whole body, then the attachments' names: what a
+    message says is then still in ``text``, and an entry without any of them is rejected as empty.
+    """
+    subject = _redacted(" ".join(clean(record.subject).split())[:_SUBJECT_CHARACTERS], record.names, secret)
+    body = clean(record.body)
+    if record.channel == "transcript":
+        body = _with_speakers_replaced(body, record.names, secret)
+    full_text = _redacted(body, record.names, secret)
+    zones = find_zones(full_text) if record.channel == "email" else _one_zone(full_text)
+    attachments = tuple(
+        Attached(
+            _redacted(clean(each.name)[:300], record.names, secret),
+            each.content_type[:100],
+            each.size,
+            each.sha256,
+        )
+        for each in record.attachments
+    )
+    names = "\n".join(each.name for each in attachments if each.name)
+    text = own_text(full_text, zones).strip() or subject or full_text.strip() or names
+    if not text:
+        return Rejected(record.locator, record.byte_start, record.byte_end, "empty_message")
+    sent = record.sent_at.isoformat() if record.sent_at else ""
+    sender = _who(record.sender, secret)
+    recipients = tuple(dict.fromkeys(_who(party, secret) for party in record.recipients))
+    return Normal(
+        message_id=_digest(source, record.locator, sent, without_digits(subject), without_digits(text))[:24],
+        channel=record.channel,
+        sent_at=record.sent_at,
+        sender=sender,
+        recipients=recipients,
+        subject=subject,
+        text=text,
+        full_text=full_text,
+        zones=zones,
+        language=language_of(text),
+        attachments=attachments,
+        source=source,
+        locator=record.locator,
+        source_sha256=source_sha256,
+        byte_start=record.byte_start,
+        byte_end=record.byte_end,
+        # for the dataset's digest: another key, or other people in the same text, leave it as it is
+        content_digest=_digest(
+            *(PARSER, source, record.locator, record.channel, sent, without_digits(sender), len(recipients)),
+            *(without_digits(each) for each in (subject, full_text, text)),
+            *(f"{without_digits(each.name)} {each.content_type}" for each in attachments),
+        ),
+        key=keyed(secret, record.key or f"{source}\n{record.locator}"),
+        parents=tuple(keyed(secret, parent) for parent in record.parents),
+        topic=keyed(secret, f"topic\n{record.topic}") if record.topic else "",
+        is_reply=record.is_reply,
+    )
+
+
+def clean(text: str) -> str:
+    """Return text in one Unicode form, with plain line ends and without control characters."""
+    text = text.encode("utf-8", "replace").decode("utf-8")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text.replace("\u2028", "\n").replace("\u2029", "\n"))
+    text = _CONTROLS.sub("", text)
+    return _EMPTY_LINES.sub("\n\n\n", _TRAILING.sub("", text))
+
+
+def without_digits(text: str) -> str:
+    """Return redacted text with every pseudonym reduced to its type: the same whoever it is about."""
+    return PLACEHOLDER.sub(r"[\1]", text) if "[" in text else text
+
+
+def keyed(secret: bytes, value: str) -> str:
+    """Return a name that only the holder of the key can tie to the value: 24 hexadecimal digits."""
+    return hmac.digest(secret, b"thread\0" + value.encode("utf-8", "replace"), "sha256").hex()[:24]
+
+
+def _redacted(text: str, names: Sequence[str], secret: bytes) -> str:
+    return redact(text, key=secret, names=names).text if text else ""
+
+
+@functools.lru_cache(maxsize=50_000)
+def _who(party: Party, secret: bytes) -> str:
+    if party.address:
+        return pseudonym("EMAIL", party.address, key=secret)
+    return pseudonym("PERSON", party.name, key=secret) if party.name else ""
+
+
+def _with_speakers_replaced(body: str, names: Sequence[str], secret: bytes) -> str:
+    """Replace who speaks at the start of each line: also a role or an initial, which redaction may leave."""
+    known = {name: _who(Party(name=name), secret) for name in names}
+    lines = []
+    for line in body.split("\n"):
+        speaker, colon, said = line.partition(": ")
+        lines.append(f"{known[speaker]}: {said}" if colon and speaker in known else line)
+    return "\n".join(lines)
+
+
+def _one_zone(text: str) -> tuple[Zone, ...]:
+    return (Zone("body", 0, len(text)),) if text else ()
+
+
+def _digest(*values: object) -> str:
+    return hashlib.sha256(json.dumps(values, ensure_ascii=False).encode("utf-8", "replace")).hexdigest()

@@ -1,0 +1,93 @@
+"""Prepare an archive: read, normalise, redact, dedupe, split, chunk. Counts balance or nothing is written."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from data.assign import assign, read_index
+from data.labels import read_labels, read_questions
+from data.outputs import manifest_of, write_duplicates, write_manifest, write_questions, write_rejects
+from data.progress import stage
+from data.schema import Manifest
+from data.sources import LABELS, QUESTIONS, discover
+from data.spark import session
+from data.stages import find_links, take_in, write_chunks, write_messages
+from data.workspace import UserError, home, locate, secret, write_atomically
+
+
+def prepare(
+    archive: str,
+    prepared: str | Path,
+    *,
+    labels: str = "",
+    seed: int = 7,
+    spark_master: str = "local[*]",
+) -> Manifest:
+    """Write the prepared dataset of an archive and return its manifest.
+
+    ``archive`` is a folder, a file, or "sample", which is then written first. ``labels`` is a CSV
+    with the columns source and label; by default the archive's own labels.csv, if it has one.
+    What stood at ``prepared`` is replaced when everything has succeeded, and stays otherwise.
+
+    Raises:
+        UserError: the archive is missing, empty or unreadable, no label matches, the disk is full.
+        RuntimeError: the counts of a source do not balance; nothing is written then.
+    """
+    folder, place = locate(prepared), _archive(archive, seed)
+    root = place if place.is_dir() else place.parent
+    labels_path = locate(labels) if labels else root / LABELS
+    with stage("discover") as done:
+        items = discover(place, skipped=(labels_path,))
+        done.said = f"{len(items):,} files and ranges"
+    stated = read_labels(labels_path) if labels or labels_path.is_file() else {}
+    questions = read_questions(root / QUESTIONS)
+    key = secret("redaction")
+    with _full_disk_in_one_line(folder), write_atomically(folder) as part, session(spark_master) as spark:
+        part.mkdir()
+        taken = part / "taken_in"
+        with stage("take in", spark) as done:
+            take_in(spark, items, taken, key)
+            index = read_index(taken)
+            done.said = f"{len(index.message_ids):,} messages read and redacted"
+        with stage("dedupe", spark) as done:
+            assigned = assign(index, find_links(spark, taken, index), stated, seed=seed)
+            done.said = f"{len(assigned.copies):,} duplicates"
+        with stage("write", spark) as done:
+            write_messages(spark, taken, part / "messages", index, assigned)
+            write_duplicates(part / "duplicates", index, assigned)
+            write_rejects(part / "rejects", taken)
+            write_questions(part / "questions", questions, items, index, assigned, key=key)
+            done.said = f"{len(assigned.kept_ranks):,} messages, {len(questions):,} questions"
+        with stage("chunk", spark) as done:
+            write_chunks(spark, part / "messages", part / "chunks")
+            manifest = manifest_of(part, taken, assigned, stated, seed=seed)
+            done.said = f"{manifest.chunks:,} chunks"
+        shutil.rmtree(taken)
+        write_manifest(part, manifest)
+    return manifest
+
+
+def _archive(archive: str, seed: int) -> Path:
+    if archive != "sample":
+        return locate(archive)
+    from data.sample import write_sample
+
+    return write_sample(home() / f"sample-{seed}", seed=seed)
+
+
+@contextmanager
+def _full_disk_in_one_line(folder: Path) -> Iterator[None]:
+    """Turn a full disk, seen by us or by Spark, into one line."""
+    try:
+        yield
+    except Exception as error:
+        is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if is_full or "No space left on device" in str(error):
+            raise UserError(
+                f"the disk is full while preparing {folder}; free space there and in {home()}, run again"
+            ) from None
+        raise

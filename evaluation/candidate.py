@@ -1,0 +1,62 @@
+"""The trained folders under judgement: what they say of themselves, and how large they are."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from data.workspace import UserError, locate
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One trained model as 02 or 03 left it."""
+
+    folder: Path
+    dataset_digest: str
+    recipe: str
+    recipe_digest: str
+    seed: int
+    commit: str
+    lock_digest: str
+    weights_digest: str
+    run_id: str
+    model_id: str
+    temperature: float
+    adapter_megabytes: float
+
+    @property
+    def merged(self) -> Path:
+        """The folder with the plain weights."""
+        return self.folder / "merged"
+
+
+def read_candidate(folder: str | Path) -> Candidate:
+    """Read ``training.json`` of a trained model.
+
+    Raises:
+        UserError: the folder holds no finished training.
+    """
+    place = locate(folder)
+    try:
+        written = json.loads((place / "training.json").read_text(encoding="utf-8"))
+        size = sum(path.stat().st_size for path in (place / "adapter").rglob("*") if path.is_file())
+        return Candidate(
+            place,
+            written["dataset_digest"],
+            written["recipe"],
+            written["recipe_digest"],
+            int(written["seed"]),
+            written.get("commit", ""),
+            written.get("lock_digest", ""),
+            written["weights_digest"],
+            written["mlflow_run_id"],
+            written["model_id"],
+            float(written.get("temperature", 1.0)),
+            size / 1e6,
+        )
+    except FileNotFoundError:
+        raise UserError(f"no trained model in {place}; run notebooks 02 and 03, or: mailroom run") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{place / 'training.json'} is damaged ({error}); train the model again") from error

@@ -1,0 +1,214 @@
+"""Ask every model everything, then turn the answers into findings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from evaluation.case import Case, date_of
+from evaluation.decision import current_release, verify_alias
+from evaluation.drift import Drift, measure_drift, save_sketch
+from evaluation.findings import Findings, Provenance, RoundTrip
+from evaluation.leakage import Leakage, find_leakage
+from evaluation.measure import (
+    SKETCH,
+    Champion,
+    Search,
+    ask_baselines,
+    ask_classifier,
+    curves_of,
+    learned_sketch,
+    measure_search,
+    open_champion,
+    todays_sketch,
+)
+from evaluation.metrics import Predictions, assess, calibration
+from evaluation.paired import compare
+from evaluation.registry import Version, classifier_round_trip, embedder_round_trip
+from evaluation.release import Release
+from evaluation.rules import Rules
+from evaluation.slices import measure_slices
+from evaluation.subject import Subject
+from evaluation.workload import measure_workload
+
+STEPS = 6
+OWN = "the challenger's own training data"
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """The raw answers; the others are lexicon, TF-IDF and, if there is one, the champion."""
+
+    challenger: Predictions
+    others: tuple[Predictions, ...]
+    champion: Release | None
+    round_trips: tuple[RoundTrip, ...]
+    search: Search
+    drift: Drift
+    leakage: Leakage
+
+
+def collect(
+    subject: Subject, case: Case, rules: Rules, versions: tuple[Version, Version], folder: Path
+) -> Collected:
+    """Run challenger, champion and baselines over the test; drift.html and its numbers go to ``folder``."""
+    bar = tqdm(total=STEPS, desc="evaluate", unit="step", leave=False)
+    with bar, open_champion(current_release()) as champion:
+        _next(bar, "baselines")
+        others: tuple[Predictions, ...] = ask_baselines(case, rules.benign, seed=subject.seed)
+        _next(bar, "classifier")
+        model, temperature = subject.classifier.merged, subject.classifier.temperature
+        challenger = ask_classifier("challenger", model, case, rules.benign, temperature=temperature)
+        champion_says = (
+            ask_classifier("champion", champion.classifier, case, rules.benign) if champion else None
+        )
+        _next(bar, "registry")
+        trips = (
+            classifier_round_trip(versions[0], model, case.messages.texts),
+            embedder_round_trip(versions[1], subject.embedder.merged, case.messages.texts),
+        )
+        _next(bar, "search")
+        search = measure_search(
+            subject.prepared, subject.index, subject.embedder.folder, rules, seed=subject.seed
+        )
+        _next(bar, "drift")
+        drift = _drift(subject, case, challenger, folder, champion=champion, champion_says=champion_says)
+        _next(bar, "leakage")
+        return Collected(
+            challenger,
+            (*others, champion_says) if champion_says else others,
+            champion.release if champion else None,
+            trips,
+            search,
+            drift,
+            _leakage(case),
+        )
+
+
+def _next(bar: Any, name: str) -> None:
+    bar.set_postfix_str(name, refresh=False)
+    bar.update()
+
+
+def _drift(
+    subject: Subject,
+    case: Case,
+    challenger: Predictions,
+    folder: Path,
+    *,
+    champion: Champion | None,
+    champion_says: Predictions | None,
+) -> Drift:
+    """Compare today's messages with the champion's training data, or train with test for the first model.
+
+    The challenger's own sketch stays in ``folder``, for the day when it is the champion.
+    """
+    model, seed, page = subject.embedder.merged, subject.seed, folder / "drift.html"
+    own = learned_sketch(case, subject.classifier.merged, model, seed=seed)
+    save_sketch(own, folder / SKETCH)
+    if champion and champion_says and champion.reference:
+        now = todays_sketch(case, champion_says, champion.embedder, seed=seed)
+        named = f"the training data of champion version {champion.release.classifier_version}"
+        return measure_drift(champion.reference, now, page, described_as=named)
+    now = todays_sketch(case, challenger, model, seed=seed)
+    return measure_drift(own, now, page, described_as=OWN)
+
+
+def _leakage(case: Case) -> Leakage:
+    return find_leakage(
+        case.messages.texts,
+        case.messages.threads,
+        case.seen.texts,
+        case.seen.threads,
+        newest_train=date_of(case.seen.times, newest=True),
+        oldest_test=date_of(case.messages.times, newest=False),
+    )
+
+
+def findings_of(subject: Subject, case: Case, rules: Rules, collected: Collected) -> Findings:
+    """Compute every figure with its interval; without a whole set of answers there is none."""
+    draws, confidence, seed = rules.draws, rules.confidence, subject.seed
+    test, challenger, others = case.test, collected.challenger, collected.others
+    whole = challenger.complete == len(test) and challenger.probabilities is not None
+    reference = others[-1]
+    return Findings(
+        labels=test.labels,
+        messages=len(test),
+        threads=test.thread_count,
+        scored=challenger.complete,
+        challenger=assess(test, challenger, draws=draws, confidence=confidence, seed=seed) if whole else None,
+        others=tuple(assess(test, other, draws=draws, confidence=confidence, seed=seed) for other in others),
+        comparisons=tuple(
+            compare(test, challenger, other, draws=draws, confidence=confidence, seed=seed)
+            for other in (others if whole else ())
+        ),
+        has_champion=collected.champion is not None,
+        slices=measure_slices(
+            test,
+            challenger,
+            reference,
+            case.slices,
+            minimum=rules.limits.slice_messages,
+            draws=draws,
+            confidence=confidence,
+            seed=seed,
+        ),
+        slice_reference=reference.name,
+        calibration=calibration(test, challenger.probabilities, draws=draws, confidence=confidence, seed=seed)
+        if whole and challenger.probabilities is not None
+        else None,
+        curves=curves_of(test, challenger, rules),
+        workload=measure_workload(
+            test,
+            (challenger, *others),
+            rules.benign,
+            minutes_per_alert=rules.minutes_per_alert,
+            draws=draws,
+            confidence=confidence,
+            seed=seed,
+        ),
+        questions=collected.search.questions,
+        retrieval=collected.search.retrieval,
+        answers=collected.search.answers,
+        drift=collected.drift,
+        leakage=collected.leakage,
+        round_trips=collected.round_trips,
+        adapter_megabytes=max(subject.classifier.adapter_megabytes, subject.embedder.adapter_megabytes),
+        provenance=Provenance(
+            subject.dataset, subject.recipe, subject.seed, rules.digest, subject.parts, subject.details
+        ),
+        notes=tuple(_notes(subject, case, rules, collected)),
+    )
+
+
+def _notes(subject: Subject, case: Case, rules: Rules, collected: Collected) -> list[str]:
+    """Say what was left out, and why."""
+    notes = []
+    if rules.benign not in case.test.labels:
+        notes.append(
+            f"No test message is {rules.benign!r}: every message is an alert, so workload is not measured."
+        )
+    if absent := sorted(set(rules.critical) - set(case.test.labels)):
+        notes.append(f"Critical classes without a test message, not judged: {', '.join(absent)}.")
+    if collected.others[0].name != "lexicon":
+        notes.append(
+            "No written lexicon covers these labels; the lexicon was induced from the training labels."
+        )
+    if not collected.search.questions:
+        notes.append("The archive has no questions with known answers: search and answers are not judged.")
+    if collected.champion:
+        notes.append(
+            "The champion's embedder is not searched with again: only the classifiers are compared pairwise."
+        )
+        if collected.drift.reference == OWN:
+            notes.append(
+                "The champion's numbers about its training data are gone; drift is train against test."
+            )
+    if subject.classifier.recipe != subject.recipe:
+        notes.append(
+            f"The models were trained by recipe {subject.classifier.recipe!r}, not {subject.recipe!r}."
+        )
+    return [*notes, *verify_alias()]

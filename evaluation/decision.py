@@ -1,0 +1,292 @@
+"""Who decided what, when, on which evidence: signed, and written before the alias moves.
+
+The decision log (`data.ledger` at ``home()/decisions.jsonl``) is the truth; the alias ``champion``
+in MLflow follows it. MLflow itself keeps no history of an alias and asks nobody.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from data import ledger
+from data.workspace import UserError, home, tracking
+from evaluation.registry import CLASSIFIER, EMBEDDER
+from evaluation.release import Release, as_json, file_digest, from_json, release_of
+
+BOOTSTRAP = "gate"  # the signer of the first release, by the stated rule
+MACHINE = "pipeline"  # the signer of proposals: it decides nothing
+BOOTSTRAP_REASON = "bootstrap rule: the gate said promote and there was no champion"
+ALIAS = "champion"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One line of the history."""
+
+    time: str
+    kind: str  # proposed | approved | rejected | rolled_back
+    release_id: str
+    reviewer: str
+    reason: str
+    signer: str
+
+    def __str__(self) -> str:
+        why = f": {self.reason}" if self.reason else ""
+        return f"{self.time[:19]}  {self.release_id}  {self.kind} by {self.reviewer}{why}"
+
+
+def log_path() -> Path:
+    """Return where the decisions are written."""
+    return home() / "decisions.jsonl"
+
+
+def verified() -> tuple[ledger.Entry, ...]:
+    """Return the decisions after checking every hash and signature.
+
+    Raises:
+        UserError: the log is not as it was written; the message names the line.
+    """
+    try:
+        return ledger.verify(log_path())
+    except ledger.LedgerError as error:
+        raise UserError(
+            f"the decision log {log_path()} does not verify: {error}; restore it from a backup"
+        ) from error
+
+
+def propose(evaluation: str | Path, index: str | Path) -> str:
+    """Write the release into the log, once, and return its id."""
+    release = release_of(evaluation, index)
+    if release.id not in releases():
+        _write("proposed", release, reviewer=MACHINE, reason="", signed_by=MACHINE)
+    return release.id
+
+
+def releases() -> dict[str, Release]:
+    """Return every release with its status, oldest first."""
+    found: dict[str, Release] = {}
+    for entry in verified():
+        release = from_json(entry.event["release"])
+        kind = entry.event["kind"]
+        if kind == "proposed":
+            found[release.id] = release
+        elif kind == "rejected":
+            found[release.id] = replace(release, status="rejected")
+        else:
+            for other in found.values():
+                if other.status == "live":
+                    found[other.id] = replace(other, status="superseded")
+            found[release.id] = replace(release, status="live")
+    return found
+
+
+def pending() -> tuple[Release, ...]:
+    """Return the releases that wait for a reviewer; the gate's rejects wait for nobody."""
+    return tuple(
+        release
+        for release in releases().values()
+        if release.status == "pending" and release.outcome != "reject"
+    )
+
+
+def current_release() -> Release | None:
+    """Return the release that is live by the log, whatever the alias says."""
+    return next((release for release in releases().values() if release.status == "live"), None)
+
+
+def history() -> tuple[Decision, ...]:
+    """Return all decisions, oldest first."""
+    return tuple(
+        Decision(
+            entry.time,
+            entry.event["kind"],
+            entry.event["release"]["id"],
+            entry.event["reviewer"],
+            entry.event["reason"],
+            entry.signer,
+        )
+        for entry in verified()
+    )
+
+
+def show(release_id: str) -> Release:
+    """Return one release.
+
+    Raises:
+        UserError: no release starts with these letters, or several do.
+    """
+    matching = [release for name, release in releases().items() if release_id and name.startswith(release_id)]
+    if len(matching) != 1:
+        waiting = ", ".join(release.id for release in pending()) or "none"
+        raise UserError(f"no single release is called {release_id!r}; waiting for a decision: {waiting}")
+    return matching[0]
+
+
+def approve(release_id: str, *, reviewer: str, reason: str) -> Release:
+    """Make a pending release the champion.
+
+    Raises:
+        UserError: no reason, the reviewer is an author, the gate rejected it, it is not pending,
+            or the evidence is not what the gate wrote.
+    """
+    release = _decidable(release_id, reviewer, reason)
+    if release.outcome == "reject":
+        raise UserError(
+            f"release {release.id} was rejected by the gate; no reviewer can approve it: train again"
+        )
+    check_evidence(release)
+    return _make_live("approved", release, reviewer=reviewer, reason=reason)
+
+
+def bootstrap(release_id: str) -> Release:
+    """Make the first release the champion: only without a champion, and only when the gate said promote."""
+    release = show(release_id)
+    if current_release() is not None or release.outcome != "promote" or release.status != "pending":
+        raise UserError(f"the bootstrap rule does not cover release {release.id}; a reviewer must decide")
+    check_evidence(release)
+    return _make_live("approved", release, reviewer=BOOTSTRAP, reason=BOOTSTRAP_REASON)
+
+
+def reject(release_id: str, *, reviewer: str, reason: str) -> Release:
+    """Turn a pending release down; an author may withdraw their own."""
+    release = _decidable(release_id, reviewer, reason, by_author=True)
+    _write("rejected", release, reviewer=reviewer, reason=reason, signed_by=reviewer)
+    return replace(release, status="rejected")
+
+
+def rollback(*, reviewer: str, reason: str) -> Release:
+    """Make the release before the current one the champion again.
+
+    Raises:
+        UserError: no reason, or no release was live before.
+    """
+    _check_reviewer(reviewer, reason)
+    lived = [
+        from_json(entry.event["release"])
+        for entry in verified()
+        if entry.event["kind"] in {"approved", "rolled_back"}
+    ]
+    earlier = [release for release in lived[:-1] if release.id != lived[-1].id]
+    if not earlier:
+        raise UserError("no release was live before the current one; there is nothing to roll back to")
+    return _make_live("rolled_back", earlier[-1], reviewer=reviewer, reason=reason)
+
+
+def verify_alias() -> tuple[str, ...]:
+    """Return what does not match between the log and the aliases in MLflow; nothing is good."""
+    import mlflow
+
+    tracking()
+    release, problems = current_release(), []
+    for name, wanted in (
+        (CLASSIFIER, release.classifier_version if release else None),
+        (EMBEDDER, release.embedder_version if release else None),
+    ):
+        found = _alias(mlflow.MlflowClient(), name)
+        if found != wanted:
+            problems.append(
+                f"{name}: the alias {ALIAS} stands on version {found or 'none'}, the decision log says "
+                f"{wanted or 'none'}; it was moved without a decision, or a move was interrupted"
+            )
+    return tuple(problems)
+
+
+def restore_alias() -> None:
+    """Move the aliases to where the log says: after an interruption, or after somebody moved them."""
+    release = current_release()
+    if release is not None:
+        _move_alias(release)
+
+
+def check_evidence(release: Release) -> None:
+    """Compare gate.json, report and predictions with their hashes, on disk and where reviewers read them.
+
+    Raises:
+        UserError: a file is missing or was changed.
+    """
+    with _shown_evidence(release) as shown:
+        for name, digest in release.evidence.items():
+            on_disk, in_mlflow = Path(release.evaluation) / name, shown / name
+            copies = [copy for copy in (on_disk, in_mlflow) if copy.exists()]
+            if not in_mlflow.exists() or any(file_digest(copy) != digest for copy in copies):
+                raise UserError(f"{name} of release {release.id} is not what the gate wrote; evaluate again")
+
+
+@contextmanager
+def _shown_evidence(release: Release) -> Iterator[Path]:
+    import mlflow
+
+    tracking()
+    with tempfile.TemporaryDirectory(prefix="mailroom-") as folder:
+        try:
+            yield Path(
+                mlflow.artifacts.download_artifacts(
+                    run_id=release.run_id, artifact_path="report", dst_path=folder
+                )
+            )
+        except (OSError, mlflow.MlflowException) as error:
+            raise UserError(
+                f"the report of release {release.id} is gone from MLflow run {release.run_id}; evaluate again"
+            ) from error
+
+
+def _decidable(release_id: str, reviewer: str, reason: str, *, by_author: bool = False) -> Release:
+    _check_reviewer(reviewer, reason)
+    release = show(release_id)
+    if release.status != "pending":
+        raise UserError(f"release {release.id} is {release.status}, not pending; see: mailroom review list")
+    authors = {author.strip().casefold() for author in release.authors}
+    if not by_author and (not authors or reviewer.strip().casefold() in authors):
+        raise UserError(f"{reviewer!r} trained release {release.id}; somebody else has to decide")
+    return release
+
+
+def _check_reviewer(reviewer: str, reason: str) -> None:
+    if not reason.strip():
+        raise UserError("a decision needs a reason; give one: --reason TEXT")
+    if not reviewer.strip() or reviewer.strip().casefold() in {BOOTSTRAP, MACHINE}:
+        raise UserError(f"{reviewer!r} is no reviewer; give your own name: --reviewer NAME")
+
+
+def _make_live(kind: str, release: Release, *, reviewer: str, reason: str) -> Release:
+    """Write the decision, move the alias, look whether it stands: in this order no move is unsigned."""
+    _write(kind, replace(release, status="live"), reviewer=reviewer, reason=reason, signed_by=reviewer)
+    _move_alias(release)
+    if problems := verify_alias():
+        raise RuntimeError("; ".join(problems))
+    return replace(release, status="live")
+
+
+def _write(kind: str, release: Release, *, reviewer: str, reason: str, signed_by: str) -> None:
+    verified()  # nothing is added to a log that does not hold
+    event: dict[str, Any] = {
+        "kind": kind,
+        "release": as_json(release),
+        "reviewer": reviewer,
+        "reason": reason.strip(),
+    }
+    ledger.append(log_path(), event, signer=ledger.signer(signed_by))
+
+
+def _move_alias(release: Release) -> None:
+    import mlflow
+
+    tracking()
+    client = mlflow.MlflowClient()
+    for name, version in ((CLASSIFIER, release.classifier_version), (EMBEDDER, release.embedder_version)):
+        if _alias(client, name) != version:
+            client.set_registered_model_alias(name, ALIAS, version)
+
+
+def _alias(client: Any, name: str) -> str | None:
+    import mlflow
+
+    try:
+        return str(client.get_model_version_by_alias(name, ALIAS).version)
+    except mlflow.MlflowException:
+        return None

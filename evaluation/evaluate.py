@@ -1,0 +1,201 @@
+"""Judge a challenger: declare the rules, measure, compare, register, decide, report."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from data.workspace import locate, tracking, write_atomically
+from evaluation import record
+from evaluation.case import Case, read_case
+from evaluation.collect import collect, findings_of
+from evaluation.findings import Findings
+from evaluation.gate import judge
+from evaluation.metrics import Predictions
+from evaluation.registry import CLASSIFIER, EMBEDDER, Version, register
+from evaluation.release import Release, file_digest
+from evaluation.report import write_report
+from evaluation.rules import load_rules
+from evaluation.subject import Subject, read_subject
+from evaluation.verdict import Check, Outcome, Verdict
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What came out: the verdict, the gate's table and where the report lies; never a message."""
+
+    outcome: Outcome
+    headline: str
+    reasons: tuple[str, ...]
+    checks: tuple[Check, ...]
+    folder: str
+    report: str
+    run_id: str
+    classifier_version: str
+    embedder_version: str
+
+    def __str__(self) -> str:
+        failed = [check for check in self.checks if not check.passed]
+        lines = [f"{self.outcome}: {self.headline}", *(f"  {reason}" for reason in self.reasons)]
+        lines.append(
+            f"  {len(self.checks) - len(failed)} of {len(self.checks)} checks passed; report: {self.folder}"
+        )
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{escape(check.name)}</td><td>{_figure(check)}</td><td>{escape(check.rule)}</td>"
+            f"<td>{'passed' if check.passed else check.effect}</td></tr>"
+            for check in self.checks
+        )
+        reasons = "".join(f"<li>{escape(reason)}</li>" for reason in self.reasons)
+        return (
+            f"<p><b>{self.outcome}</b>: {escape(self.headline)}</p><ul>{reasons}</ul>"
+            f"<table><tr><th>check</th><th>measured</th><th>rule</th><th></th></tr>{rows}</table>"
+        )
+
+
+def evaluate(
+    prepared: str | Path,
+    classifier: str | Path,
+    embedder: str | Path,
+    index: str | Path,
+    evaluation: str | Path,
+    *,
+    recipe: str = "laptop",
+    gate: str | Path = "",
+    seed: int = 7,
+) -> Evaluation:
+    """Judge both models on the test split and write the folder ``evaluation``.
+
+    The folder holds ``eval_report.html``, ``gate.json``, ``predictions.parquet``, ``drift.html`` and
+    ``reference.npz`` (numbers about the training data, for the next comparison). Both models become
+    registered versions with the alias ``challenger``; ``champion`` is never moved here.
+
+    Raises:
+        UserError: a part is missing or incomplete, nothing is labelled, the rules are not valid.
+    """
+    import mlflow
+
+    rules = load_rules(gate)
+    subject = read_subject(prepared, classifier, embedder, index, recipe=recipe, seed=seed)
+    case = read_case(subject.prepared)
+    tracking()
+    with mlflow.start_run() as run, write_atomically(locate(evaluation)) as folder:
+        folder.mkdir()
+        dataset = _dataset(subject)
+        record.declare(rules, dataset, seed=seed)
+        versions = (register(subject.classifier, CLASSIFIER), register(subject.embedder, EMBEDDER))
+        collected = collect(subject, case, rules, versions, folder)
+        findings = findings_of(subject, case, rules, collected)
+        verdict = judge(findings, rules)
+        _write_predictions(folder / "predictions.parquet", case, collected.challenger)
+        gate_table = _gate_table(folder, findings, verdict, versions, collected.champion)
+        gate_table["challenger"]["authors"] = list(record.authors_of((subject.classifier, subject.embedder)))
+        gate_table |= {"run_id": run.info.run_id, "report": record.report_link(run)}
+        (folder / "gate.json").write_text(json.dumps(gate_table, indent=1, allow_nan=False) + "\n")
+        write_report(folder / "eval_report.html", findings, verdict, rules)
+        models = ((subject.classifier, versions[0]), (subject.embedder, versions[1]))
+        record.keep(folder, findings, verdict, run=run, dataset=dataset, models=models)
+    return Evaluation(
+        verdict.outcome,
+        record.headline(findings),
+        verdict.reasons,
+        verdict.checks,
+        str(locate(evaluation)),
+        record.report_link(run),
+        run.info.run_id,
+        versions[0].version,
+        versions[1].version,
+    )
+
+
+def _dataset(subject: Subject) -> Any:
+    """Return the dataset as MLflow names it: place and digest, no rows."""
+    from mlflow.data.dataset_source_registry import resolve_dataset_source
+    from mlflow.data.meta_dataset import MetaDataset
+
+    source = resolve_dataset_source(subject.prepared.as_uri())
+    return MetaDataset(source, name="prepared", digest=subject.dataset[:36])  # 36 is MLflow's limit
+
+
+def _write_predictions(path: Path, case: Case, challenger: Predictions) -> None:
+    """Write the challenger's probabilities message by message, without any text."""
+    names = case.test.labels
+    columns: dict[str, Any] = {
+        "message_id": list(case.messages.message_ids),
+        "thread_id": list(case.messages.threads),
+        "label": [names[code] for code in case.test.truth],
+        "predicted": [names[code] if code < len(names) else None for code in challenger.predicted],
+    }
+    if challenger.probabilities is not None:
+        columns |= {f"p_{name}": challenger.probabilities[:, place] for place, name in enumerate(names)}
+    pq.write_table(pa.table(columns), path)
+
+
+def _gate_table(
+    folder: Path,
+    findings: Findings,
+    verdict: Verdict,
+    versions: tuple[Version, Version],
+    champion: Release | None,
+) -> dict[str, Any]:
+    """Return the verdict for machines; what was not measured is null, never NaN."""
+    models = (findings.challenger, *findings.others)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "outcome": verdict.outcome,
+        "headline": record.headline(findings),
+        "reasons": list(verdict.reasons),
+        "checks": [asdict(check) for check in verdict.checks],
+        "quality": [
+            {
+                "model": model.name,
+                "macro_f1": _number(model.macro_f1.value),
+                "interval": [_number(model.macro_f1.low), _number(model.macro_f1.high)],
+            }
+            for model in models
+            if model
+        ],
+        "challenger": {
+            "classifier": versions[0].name,
+            "classifier_version": versions[0].version,
+            "classifier_model_id": versions[0].model_id,
+            "embedder": versions[1].name,
+            "embedder_version": versions[1].version,
+            "embedder_model_id": versions[1].model_id,
+        },
+        "champion": {
+            "release": champion.id,
+            "classifier_version": champion.classifier_version,
+            "embedder_version": champion.embedder_version,
+        }
+        if champion
+        else None,
+        "digests": {
+            "dataset": findings.provenance.dataset,
+            "gate": findings.provenance.gate,
+            "predictions": file_digest(folder / "predictions.parquet"),
+            **{name: value for name, value in findings.provenance.details.items() if value},
+        },
+    }
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _figure(check: Check) -> str:
+    if check.measured is None:
+        return "–"
+    bounds = f" [{check.interval[0]:.3f}, {check.interval[1]:.3f}]" if check.interval else ""
+    return f"{check.measured:.4g}{bounds}"

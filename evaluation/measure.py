@@ -1,0 +1,176 @@
+"""From models and messages to figures: the measuring half of an evaluation, without gate or report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from data.dataset import read_questions
+from evaluation.answers import CHUNKS_READ, Answers, best_sentences, measure_answers
+from evaluation.baselines import (
+    from_probabilities,
+    induce_lexicon,
+    predict_by_lexicon,
+    predict_by_tfidf,
+    read_lexicon,
+)
+from evaluation.case import Case
+from evaluation.drift import Sketch, describe, load_sketch, sample_rows
+from evaluation.metrics import Curve, Floats, Predictions, TestSet, curve
+from evaluation.registry import CLASSIFIER, EMBEDDER, Version, restored
+from evaluation.release import Release
+from evaluation.retrieval import MODES, Retrieval, measure_retrieval
+from evaluation.rules import Rules
+
+SEARCH_DEPTH = 30  # chunks: enough for ten different messages
+SKETCH = "reference.npz"
+
+
+@dataclass(frozen=True, slots=True)
+class Champion:
+    """The release that is live, its models as they lie in the registry, and its training data's sketch."""
+
+    release: Release
+    classifier: Path
+    embedder: Path
+    reference: Sketch | None
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What the search found, and how near the extracted answers are."""
+
+    questions: int
+    retrieval: Retrieval | None
+    answers: Answers | None
+
+
+@contextmanager
+def open_champion(release: Release | None) -> Iterator[Champion | None]:
+    """Yield the champion's registered models as folders; None when there is none."""
+    if release is None:
+        yield None
+        return
+    classifier = Version(CLASSIFIER, release.classifier_version, "")
+    embedder = Version(EMBEDDER, release.embedder_version, "")
+    with restored(classifier) as classifier_folder, restored(embedder) as embedder_folder:
+        yield Champion(
+            release, classifier_folder, embedder_folder, _reference_of(release, classifier_folder.parent)
+        )
+
+
+def _reference_of(release: Release, folder: Path) -> Sketch | None:
+    import mlflow
+
+    try:
+        path = mlflow.artifacts.download_artifacts(
+            run_id=release.run_id, artifact_path=f"report/{SKETCH}", dst_path=str(folder)
+        )
+        return load_sketch(Path(path))
+    except (OSError, mlflow.MlflowException, ValueError, KeyError):
+        return None
+
+
+def ask_classifier(
+    name: str, folder: Path, case: Case, benign: str, *, temperature: float = 1.0
+) -> Predictions:
+    """Classify the test messages; the temperature changes the confidence, never the label."""
+    from training.classifier import predict_proba
+    from training.scores import apply_temperature
+
+    scores = predict_proba(folder, case.messages.texts)
+    if temperature != 1.0:
+        scores = apply_temperature(scores, temperature)
+    return from_probabilities(name, case.test, scores.labels, scores.probabilities.astype(np.float64), benign)
+
+
+def ask_baselines(case: Case, benign: str, *, seed: int) -> tuple[Predictions, Predictions]:
+    """Return what the lexicon and TF-IDF say of the test messages."""
+    train_labels = [str(label) for label in case.train.labels]
+    lexicon = read_lexicon(sorted(set(train_labels) - {benign}))
+    if lexicon is None:
+        lexicon = induce_lexicon(case.train.texts, train_labels, benign)
+    return (
+        predict_by_lexicon(case.test, case.messages.texts, lexicon, benign),
+        predict_by_tfidf(case.test, case.messages.texts, case.train.texts, train_labels, benign, seed=seed),
+    )
+
+
+def curves_of(test: TestSet, predictions: Predictions, rules: Rules) -> tuple[Curve, ...]:
+    """Return the precision-recall curves: any alert, then the critical classes of the dataset."""
+    if predictions.probabilities is None:
+        return ()
+    scores = np.nan_to_num(predictions.probabilities)
+    found = []
+    if rules.benign in test.labels:
+        code = test.labels.index(rules.benign)
+        found.append(curve("any alert", test.truth != code, 1 - scores[:, code]))
+    for code, label in enumerate(test.labels):
+        if label in rules.critical:
+            found.append(curve(label, test.truth == code, scores[:, code]))
+    return tuple(drawn for drawn in found if drawn is not None)
+
+
+def measure_search(prepared: Path, index: Path, embedder: Path, rules: Rules, *, seed: int) -> Search:
+    """Ask the answerable questions in every way of searching, and extract an answer from the best chunks."""
+    from serving.embed import embed_texts, load_embedder, question_input, servable_folder
+    from serving.index import open_index
+
+    asked = [row for row in read_questions(prepared).to_pylist() if row["answerable"] and row["message_ids"]]
+    if not asked:
+        return Search(0, None, None)
+    model = load_embedder(servable_folder(embedder))
+
+    def embed(texts: Sequence[str]) -> Floats:
+        return np.asarray(embed_texts(model, [question_input(text) for text in texts]))
+
+    questions = [row["question"] for row in asked]
+    vectors = embed(questions)
+    with open_index(index) as opened:
+        found = {
+            mode: opened.search(questions, vectors.astype(np.float32), k=SEARCH_DEPTH, mode=mode)
+            for mode in MODES
+        }
+    rankings = {mode: [[hit.message_id for hit in hits] for hits in lists] for mode, lists in found.items()}
+    retrieval = measure_retrieval(
+        rankings,
+        [row["message_ids"] for row in asked],
+        draws=rules.draws,
+        confidence=rules.confidence,
+        seed=seed,
+    )
+    passages = [[hit.text for hit in hits[:CHUNKS_READ]] for hits in found["hybrid"]]
+    answers = measure_answers(
+        best_sentences(questions, passages, embed),
+        [row["answer"] for row in asked],
+        passages,
+        draws=rules.draws,
+        confidence=rules.confidence,
+        seed=seed,
+    )
+    return Search(len(asked), retrieval, answers)
+
+
+def learned_sketch(case: Case, classifier: Path, embedder: Path, *, seed: int) -> Sketch:
+    """Describe a sample of the training messages by numbers, as the models see them."""
+    from training.classifier import predict_proba
+    from training.embedder import embed
+
+    texts = [case.train.texts[row] for row in sample_rows(len(case.train), seed=seed)]
+    predicted = tuple(predict_proba(classifier, texts).best())
+    return Sketch(describe(texts), np.asarray(embed(embedder, texts)), predicted)
+
+
+def todays_sketch(case: Case, said: Predictions, embedder: Path, *, seed: int) -> Sketch:
+    """Describe a sample of the test messages in the same way."""
+    from training.embedder import embed
+
+    rows = sample_rows(len(case.messages), seed=seed)
+    texts = [case.messages.texts[row] for row in rows]
+    names = (*case.test.labels, "another label")
+    predicted = tuple(names[code] for code in said.predicted[rows])
+    return Sketch(describe(texts), np.asarray(embed(embedder, texts)), predicted)

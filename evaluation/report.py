@@ -1,0 +1,114 @@
+"""The page a reviewer decides by: one HTML file, no script, nothing loaded from anywhere, no message text."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from evaluation.drawings import interval_bar, precision_recall_plot, reliability_plot
+from evaluation.findings import Findings
+from evaluation.metrics import Interval
+from evaluation.rules import Rules
+from evaluation.verdict import Check, Verdict
+
+TEMPLATE = "report.html.j2"
+WORDS = {
+    "promote": "PASS: may be promoted",
+    "hold": "HOLD: a reviewer has to decide",
+    "reject": "FAIL: may not be promoted",
+}
+SHOWN = {"pass": "pass", "reject": "fail: rejects", "hold": "fail: holds", "note": "note"}
+
+
+def write_report(path: Path, findings: Findings, verdict: Verdict, rules: Rules) -> None:
+    """Render the findings and the verdict into one self-contained page."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"share": share, "signed": signed, "number": number, "bar": _bar, "short": short}
+    page = environment.get_template(TEMPLATE).render(
+        findings=findings,
+        verdict=verdict,
+        rules=rules,
+        word=WORDS[verdict.outcome],
+        failed=[check for check in verdict.checks if not check.passed],
+        passed=[check for check in verdict.checks if check.passed],
+        measured=measured,
+        state=state,
+        heat=_heat(findings),
+        curves_plot=Markup(precision_recall_plot(findings.curves)) if findings.curves else "",  # noqa: S704
+        reliability=Markup(reliability_plot(findings.calibration)) if findings.calibration else "",  # noqa: S704
+    )
+    path.write_text(page, encoding="utf-8")
+
+
+def share(figure: Interval) -> str:
+    """Return ".934 (.910–.951)", short enough for a narrow column."""
+    if not math.isfinite(figure.value):
+        return "–"
+    if not figure.known:
+        return _plain(figure.value)
+    return f"{_plain(figure.value)} ({_plain(figure.low)}–{_plain(figure.high)})"
+
+
+def signed(figure: Interval) -> str:
+    """Return a difference with its sign: "+.012 (−.004 to +.029)"."""
+    if not figure.known:
+        return "–"
+    value, low, high = (_sign(part) for part in (figure.value, figure.low, figure.high))
+    return f"{value} ({low} to {high})"
+
+
+def number(value: float) -> str:
+    """Return a figure with three significant digits; – when there is none."""
+    return f"{value:,.3g}" if math.isfinite(value) else "–"
+
+
+def short(digest: str) -> str:
+    """Return the first letters of a digest, enough to compare by eye."""
+    return digest[:16] or "–"
+
+
+def measured(check: Check) -> str:
+    """Return what a check measured, with its interval."""
+    if check.measured is None:
+        return "not measured"
+    if check.interval is None:
+        return f"{check.measured:.3g}" if check.measured % 1 else f"{check.measured:,.0f}"
+    figure = Interval(check.measured, *check.interval)
+    return signed(figure) if "interval" in check.rule or "drop" in check.rule else share(figure)
+
+
+def state(check: Check) -> str:
+    """Return the words of the last column; the colour says the same."""
+    return SHOWN["pass" if check.passed else check.effect]
+
+
+def _plain(value: float) -> str:
+    return "1.0" if value == 1 else f"{value:.3f}".removeprefix("0") if abs(value) < 1 else f"{value:.1f}"
+
+
+def _sign(value: float) -> str:
+    digits = f"{abs(value):.3f}".removeprefix("0")
+    return f"{'−' if value < 0 and float(digits) else '+' if float(digits) else '±'}{digits}"
+
+
+def _bar(figure: Interval) -> Markup:
+    return Markup(interval_bar(figure))  # noqa: S704 - drawn from numbers alone
+
+
+def _heat(findings: Findings) -> list[list[int]]:
+    """Return the confusion matrix as shades 0-5 of each true class's row."""
+    if findings.challenger is None:
+        return []
+    return [
+        [0 if not cell else max(1, math.ceil(5 * cell / max(sum(row), 1))) for cell in row]
+        for row in findings.challenger.confusion
+    ]

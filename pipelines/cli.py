@@ -1,0 +1,230 @@
+"""The command line ``mailroom``."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from components.component import IMAGE
+from components.contract import ContractError
+from data.workspace import UserError, home, locate
+
+app = typer.Typer(
+    help="From a raw archive of messages to a served, reviewed model.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,  # a message's text must not reach a terminal in a traceback
+    add_completion=False,
+)
+review = typer.Typer(help="Decide on releases, and look at what was decided.", no_args_is_help=True)
+app.add_typer(review, name="review")
+
+Archive = Annotated[str, typer.Option(help='Folder or file with the messages, or "sample".')]
+Labels = Annotated[
+    str, typer.Option(help="CSV with the columns source,label; default: labels.csv in the archive.")
+]
+RecipeName = Annotated[
+    str, typer.Option("--recipe", help="A name in training/recipes, or the path of a YAML file.")
+]
+Seed = Annotated[int, typer.Option(help="One seed for every random choice.")]
+Engine = Annotated[str, typer.Option(help="vllm, transformers, or auto: vllm where it is installed.")]
+SparkMaster = Annotated[str, typer.Option(help="local[*], spark://host:7077 or k8s://...")]
+MilvusUri = Annotated[str, typer.Option(help="A Milvus server; empty: a file in the workspace.")]
+Endpoint = Annotated[str, typer.Option(envvar="KF_PIPELINES_ENDPOINT", help="Address of Kubeflow Pipelines.")]
+Image = Annotated[str, typer.Option(help="Container image of the steps; pin it by digest.")]
+Gpu = Annotated[str, typer.Option(help="Accelerator for training, such as nvidia.com/gpu; empty: none.")]
+Gpus = Annotated[int, typer.Option(help="How many accelerators a training step gets.")]
+Reason = Annotated[str, typer.Option(help="Why; it is signed into the decision log.")]
+Reviewer = Annotated[str, typer.Option(envvar="MAILROOM_REVIEWER", help="Who decides.")]
+
+
+@app.command()
+def run(
+    *,
+    archive: Archive = "sample",
+    labels: Labels = "",
+    recipe: RecipeName = "laptop",
+    seed: Seed = 7,
+    engine: Engine = "auto",
+    spark_master: SparkMaster = "local[*]",
+    milvus_uri: MilvusUri = "",
+    cache: Annotated[bool, typer.Option(help="Take finished steps from the cache.")] = True,
+) -> None:
+    """Run every notebook on this machine, from the archive to the deployed champion."""
+    from rich.console import Console
+
+    from pipelines.run import Request, check
+    from pipelines.run import run as run_graph
+    from pipelines.summary import show
+
+    request = Request(archive, labels, recipe, seed, spark_master, milvus_uri, engine)
+    produced = run_graph(check(request), use_cache=cache)
+    show(produced, Console(file=sys.stdout))
+
+
+@app.command("compile")
+def compile_command(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the compiled graph goes.")] = Path(
+        "retrain.yaml"
+    ),
+    image: Image = IMAGE,
+    gpu: Gpu = "",
+    gpus: Gpus = 1,
+) -> None:
+    """Compile the graph for a cluster."""
+    from pipelines.cluster import cluster
+    from pipelines.compiled import compile_graph
+
+    path = compile_graph(locate(output), cluster(image=image, gpu=gpu, gpus=gpus))
+    typer.echo(f"{path} ({path.stat().st_size:,} bytes)")
+
+
+@app.command()
+def submit(
+    *,
+    endpoint: Endpoint,
+    archive: Archive = "sample",
+    labels: Labels = "",
+    recipe: RecipeName = "laptop",
+    seed: Seed = 7,
+    engine: Engine = "auto",
+    spark_master: SparkMaster = "local[*]",
+    milvus_uri: MilvusUri = "",
+    image: Image = IMAGE,
+    gpu: Gpu = "",
+    gpus: Gpus = 1,
+) -> None:
+    """Run the same graph once on a Kubeflow cluster."""
+    from pipelines.cluster import cluster
+    from pipelines.kubeflow import submit as submit_graph
+    from pipelines.run import Request
+
+    request = Request(archive, labels, recipe, seed, spark_master, milvus_uri, engine)
+    typer.echo(submit_graph(endpoint, cluster(image=image, gpu=gpu, gpus=gpus), asdict(request)))
+
+
+@app.command()
+def schedule(
+    endpoint: Endpoint,
+    file: Annotated[Path | None, typer.Option(help="YAML; default: pipelines/schedules.yaml.")] = None,
+    image: Image = IMAGE,
+    gpu: Gpu = "",
+    gpus: Gpus = 1,
+) -> None:
+    """Make the cluster's schedules those of the file; repeat it as often as you like."""
+    from pipelines.cluster import cluster
+    from pipelines.kubeflow import SCHEDULES, apply_schedules, read_schedules
+
+    schedules = read_schedules(file or SCHEDULES)
+    made = apply_schedules(endpoint, cluster(image=image, gpu=gpu, gpus=gpus), schedules)
+    for entry, recurring_run_id in zip(schedules, made, strict=True):
+        typer.echo(f"{entry.name}  {entry.cron}  {recurring_run_id}")
+
+
+@app.command()
+def serve(
+    bundle: Annotated[str, typer.Option(help="A bundle; default: the one that is live.")] = "",
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+) -> None:
+    """Start the engines on the live bundle and open the gateway, until Ctrl-C."""
+    _check_port(host, port)
+    from serving.gateway import serve as serve_bundle
+
+    serve_bundle(bundle=bundle, host=host, port=port)
+
+
+@app.command()
+def sample(
+    archive: Annotated[Path | None, typer.Option(help="Where it goes; default: in the workspace.")] = None,
+    seed: Seed = 7,
+    messages: Annotated[int, typer.Option(min=100, help="About how many.")] = 2400,
+) -> None:
+    """Write the sample archive: the mail and chat of a brokerage that does not exist."""
+    from data.sample import write_sample
+
+    typer.echo(
+        write_sample(locate(archive) if archive else home() / f"sample-{seed}", seed=seed, messages=messages)
+    )
+
+
+@review.command("list")
+def list_pending() -> None:
+    """List the releases that wait for a decision."""
+    from evaluation.decision import pending
+
+    _print_all(pending(), "nothing waits for a decision")
+
+
+@review.command("show")
+def show_history() -> None:
+    """Show every decision, verified against its signature and its predecessor."""
+    from evaluation.decision import history
+
+    _print_all(history(), "nothing was decided yet")
+
+
+@review.command()
+def approve(release_id: str, reviewer: Reviewer, reason: Reason) -> None:
+    """Make a release the champion."""
+    from evaluation import decision
+
+    typer.echo(decision.approve(release_id, reviewer=reviewer, reason=reason))
+
+
+@review.command()
+def reject(release_id: str, reviewer: Reviewer, reason: Reason) -> None:
+    """Turn a release down."""
+    from evaluation import decision
+
+    typer.echo(decision.reject(release_id, reviewer=reviewer, reason=reason))
+
+
+@review.command()
+def rollback(reviewer: Reviewer, reason: Reason) -> None:
+    """Go back to the champion before this one."""
+    from evaluation import decision
+
+    typer.echo(decision.rollback(reviewer=reviewer, reason=reason))
+
+
+def main() -> None:
+    """Run the command line: a person's mistake is one line and status 2, a bug a traceback without locals."""
+    from pipelines.endings import RunStoppedError, StepError
+
+    try:
+        app()
+    except (UserError, ContractError, RunStoppedError) as error:
+        _end(str(error), 2)
+    except StepError as error:
+        _end(str(error), 1)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _end("the disk is full; free some space and run the same command again", 2)
+
+
+def _end(message: str, status: int) -> None:
+    print(f"mailroom: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(status)
+
+
+def _print_all(items: object, otherwise: str) -> None:
+    lines = [str(item) for item in items] if isinstance(items, list | tuple) else [str(items)]
+    typer.echo("\n".join(lines) or otherwise)
+
+
+def _check_port(host: str, port: int) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise UserError(
+                f"cannot listen on {host}:{port} ({error.strerror}); choose another with --port"
+            ) from None

@@ -1,0 +1,158 @@
+"""Runs and schedules on a Kubeflow Pipelines server."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from datetime import UTC, datetime
+from io import StringIO
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from data.workspace import UserError
+from pipelines.cluster import Cluster
+from pipelines.compiled import compile_graph
+
+EXPERIMENT = "mailroom"
+SCHEDULES = Path(__file__).parent / "schedules.yaml"
+CRON_FIELDS = ("second", "minute", "hour", "day of month", "month", "day of week")
+
+
+def _six_fields(cron: str) -> str:
+    if len(cron.split()) != len(CRON_FIELDS):
+        raise ValueError(
+            f"cron {cron!r} has {len(cron.split())} fields, not six ({', '.join(CRON_FIELDS)}); "
+            "Kubeflow would accept and misread it"
+        )
+    return cron
+
+
+class Schedule(BaseModel):
+    """One entry of schedules.yaml."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1)
+    description: str = ""
+    cron: Annotated[str, AfterValidator(_six_fields)]
+    max_concurrency: int = Field(default=1, ge=1, le=10)
+    catch_up: bool = False
+    parameters: dict[str, str | int] = {}
+
+
+def read_schedules(path: Path = SCHEDULES) -> list[Schedule]:
+    """Return the schedules of a file.
+
+    Raises:
+        UserError: no such file, an unknown key, a cron expression that Kubeflow would misread.
+    """
+    try:
+        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+        schedules = TypeAdapter(list[Schedule]).validate_python(entries or [])
+    except (OSError, yaml.YAMLError) as error:
+        raise UserError(f"the schedules {path} cannot be read: {error}") from None
+    except ValidationError as error:
+        mistake = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in mistake["loc"])
+        message = mistake["msg"].removeprefix("Value error, ")
+        raise UserError(f"{path.name}, entry {place}: {message}") from None
+    names = [schedule.name for schedule in schedules]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UserError(f"{path.name}: two schedules are called {twice[0]!r}; names must be unique")
+    return schedules
+
+
+def submit(endpoint: str, cluster: Cluster, parameters: dict[str, Any]) -> str:
+    """Start one run and return its address."""
+    with _compiled(cluster) as package, _client(endpoint) as client:
+        experiment = client.create_experiment(EXPERIMENT)
+        made = client.run_pipeline(
+            experiment_id=experiment.experiment_id,
+            job_name=f"mailroom-retrain {datetime.now(UTC):%Y-%m-%d %H:%M:%S}",
+            pipeline_package_path=str(package),
+            params=parameters,
+        )
+    return f"{endpoint.rstrip('/')}/#/runs/details/{made.run_id}"
+
+
+def apply_schedules(endpoint: str, cluster: Cluster, schedules: list[Schedule]) -> list[str]:
+    """Make the server's recurring runs those of ``schedules`` and return their ids.
+
+    There is no update in the API, and creating twice makes two. So the new one is created first and the
+    old ones of its name are deleted then: a failure in between leaves two, never none, and the next
+    call mends it.
+    """
+    made = []
+    with _compiled(cluster) as package, _client(endpoint) as client:
+        experiment = client.create_experiment(EXPERIMENT)
+        for schedule in schedules:
+            old = _recurring_runs(client, schedule.name, experiment.experiment_id)
+            new = client.create_recurring_run(
+                experiment_id=experiment.experiment_id,
+                job_name=schedule.name,
+                description=schedule.description,
+                cron_expression=schedule.cron,
+                max_concurrency=schedule.max_concurrency,
+                no_catchup=not schedule.catch_up,
+                pipeline_package_path=str(package),
+                params=dict(schedule.parameters),
+            )
+            for recurring_run_id in old:
+                client.delete_recurring_run(recurring_run_id)
+            made.append(str(new.recurring_run_id))
+    return made
+
+
+def _recurring_runs(client: Any, name: str, experiment_id: str) -> list[str]:
+    predicate = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
+    found: list[str] = []
+    token = ""
+    while True:
+        page = client.list_recurring_runs(
+            page_token=token,
+            page_size=100,
+            experiment_id=experiment_id,
+            filter=json.dumps({"predicates": [predicate]}),
+        )
+        found += [
+            str(item.recurring_run_id) for item in page.recurring_runs or () if item.display_name == name
+        ]
+        token = page.next_page_token or ""
+        if not token:
+            return found
+
+
+@contextmanager
+def _compiled(cluster: Cluster) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="mailroom-") as folder:
+        yield compile_graph(Path(folder) / "retrain.yaml", cluster)
+
+
+@contextmanager
+def _client(endpoint: str) -> Iterator[Any]:
+    """Yield a client of the server; what goes wrong on the way there is the caller's to mend.
+
+    Raises:
+        UserError: the address is none, the server does not answer, or it refuses.
+    """
+    if not endpoint.startswith(("http://", "https://")):
+        raise UserError(f"--endpoint {endpoint}: not an address; write it like http://localhost:8888")
+    from kfp import Client
+    from kfp_server_api import ApiException
+    from urllib3.exceptions import HTTPError
+
+    with warnings.catch_warnings(), redirect_stdout(StringIO()):
+        warnings.simplefilter("ignore")
+        try:
+            yield Client(host=endpoint)
+        except HTTPError as error:
+            reason = type(error).__name__
+            raise UserError(f"no Kubeflow Pipelines server answers at {endpoint} ({reason})") from None
+        except ApiException as error:
+            raise UserError(f"{endpoint} refused: HTTP {error.status} {error.reason}") from None

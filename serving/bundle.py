@@ -1,0 +1,188 @@
+"""The bundle: what goes live, in one folder that does not change, with the hash of every file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import yaml
+
+from data.dataset import read_manifest
+from data.workspace import UserError, locate, write_atomically
+from serving.champion import Champion, champion_index, champion_models, read_champion
+from serving.digest import file_digest, files_below, folder_digest
+from serving.embed import servable_folder
+from serving.generator import generator_path
+from serving.index import read_index
+from serving.launch import engine_model
+
+MANIFEST = "manifest.json"
+UNHASHED = (MANIFEST, "deploy.json")  # the manifest itself, and what was measured afterwards
+PROMPTS = Path(__file__).with_name("prompts.yaml")
+SIMILARITY = 0.45  # cosine below which MiniLM's nearest chunk is about something else
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Numbers that turn scores into statements."""
+
+    temperature: float = 1.0  # divides the classifier's logits
+    similarity: float = SIMILARITY  # the nearest chunk must be this near, or the archive does not say
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """What the generator is asked with."""
+
+    system: str
+    question: str
+    refusal: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A complete bundle; ``digest`` names its content."""
+
+    folder: Path
+    digest: str
+    release_id: str
+    classifier_version: str
+    embedder_version: str
+    files: Mapping[str, str]
+
+    @property
+    def thresholds(self) -> Thresholds:
+        return Thresholds(**json.loads((self.folder / "thresholds.json").read_text()))
+
+    @property
+    def prompts(self) -> Prompts:
+        return Prompts(**yaml.safe_load((self.folder / "prompts.yaml").read_text()))
+
+
+def build_bundle(release: str | Path, bundle: str | Path, prepared: str | Path) -> Bundle:
+    """Build the bundle of the champion release.
+
+    ``release`` is the folder of 06_promote. Whatever it proposes, the bundle holds the release that
+    the decision log says is live, and only when log and aliases agree.
+
+    Raises:
+        UserError: no release is live, the log does not verify, an alias was moved without a
+            decision, or a model or the index is gone.
+    """
+    read_manifest(prepared)
+    champion = read_champion(release)
+    with champion_models(champion) as models:
+        return bundle_of(
+            classifier=models.classifier,
+            embedder=models.embedder,
+            index=champion_index(champion),
+            bundle=bundle,
+            thresholds=Thresholds(temperature=models.temperature),
+            champion=champion,
+        )
+
+
+def bundle_of(
+    *,
+    classifier: str | Path,
+    embedder: str | Path,
+    index: str | Path,
+    bundle: str | Path,
+    thresholds: Thresholds | None = None,
+    champion: Champion | None = None,
+) -> Bundle:
+    """Put models and index into one folder; the manifest with all hashes is written last."""
+    sources = {
+        "classifier": servable_folder(classifier),
+        "embedder": servable_folder(embedder),
+        "generator": generator_path(),
+    }
+    for role, folder in sources.items():
+        engine_model(role, folder)  # type: ignore[arg-type]  # the keys are the roles
+    _check_belongs(index, sources["embedder"])
+    target = locate(bundle)
+    with write_atomically(target) as unfinished:
+        for role, folder in sources.items():
+            copy_tree(folder, unfinished / role, links=role == "generator")
+        copy_tree(locate(index), unfinished / "index")
+        shutil.copy(PROMPTS, unfinished / "prompts.yaml")
+        (unfinished / "thresholds.json").write_text(json.dumps(asdict(thresholds or Thresholds()), indent=1))
+        document = {
+            "schema_version": 1,
+            "release_id": champion.id if champion else "",
+            "classifier_version": champion.classifier_version if champion else "",
+            "embedder_version": champion.embedder_version if champion else "",
+            "files": {name: file_digest(unfinished / name) for name in files_below(unfinished)},
+        }
+        (unfinished / MANIFEST).write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
+    return read_bundle(target)
+
+
+def read_bundle(bundle: str | Path) -> Bundle:
+    """Return what a complete bundle says of itself, unverified.
+
+    Raises:
+        UserError: there is no complete bundle in the folder.
+    """
+    folder = locate(bundle).resolve()
+    try:
+        text = (folder / MANIFEST).read_text()
+        document = json.loads(text)
+        return Bundle(
+            folder=folder,
+            digest=hashlib.sha256(text.encode()).hexdigest(),
+            release_id=document["release_id"],
+            classifier_version=document["classifier_version"],
+            embedder_version=document["embedder_version"],
+            files=document["files"],
+        )
+    except FileNotFoundError:
+        raise UserError(f"no bundle in {folder}; run notebook 07_deploy, or: mailroom run") from None
+    except (ValueError, KeyError) as error:
+        raise UserError(f"the manifest of the bundle {folder} is damaged; deploy again") from error
+
+
+def verify_bundle(bundle: str | Path) -> Bundle:
+    """Return the bundle after comparing every file with its hash.
+
+    Raises:
+        UserError: a file is missing, was changed, or was added; the message names the first one.
+    """
+    stated = read_bundle(bundle)
+    present = set(files_below(stated.folder)) - set(UNHASHED)
+    for name in sorted(present | set(stated.files)):
+        if name not in present:
+            raise UserError(f"the bundle {stated.folder} lacks {name}; deploy again")
+        if name not in stated.files:
+            raise UserError(
+                f"the bundle {stated.folder} holds {name}, which is not in its manifest; deploy again"
+            )
+        if file_digest(stated.folder / name) != stated.files[name]:
+            raise UserError(
+                f"{name} of the bundle {stated.folder} was changed after it was built; deploy again"
+            )
+    return stated
+
+
+def copy_tree(source: Path, target: Path, *, links: bool = False) -> None:
+    """Copy a folder; with ``links`` files share their bytes with the source where the disk allows it."""
+    for name in files_below(source):
+        destination = target / name
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        if links:
+            try:
+                os.link((source / name).resolve(), destination)
+                continue
+            except OSError:
+                pass  # another file system, or one without links: a copy does
+        shutil.copyfile(source / name, destination)
+
+
+def _check_belongs(index: str | Path, embedder: Path) -> None:
+    if read_index(index).embedder_digest != folder_digest(embedder):
+        raise UserError(f"the index {locate(index)} was made with another embedder; build it again: 04_index")

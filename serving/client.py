@@ -1,0 +1,130 @@
+"""Questions to the engines, answers as arrays and text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+
+from serving.embed import Vectors
+from serving.engines import Engines
+from serving.launch import Role
+
+BATCH = 32
+REQUEST_S = 120.0
+
+
+class EngineUnavailableError(Exception):
+    """An engine does not answer; the role says which one."""
+
+    def __init__(self, role: Role) -> None:
+        super().__init__(f"the {role} engine does not answer")
+        self.role = role
+
+
+class EngineRefusedError(Exception):
+    """An engine refused a request; the message has the status and no text of the request."""
+
+    def __init__(self, role: Role, status: int) -> None:
+        super().__init__(f"the {role} engine refused the request with status {status}")
+        self.role, self.status = role, status
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What the generator wrote, and whether it came to an end by itself."""
+
+    text: str
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class EngineClient:
+    """A connection to the engines; every text over the model's length is cut, as in training."""
+
+    def __init__(self, urls: Mapping[Role, str], http: httpx.Client) -> None:
+        self._urls = urls
+        self._http = http
+
+    def classify(self, texts: Sequence[str]) -> Vectors:
+        """Return class probabilities, float32 of shape (texts, labels), in the order of the model's labels."""
+        return self._rows("classifier", "/classify", texts, "probs")
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Return normalised vectors, float32 of shape (texts, dimension)."""
+        return self._rows("embedder", "/v1/embeddings", texts, "embedding")
+
+    def chat(
+        self, messages: Sequence[Mapping[str, str]], *, max_tokens: int = 64, temperature: float = 0.0
+    ) -> Completion:
+        """Return the generator's next turn, greedy unless a temperature is given."""
+        body = {"model": "generator", "messages": list(messages), "max_tokens": max_tokens,
+                "temperature": temperature, "seed": 7}  # fmt: skip
+        reply = self.ask("generator", "/v1/chat/completions", body)
+        choice, usage = reply["choices"][0], reply["usage"]
+        return Completion(
+            text=choice["message"]["content"] or "",
+            finish_reason=str(choice["finish_reason"]),
+            prompt_tokens=int(usage["prompt_tokens"]),
+            completion_tokens=int(usage["completion_tokens"]),
+        )
+
+    def ask(self, role: Role, route: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Post to an engine.
+
+        Raises:
+            EngineUnavailableError: nobody answers, or the engine behind the server is dead.
+            EngineRefusedError: the request is not acceptable.
+        """
+        try:
+            reply = self._http.post(f"{self._urls[role]}{route}", json=body)
+        except (httpx.TransportError, KeyError):
+            raise EngineUnavailableError(role) from None
+        if reply.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
+            raise EngineUnavailableError(role)
+        if reply.status_code != httpx.codes.OK:
+            raise EngineRefusedError(role, reply.status_code)
+        return dict(reply.json())
+
+    def is_ready(self, role: Role) -> bool:
+        """Return whether the engine of a role answers its health check."""
+        try:
+            return self._http.get(f"{self._urls[role]}/health", timeout=2).status_code == httpx.codes.OK
+        except (httpx.TransportError, KeyError):
+            return False
+
+    def _rows(self, role: Role, route: str, texts: Sequence[str], field: str) -> Vectors:
+        rows: list[list[float]] = []
+        for start in range(0, len(texts), BATCH):
+            batch = [text or " " for text in texts[start : start + BATCH]]
+            body = {"model": role, "input": batch, "truncate_prompt_tokens": -1}
+            data = self.ask(role, route, body)["data"]
+            rows += [row[field] for row in sorted(data, key=lambda row: row["index"])]
+        return np.asarray(rows, np.float32)
+
+
+@contextmanager
+def engine_client(engines: Engines) -> Iterator[EngineClient]:
+    """Connect to running engines."""
+    with httpx.Client(timeout=REQUEST_S, trust_env=False) as http:
+        yield EngineClient(engines.urls, http)
+
+
+def labels_of(classifier: Path) -> tuple[str, ...]:
+    """Return a classifier's labels in the order of its probabilities."""
+    id2label = json.loads((classifier / "config.json").read_text())["id2label"]
+    return tuple(id2label[place] for place in sorted(id2label, key=int))
+
+
+def calibrated(probabilities: Vectors, temperature: float) -> Vectors:
+    """Return the probabilities that the logits divided by ``temperature`` would have given."""
+    logits = np.log(np.clip(probabilities, 1e-12, None)) / temperature
+    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)

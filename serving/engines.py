@@ -1,0 +1,205 @@
+"""The engines of a bundle: started together, awaited, watched, stopped cleanly."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import httpx
+
+from data.workspace import UserError, home
+from serving.fork_server import ServerPlan, write_plan
+from serving.launch import (
+    ROLES,
+    EngineModel,
+    Role,
+    engine_environment,
+    engine_model,
+    vllm_arguments,
+    vllm_device,
+)
+from serving.ports import LOOPBACK, free_ports
+from serving.processes import ServerProcess, start_process, stop_processes
+
+EngineKind = Literal["vllm", "transformers"]
+READY_S = 600.0
+POLL_S = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """Running engines: where each role is served, by what, and how long the start took."""
+
+    kind: EngineKind
+    urls: Mapping[Role, str]
+    seconds_to_ready: float
+    servers: tuple[ServerProcess, ...]
+
+    def dead_roles(self) -> tuple[str, ...]:
+        """Return the roles whose process has ended."""
+        return tuple(role for server in self.servers for role in server.dead_roles())
+
+
+def choose_engine(engine: str) -> EngineKind:
+    """Return the engine to use: ``auto`` takes vLLM wherever it can run.
+
+    Raises:
+        UserError: an unknown engine, or vLLM where it cannot run.
+    """
+    if engine not in ("auto", "vllm", "transformers"):
+        raise UserError(f"no engine called {engine!r}; choose one of: auto, vllm, transformers")
+    if engine == "vllm" and not vllm_device():
+        raise UserError(
+            "vLLM cannot run on this machine (Linux, with its CPU or CUDA build); use: --engine transformers"
+        )
+    if engine == "auto":
+        return "vllm" if vllm_device() else "transformers"
+    return "vllm" if engine == "vllm" else "transformers"
+
+
+@contextmanager
+def engines(
+    bundle: Path, engine: str = "auto", *, roles: tuple[Role, ...] = ROLES, timeout_s: float = READY_S
+) -> Iterator[Engines]:
+    """Serve a bundle's models on free loopback ports until the block ends.
+
+    Raises:
+        UserError: a model that cannot be served, an engine that cannot run here.
+        RuntimeError: a server died or was not ready in time; the message has its last telling log line.
+    """
+    kind = choose_engine(engine)
+    models = [engine_model(role, bundle / role) for role in roles]
+    started = time.monotonic()
+    scratch = Path(tempfile.mkdtemp(prefix="mailroom-engines-"))
+    servers: list[ServerProcess] = []
+    try:
+        urls = _start(kind, models, scratch, servers)
+        _await_ready(urls, servers, started, timeout_s)
+        yield Engines(kind, urls, round(time.monotonic() - started, 1), tuple(servers))
+    finally:
+        stop_processes(servers)
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _start(
+    kind: EngineKind, models: list[EngineModel], scratch: Path, servers: list[ServerProcess]
+) -> dict[Role, str]:
+    """Start what the kind and the device ask for; ``servers`` receives every process at once."""
+    device = vllm_device() if kind == "vllm" else ""
+    if device == "cuda":
+        return _start_one_by_one(models, servers)
+    if device == "cpu":
+        return _start_forked(models, scratch, servers)
+    return _start_in_one_process(models, servers)
+
+
+def _start_forked(models: list[EngineModel], scratch: Path, servers: list[ServerProcess]) -> dict[Role, str]:
+    ports = free_ports(len(models))
+    logs: dict[str, Path] = {model.role: _fresh_log(model.role) for model in models}
+    plans = [
+        ServerPlan(model.role, model.architecture, vllm_arguments(model, port, "cpu"), str(logs[model.role]))
+        for model, port in zip(models, ports, strict=True)
+    ]
+    plan_path, events_path = scratch / "plan.json", scratch / "events.jsonl"
+    write_plan(plan_path, plans)
+    process = start_process(
+        [sys.executable, "-m", "serving.fork_server", str(plan_path)],
+        environment=engine_environment("cpu"),
+        stdout=events_path,
+        stderr=_fresh_log("fork_server"),
+    )
+    servers.append(ServerProcess(process, tuple(logs), logs, events_path))
+    return _urls(models, ports)
+
+
+def _start_one_by_one(models: list[EngineModel], servers: list[ServerProcess]) -> dict[Role, str]:
+    ports = free_ports(len(models))
+    for model, port in zip(models, ports, strict=True):
+        log = _fresh_log(model.role)
+        process = start_process(
+            [
+                sys.executable,
+                "-m",
+                "vllm.entrypoints.openai.api_server",
+                *vllm_arguments(model, port, "cuda"),
+            ],
+            environment=engine_environment("cuda"),
+            stdout=log,
+            stderr=log,
+        )
+        servers.append(ServerProcess(process, (model.role,), {model.role: log}))
+    return _urls(models, ports)
+
+
+def _start_in_one_process(models: list[EngineModel], servers: list[ServerProcess]) -> dict[Role, str]:
+    port = free_ports(1)[0]
+    log = _fresh_log("transformers")
+    folders = [f"{model.role}={model.folder}" for model in models]
+    process = start_process(
+        [sys.executable, "-m", "serving.transformers_engine", str(port), *folders],
+        environment=engine_environment("") | {"OMP_NUM_THREADS": "1"},
+        stdout=log,
+        stderr=log,
+    )
+    servers.append(
+        ServerProcess(process, tuple(model.role for model in models), {m.role: log for m in models})
+    )
+    return _urls(models, (port,) * len(models))
+
+
+def _urls(models: list[EngineModel], ports: tuple[int, ...]) -> dict[Role, str]:
+    return {model.role: f"http://{LOOPBACK}:{port}" for model, port in zip(models, ports, strict=True)}
+
+
+def _fresh_log(name: str) -> Path:
+    path = home() / "logs" / f"{name}.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"")
+    return path
+
+
+def _await_ready(
+    urls: Mapping[Role, str], servers: list[ServerProcess], started: float, timeout_s: float
+) -> None:
+    from tqdm import tqdm
+
+    waiting = dict(urls)
+    with (
+        httpx.Client(timeout=2, trust_env=False) as client,
+        tqdm(total=len(urls), desc="start engines", unit="engine", leave=False) as bar,
+    ):
+        while waiting:
+            for role in [role for role, url in waiting.items() if _healthy(client, url)]:
+                del waiting[role]
+                bar.update()
+            _refuse_dead(servers)
+            seconds = time.monotonic() - started
+            if waiting and seconds > timeout_s:
+                raise RuntimeError(
+                    f"not ready after {seconds:.0f} s: {', '.join(waiting)}; the logs are in {home() / 'logs'}"
+                )
+            bar.set_postfix_str(f"waiting for {', '.join(waiting) or 'nothing'}")
+            time.sleep(POLL_S if waiting else 0)
+
+
+def _healthy(client: httpx.Client, url: str) -> bool:
+    try:
+        return client.get(f"{url}/health").status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False
+
+
+def _refuse_dead(servers: list[ServerProcess]) -> None:
+    for server in servers:
+        for role in server.dead_roles():
+            words = server.last_words(role)
+            raise RuntimeError(
+                f"the {role} engine died while starting: {words} (log: {server.log_paths[role]})"
+            )

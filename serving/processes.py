@@ -1,0 +1,84 @@
+"""Server processes: started in a group of their own, watched, and ended for certain."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+STOP_S = 25.0
+PR_SET_PDEATHSIG = 1
+_TELLING = re.compile(r"\b(\w*Error|\w*Exception|error|ERROR|killed)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerProcess:
+    """One process that serves one or several roles; a fork server tells in ``events_path`` who ended."""
+
+    process: subprocess.Popen[bytes]
+    roles: tuple[str, ...]
+    log_paths: Mapping[str, Path]
+    events_path: Path | None = None
+
+    def dead_roles(self) -> tuple[str, ...]:
+        """Return the roles that nobody serves any more."""
+        if self.process.poll() is not None:
+            return self.roles
+        if self.events_path is None:
+            return ()
+        events = [
+            json.loads(line) for line in self.events_path.read_text().splitlines() if line.endswith("}")
+        ]
+        return tuple(event["role"] for event in events if event["event"] == "ended")
+
+    def last_words(self, role: str) -> str:
+        """Return the line of the log that says best why the role is not served."""
+        path = self.log_paths[role]
+        lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+        told = [line.strip() for line in lines if line.strip()]
+        telling = [line for line in told if _TELLING.search(line)]
+        return ((telling or told or ["it wrote nothing"])[-1])[:300]
+
+
+def start_process(
+    command: Sequence[str], *, environment: Mapping[str, str], stdout: Path, stderr: Path
+) -> subprocess.Popen[bytes]:
+    """Start a command as the leader of its own group, so that the whole group can be ended."""
+    stdout.parent.mkdir(parents=True, exist_ok=True)
+    with stdout.open("wb") as out, stderr.open("ab" if stderr == stdout else "wb") as err:
+        return subprocess.Popen(
+            list(command),
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,
+            cwd=Path(__file__).parent.parent,
+        )
+
+
+def stop_processes(servers: Sequence[ServerProcess], *, patience_s: float = STOP_S) -> None:
+    """Ask every leader to end, wait, and kill whatever is left of its group."""
+    for server in servers:
+        with contextlib.suppress(ProcessLookupError):
+            server.process.terminate()
+    for server in servers:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.process.wait(patience_s)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(server.process.pid, signal.SIGKILL)  # stragglers too, and a leader that did not listen
+        server.process.wait()
+
+
+def end_with_parent() -> None:
+    """Have Linux send SIGTERM to this process when the one that started it dies, however it dies."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

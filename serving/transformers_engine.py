@@ -1,0 +1,192 @@
+"""The engine for machines without vLLM: its routes, served by transformers from one process.
+
+Run by the engines as ``python -m serving.transformers_engine PORT ROLE=FOLDER ...``.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from fastapi import FastAPI, HTTPException
+from pydantic import BaseModel, Field
+
+from serving.embed import load_embedder
+from serving.launch import CLASSIFIER_TOKENS, GENERATOR_TOKENS
+from serving.ports import LOOPBACK
+from serving.processes import end_with_parent
+
+BATCH = 32
+
+
+class TextsRequest(BaseModel):
+    """Texts to classify or to embed."""
+
+    input: str | list[str]
+    model: str = ""
+    truncate_prompt_tokens: int | None = None
+
+    def texts(self) -> list[str]:
+        return [self.input] if isinstance(self.input, str) else self.input
+
+
+class ChatMessage(BaseModel):
+    """One turn of a conversation."""
+
+    role: str
+    content: str
+
+
+class ChatRequest(BaseModel):
+    """A conversation to continue."""
+
+    messages: list[ChatMessage] = Field(min_length=1)
+    model: str = ""
+    max_tokens: int = Field(default=256, ge=1, le=GENERATOR_TOKENS)
+    temperature: float = Field(default=0.0, ge=0.0)
+    seed: int | None = None
+
+
+class TextClassifier:
+    """A sequence classifier in float32, one batch at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+        self._tokenizer = AutoTokenizer.from_pretrained(folder)
+        self._model = AutoModelForSequenceClassification.from_pretrained(folder).float().eval()
+        self.labels: tuple[str, ...] = tuple(
+            self._model.config.id2label[place] for place in range(self._model.config.num_labels)
+        )
+
+    def probabilities(self, texts: list[str]) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Return one row of class probabilities per text."""
+        import torch
+
+        rows = []
+        for start in range(0, len(texts), BATCH):
+            encoded = self._tokenizer(
+                texts[start : start + BATCH],
+                truncation=True,
+                max_length=CLASSIFIER_TOKENS,
+                padding=True,
+                return_tensors="pt",
+            )
+            with torch.inference_mode():
+                rows.append(torch.softmax(self._model(**encoded).logits, dim=-1).numpy())
+        return np.concatenate(rows) if rows else np.zeros((0, len(self.labels)), np.float32)
+
+
+class TextGenerator:
+    """A chat model in bfloat16."""
+
+    def __init__(self, folder: Path) -> None:
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        self._model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
+
+    def answer(self, request: ChatRequest) -> tuple[list[int], list[int]]:
+        """Return the prompt's and the answer's token ids.
+
+        Raises:
+            ValueError: the conversation leaves no room for an answer.
+        """
+        import torch
+
+        turns = [message.model_dump() for message in request.messages]
+        encoded = self.tokenizer.apply_chat_template(
+            turns, add_generation_prompt=True, return_tensors="pt", return_dict=True
+        )
+        length = int(encoded["input_ids"].shape[1])
+        if length + request.max_tokens > GENERATOR_TOKENS:
+            raise ValueError(
+                f"{length} prompt tokens and {request.max_tokens} to come exceed {GENERATOR_TOKENS}"
+            )
+        sampling: dict[str, Any] = {"do_sample": False}
+        if request.temperature > 0:
+            sampling = {"do_sample": True, "temperature": request.temperature}
+        if request.seed is not None:
+            torch.manual_seed(request.seed)
+        with torch.inference_mode():
+            whole = self._model.generate(**encoded, max_new_tokens=request.max_tokens, **sampling)
+        return whole[0][:length].tolist(), whole[0][length:].tolist()
+
+
+def build_app(folders: dict[str, Path]) -> FastAPI:
+    """Load the models of the given roles and return the app that serves them."""
+    import torch
+
+    torch.set_num_threads(1)
+    one_at_a_time = Lock()
+    app = FastAPI(title="mailroom transformers engine", docs_url=None, redoc_url=None)
+
+    @app.get("/health")
+    def health() -> dict[str, str]:
+        return {"status": "ready"}
+
+    if "classifier" in folders:
+        classifier = TextClassifier(folders["classifier"])
+
+        @app.post("/classify")
+        def classify(request: TextsRequest) -> dict[str, Any]:
+            with one_at_a_time:
+                rows = classifier.probabilities(request.texts())
+            return {"object": "list", "model": "classifier", "data": [
+                {"index": index, "label": classifier.labels[int(row.argmax())], "probs": row.tolist(),
+                 "num_classes": len(row)} for index, row in enumerate(rows)
+            ]}  # fmt: skip
+
+    if "embedder" in folders:
+        embedder = load_embedder(folders["embedder"])
+
+        @app.post("/v1/embeddings")
+        def embeddings(request: TextsRequest) -> dict[str, Any]:
+            with one_at_a_time:
+                rows = embedder.encode(request.texts(), normalize_embeddings=True, show_progress_bar=False)
+            return {"object": "list", "model": "embedder", "data": [
+                {"object": "embedding", "index": index, "embedding": row.tolist()}
+                for index, row in enumerate(rows)
+            ]}  # fmt: skip
+
+    if "generator" in folders:
+        generator = TextGenerator(folders["generator"])
+
+        @app.post("/v1/chat/completions")
+        def chat(request: ChatRequest) -> dict[str, Any]:
+            try:
+                with one_at_a_time:
+                    prompt, answer = generator.answer(request)
+            except ValueError as error:
+                raise HTTPException(400, str(error)) from error
+            text = generator.tokenizer.decode(answer, skip_special_tokens=True)
+            ended = "length" if len(answer) >= request.max_tokens else "stop"
+            return {
+                "object": "chat.completion",
+                "model": "generator",
+                "choices": [
+                    {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": ended}
+                ],
+                "usage": {"prompt_tokens": len(prompt), "completion_tokens": len(answer),
+                          "total_tokens": len(prompt) + len(answer)},
+            }  # fmt: skip
+
+    return app
+
+
+def main(arguments: list[str]) -> None:
+    """Serve the given roles on the given port of loopback until told to stop."""
+    import uvicorn
+
+    end_with_parent()
+    port, pairs = int(arguments[0]), [argument.split("=", 1) for argument in arguments[1:]]
+    app = build_app({role: Path(folder) for role, folder in pairs})
+    uvicorn.run(app, host=LOOPBACK, port=port, log_level="warning", access_log=False)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

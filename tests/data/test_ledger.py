@@ -1,0 +1,173 @@
+"""The ledger: whatever is done to it, the first line that is not as it was written is named."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from pathlib import Path
+
+import pytest
+
+from data import ledger
+from data.ledger import Entry, LedgerError
+from data.workspace import UserError, keys
+
+
+@pytest.fixture
+def written(workspace: Path) -> Path:
+    path = workspace / "decisions.jsonl"
+    signer = ledger.signer("reviewer")
+    for number in range(4):
+        ledger.append(path, {"kind": "decision", "number": number}, signer=signer)
+    return path
+
+
+def rewrite(path: Path, lines: list[str]) -> None:
+    path.write_text("".join(lines))
+
+
+def test_what_was_appended_verifies_and_reads_back(written: Path) -> None:
+    entries = ledger.verify(written)
+
+    assert [0, 1, 2, 3] == [entry.event["number"] for entry in entries]
+    assert [0, 1, 2, 3] == [entry.sequence for entry in entries]
+    assert entries == ledger.read(written)
+    assert entries[2].previous == entries[1].hash
+
+
+def test_append_returns_the_entry_that_stands_in_the_file(workspace: Path) -> None:
+    path = workspace / "nested" / "record.jsonl"
+
+    entry = ledger.append(path, {"note": "Grüße"}, signer=ledger.signer("pipeline"))
+
+    assert (entry,) == ledger.verify(path)
+
+
+def test_a_ledger_that_does_not_exist_yet_is_empty(workspace: Path) -> None:
+    assert () == ledger.verify(workspace / "none.jsonl")
+    assert () == ledger.read(workspace / "none.jsonl")
+
+
+def test_an_edited_line_is_named(written: Path) -> None:
+    lines = written.read_text().splitlines(keepends=True)
+    rewrite(written, [lines[0], lines[1].replace('"number":1', '"number":7'), *lines[2:]])
+
+    with pytest.raises(LedgerError, match="line 2: the content does not match"):
+        ledger.verify(written)
+
+
+def test_a_deleted_line_is_named(written: Path) -> None:
+    lines = written.read_text().splitlines(keepends=True)
+    rewrite(written, [lines[0], *lines[2:]])
+
+    with pytest.raises(LedgerError, match="line 2: entry 2 stands where entry 1 belongs"):
+        ledger.verify(written)
+
+
+def test_a_deleted_end_is_noticed_where_it_was_written(written: Path) -> None:
+    lines = written.read_text().splitlines(keepends=True)
+    rewrite(written, lines[:2])
+
+    with pytest.raises(LedgerError, match="line 3: it is missing; 4 lines were written"):
+        ledger.verify(written)
+
+
+def test_swapped_lines_are_named(written: Path) -> None:
+    first, second, third, fourth = written.read_text().splitlines(keepends=True)
+    rewrite(written, [first, third, second, fourth])
+
+    with pytest.raises(LedgerError, match="line 2"):
+        ledger.verify(written)
+
+
+def test_a_line_rewritten_with_a_right_hash_and_a_wrong_signature_is_named(written: Path) -> None:
+    lines = written.read_text().splitlines(keepends=True)
+    entry = json.loads(lines[3])
+    entry["event"]["number"] = 7
+    unsigned = {name: value for name, value in entry.items() if name not in ("hash", "signature")}
+    entry["hash"] = ledger.hashlib.sha256(ledger._canonical(unsigned)).hexdigest()
+    rewrite(written, [*lines[:3], ledger._canonical(entry).decode() + "\n"])
+
+    with pytest.raises(LedgerError, match="line 4: the signature is not that of 'reviewer'"):
+        ledger.verify(written)
+
+
+def test_a_signer_whom_nobody_trusts_is_named(written: Path) -> None:
+    (keys() / "trusted.json").write_text("{}")
+
+    with pytest.raises(LedgerError, match="line 1: signed by 'reviewer'"):
+        ledger.verify(written)
+
+
+def test_a_key_whose_trust_was_withdrawn_is_not_trusted_again(written: Path) -> None:
+    (keys() / "trusted.json").write_text("{}")
+
+    with pytest.raises(UserError, match="not trusted"):
+        ledger.signer("reviewer")
+
+
+def test_another_key_under_the_same_name_does_not_sign(written: Path) -> None:
+    (keys() / "signer-reviewer.key").write_bytes(bytes(32))
+
+    with pytest.raises(UserError, match="not trusted"):
+        ledger.signer("reviewer")
+
+
+@pytest.mark.parametrize("cut", [1, 40])
+def test_a_truncated_last_line_is_named_and_nothing_follows_it(written: Path, cut: int) -> None:
+    written.write_bytes(written.read_bytes()[:-cut])
+
+    with pytest.raises(LedgerError, match="line 4"):
+        ledger.verify(written)
+    with pytest.raises(LedgerError, match="last line"):
+        ledger.append(written, {}, signer=ledger.signer("reviewer"))
+
+
+def test_a_line_that_is_no_entry_is_named(written: Path) -> None:
+    lines = written.read_text().splitlines(keepends=True)
+    rewrite(written, [lines[0], '{"hash":"../../elsewhere"}\n', *lines[2:]])
+
+    with pytest.raises(LedgerError, match="line 2: it is no entry"):
+        ledger.verify(written)
+
+
+def test_long_entries_are_followed_correctly(workspace: Path) -> None:
+    path = workspace / "long.jsonl"
+    signer = ledger.signer("pipeline")
+    for size in (10, 200_000, 70_000, 3):
+        ledger.append(path, {"evidence": "x" * size}, signer=signer)
+
+    assert [0, 1, 2, 3] == [entry.sequence for entry in ledger.verify(path)]
+
+
+def _append_many(path: Path, writer: int) -> None:
+    signer = ledger.signer(f"writer-{writer}")
+    for number in range(10):
+        ledger.append(path, {"writer": writer, "number": number}, signer=signer)
+
+
+def test_four_processes_append_without_losing_or_breaking_anything(workspace: Path) -> None:
+    path = workspace / "shared.jsonl"
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=_append_many, args=(path, writer)) for writer in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+
+    entries: tuple[Entry, ...] = ledger.verify(path)
+
+    assert [0, 0, 0, 0] == [process.exitcode for process in processes]
+    assert list(range(40)) == [entry.sequence for entry in entries]
+    for writer in range(4):
+        assert list(range(10)) == [e.event["number"] for e in entries if e.event["writer"] == writer]
+
+
+def test_private_keys_are_readable_by_their_owner_alone(written: Path) -> None:
+    assert 0o600 == os.stat(keys() / "signer-reviewer.key").st_mode & 0o777
+
+
+def test_a_signer_has_a_plain_name(workspace: Path) -> None:
+    with pytest.raises(UserError, match="no signer can be called"):
+        ledger.signer("../reviewer")

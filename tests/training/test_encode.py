@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from training.encode import by_length, pad, shuffled_by_length
+from training.lora import learning_rate_factor
+
+
+def test_batches_hold_every_position_once() -> None:
+    lengths = [7 * number % 31 for number in range(205)]
+
+    for batches in (by_length(lengths, 16), shuffled_by_length(lengths, 16, seed=3)):
+        assert list(range(205)) == sorted(position for batch in batches for position in batch)
+        assert max(len(batch) for batch in batches) == 16
+
+
+def test_texts_of_a_batch_have_similar_lengths() -> None:
+    lengths = [number % 200 for number in range(3200)]
+
+    batches = shuffled_by_length(lengths, 16, seed=0)
+
+    spreads = [max(lengths[p] for p in batch) - min(lengths[p] for p in batch) for batch in batches]
+    assert sum(spreads) / len(spreads) < 15
+
+
+def test_batches_follow_the_seed() -> None:
+    lengths = list(range(100))
+
+    assert shuffled_by_length(lengths, 8, seed=1) == shuffled_by_length(lengths, 8, seed=1)
+    assert shuffled_by_length(lengths, 8, seed=1) != shuffled_by_length(lengths, 8, seed=2)
+
+
+def test_padding_is_masked() -> None:
+    batch = pad([[5, 6, 7], [8]], 0, torch.device("cpu"))
+
+    assert [[5, 6, 7], [8, 0, 0]] == batch["input_ids"].tolist()
+    assert [[1, 1, 1], [1, 0, 0]] == batch["attention_mask"].tolist()
+
+
+def test_the_learning_rate_rises_and_falls_to_zero() -> None:
+    factors = [learning_rate_factor(step, 100, 0.1) for step in range(101)]
+
+    assert 0.1 == pytest.approx(factors[0])
+    assert 1.0 == factors[9]
+    assert factors[10:] == sorted(factors[10:], reverse=True)
+    assert 0.0 == factors[100]

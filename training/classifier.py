@@ -1,0 +1,204 @@
+"""Train the classifier on a prepared dataset, prove that what was saved is what was trained, log it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data.dataset import read_manifest, read_messages
+from data.model_input import classifier_input
+from data.redact import model_view
+from data.workspace import UserError, locate, model_path, write_atomically
+from training.encode import choose_device, load_quietly, merged_folder
+from training.finetune import Examples, Finetuned, finetune, score, warm_start
+from training.recipe import ClassifierRecipe, load_recipe
+from training.results import TrainedClassifier, write_training_json
+from training.scores import Scores, fit_temperature
+from training.tracking import dataset_input, provenance_of, requirements, training_run, weights_digest
+
+FEWEST_VALID = 8
+LARGEST_DIFFERENCE = 1e-4
+EXAMPLE = "Lunch on Thursday\nShall we meet at noon in the canteen?"
+
+
+def train_classifier(
+    prepared: str | Path, classifier: str | Path, *, recipe: str = "laptop", seed: int = 7
+) -> TrainedClassifier:
+    """Train on the labelled messages of ``prepared`` and write the folder ``classifier``.
+
+    The folder holds ``adapter`` (LoRA and head, PEFT's format), ``merged`` (a plain BERT classifier
+    that every engine serves) and ``training.json``. The temperature is fitted on valid and only
+    recorded: ``merged`` gives the probabilities that the engines give.
+
+    Raises:
+        UserError: no dataset, a wrong recipe, under two labels, too few labelled messages in valid.
+    """
+    chosen = load_recipe(recipe)
+    source, target = locate(prepared), locate(classifier)
+    train, valid = _examples(source, "train"), _examples(source, "valid")
+    labels = _labels_of(train, valid)
+    provenance = provenance_of(chosen, read_manifest(source).digest, seed)
+    with (
+        training_run("classifier", provenance, chosen.classifier.model_dump(mode="json")) as run,
+        write_atomically(target) as folder,
+    ):
+        started = time.monotonic()
+        tuned, tokenizer = fit(train, valid, labels, chosen.classifier, seed=seed)
+        temperature = fit_temperature(valid.labels, tuned.scores)
+        _save(tuned, tokenizer, folder)
+        _prove_merge(tuned, tokenizer, folder / "merged", train.texts, chosen.classifier)
+        seconds = time.monotonic() - started
+        dataset = dataset_input(source, provenance.dataset_digest)
+        model = _log(tuned, folder, dataset, temperature=temperature, seconds=seconds)
+        result = TrainedClassifier(
+            path=str(target),
+            provenance=provenance,
+            labels=labels,
+            train_messages=len(train.texts),
+            best_epoch=tuned.best.epoch,
+            metrics=tuned.best.valid,
+            temperature=temperature,
+            history=tuned.history,
+            weights_digest=weights_digest(folder / "merged"),
+            mlflow_run_id=run.info.run_id,
+            model_id=model.model_id,
+            model_uri=model.model_uri,
+            seconds=seconds,
+        )
+        write_training_json(folder, result)
+    return result
+
+
+def fit(
+    train: Examples, valid: Examples, labels: Sequence[str], recipe: ClassifierRecipe, *, seed: int
+) -> tuple[Finetuned, Any]:
+    """Return the tuned model and its tokenizer; the same seed gives the same weights."""
+    import torch
+
+    device = choose_device()
+    torch.manual_seed(seed)
+    model, tokenizer = _base_model(recipe.base_model, labels)
+    model.to(device)
+    warm_start(model, tokenizer, train, labels, recipe)
+    return finetune(model, tokenizer, train, valid, recipe, seed=seed), tokenizer
+
+
+def predict_proba(model_folder: str | Path, texts: Sequence[str], *, max_length: int = 256) -> Scores:
+    """Return the probabilities of every label for texts as ``data.model_input.classifier_input`` gives them.
+
+    ``model_folder`` is a trained classifier's folder or the ``merged`` one in it. Computed in
+    float32, without the temperature: the engines' answers are held to these numbers.
+    """
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    folder = merged_folder(model_folder)
+    device = choose_device()
+    with load_quietly():
+        model = AutoModelForSequenceClassification.from_pretrained(folder).to(device)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    labels = [model.config.id2label[position] for position in range(model.config.num_labels)]
+    return score(model, tokenizer, [model_view(text) for text in texts], max_length, labels)
+
+
+def _examples(prepared: Path, split: str) -> Examples:
+    columns = ["subject", "text", "label"]
+    rows = read_messages(prepared, columns=columns, split=split, labelled=True).to_pylist()
+    texts = (classifier_input(row["subject"] or "", row["text"] or "") for row in rows)
+    return Examples(tuple(texts), tuple(row["label"] for row in rows))
+
+
+def _labels_of(train: Examples, valid: Examples) -> tuple[str, ...]:
+    """Return the labels of train in order, once it is certain that they can be learned and checked."""
+    counts = Counter(train.labels)
+    if len(counts) < 2:
+        found = ", ".join(sorted(counts)) or "none"
+        raise UserError(
+            f"the train split has {len(train.labels)} labelled messages and these labels: {found}; "
+            "a classifier needs two labels or more, so give more: mailroom run --labels CSV"
+        )
+    checked = sum(label in counts for label in valid.labels)
+    if checked < FEWEST_VALID:
+        raise UserError(
+            f"the valid split has {checked} messages with a label known from train, "
+            f"and {FEWEST_VALID} are needed; label more messages"
+        )
+    return tuple(sorted(counts))
+
+
+def _base_model(name: str, labels: Sequence[str]) -> tuple[Any, Any]:
+    from transformers import AutoConfig, AutoTokenizer, BertForSequenceClassification
+
+    folder = model_path(name)
+    kind = AutoConfig.from_pretrained(folder).model_type
+    if kind != "bert":
+        raise UserError(
+            f"the base model {name!r} is of type {kind!r}; the classifier's base must be a BERT encoder"
+        )
+    with load_quietly():
+        model = BertForSequenceClassification.from_pretrained(
+            folder,
+            num_labels=len(labels),
+            id2label=dict(enumerate(labels)),
+            label2id={label: position for position, label in enumerate(labels)},
+            problem_type="single_label_classification",
+        )
+        return model, AutoTokenizer.from_pretrained(folder)
+
+
+def _save(tuned: Finetuned, tokenizer: Any, folder: Path) -> None:
+    """Write the adapter, then merge it into a copy and write that: PEFT merges in place."""
+    import copy
+
+    folder.mkdir(parents=True)
+    tuned.model.save_pretrained(folder / "adapter", save_embedding_layers=False)  # "auto" asks the hub
+    merged = copy.deepcopy(tuned.model).merge_and_unload()
+    merged.save_pretrained(folder / "merged")
+    tokenizer.save_pretrained(folder / "merged")
+
+
+def _prove_merge(
+    tuned: Finetuned, tokenizer: Any, merged: Path, texts: Sequence[str], recipe: ClassifierRecipe
+) -> None:
+    """Refuse a merged folder that does not say what the trained model says."""
+    probes = [EXAMPLE, *texts[:15]]
+    trained = score(tuned.model, tokenizer, probes, recipe.max_length, tuned.scores.labels)
+    saved = predict_proba(merged, probes, max_length=recipe.max_length)
+    difference = float(np.abs(trained.probabilities - saved.probabilities).max())
+    if saved.labels != trained.labels or not difference < LARGEST_DIFFERENCE:
+        raise RuntimeError(f"merged and trained classifier differ by {difference:.1e} in probability")
+
+
+def _log(tuned: Finetuned, folder: Path, dataset: Any, *, temperature: float, seconds: float) -> Any:
+    """Log curve, adapter and merged model; the headline figures belong to the logged model."""
+    import mlflow
+
+    for epoch in tuned.history:
+        losses = {} if epoch.train_loss is None else {"train_loss": epoch.train_loss}
+        curve = {"epoch_macro_f1": epoch.valid.macro_f1, "epoch_accuracy": epoch.valid.accuracy}
+        mlflow.log_metrics(curve | losses, step=epoch.epoch)
+    mlflow.log_artifacts(str(folder / "adapter"), "classifier_adapter")
+    model = mlflow.transformers.log_model(
+        transformers_model=str(folder / "merged"),
+        task="text-classification",
+        name="classifier",
+        pip_requirements=requirements("mlflow", "torch", "transformers"),
+        input_example=[EXAMPLE],
+    )
+    mlflow.log_metrics(
+        {
+            "valid_macro_f1": tuned.best.valid.macro_f1,
+            "valid_accuracy": tuned.best.valid.accuracy,
+            "valid_log_loss": tuned.best.valid.log_loss,
+            "warm_start_macro_f1": tuned.history[0].valid.macro_f1,
+            "temperature": temperature,
+            "train_seconds": seconds,
+        },
+        model_id=model.model_id,
+        dataset=dataset,
+    )
+    return model

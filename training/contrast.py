@@ -1,0 +1,122 @@
+"""The embedder's training: LoRA with in-batch negatives, and how well partners find each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.workspace import model_path
+from training.encode import autocast, by_length, choose_device, load_quietly
+from training.lora import encoder_layers, take_step, warm_up_and_decay
+from training.pairs import Pair, batches_of_strangers
+from training.recipe import EmbedderRecipe
+from training.results import Retrieval
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+MAX_LENGTH = 256  # tokens of a text that the saved model reads, whatever length it was tuned on
+SLICE = 64
+
+
+def base_model(name: str) -> SentenceTransformer:
+    """Return transformer, mean pooling and normalisation, whatever modules the base folder lists."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+
+    with load_quietly():
+        transformer = Transformer(str(model_path(name)), max_seq_length=MAX_LENGTH)
+    modules = [transformer, Pooling(transformer.get_embedding_dimension(), "mean"), Normalize()]
+    return SentenceTransformer(modules=modules, device=str(choose_device()))
+
+
+def tune(
+    model: SentenceTransformer, pairs: Sequence[Pair], recipe: EmbedderRecipe, *, seed: int
+) -> Iterator[float]:
+    """Train LoRA with in-batch negatives (MultipleNegativesRankingLoss); yield each step's loss.
+
+    Texts are cut at the recipe's length, which is shorter than what the model reads later. The
+    model's transformer is a PEFT model afterwards.
+    """
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+    from sentence_transformers.util import batch_to_device
+    from tqdm import tqdm
+
+    torch.manual_seed(seed)
+    config = LoraConfig(
+        r=recipe.lora.rank,
+        lora_alpha=recipe.lora.alpha,
+        lora_dropout=recipe.lora.dropout,
+        target_modules=encoder_layers(recipe.lora),
+    )
+    model[0].model = get_peft_model(model[0].model, config)
+    loss_of = MultipleNegativesRankingLoss(model, scale=recipe.scale)
+    rows = torch.arange(recipe.batch_size, device=model.device)
+    trainable = [weight for weight in model.parameters() if weight.requires_grad]
+    optimiser = torch.optim.AdamW(trainable, lr=recipe.learning_rate, weight_decay=0.0)
+    schedule = warm_up_and_decay(optimiser, recipe.max_steps, recipe.warm_up)
+    model.max_seq_length = recipe.max_length
+    model.train()
+    batches = _endless(pairs, recipe, seed)
+    for batch in tqdm(batches, "training the embedder", recipe.max_steps, unit="step"):
+        sides = [pair.anchor for pair in batch], [pair.positive for pair in batch]
+        features = [batch_to_device(model.preprocess(side), model.device) for side in sides]
+        with autocast(recipe.precision, model.device):
+            loss = loss_of(features, rows[: len(batch)])
+        take_step(loss, model, optimiser, schedule)
+        yield loss.item()
+    model.max_seq_length = MAX_LENGTH
+    model.eval()
+
+
+def find_partners(model: SentenceTransformer, pairs: Sequence[Pair]) -> Retrieval:
+    """Look for every anchor's positive among the positives of all pairs.
+
+    Other texts of the anchor's own thread are left out: finding them is no mistake.
+    """
+    anchors = encode(model, [pair.anchor for pair in pairs])
+    positives = encode(model, [pair.positive for pair in pairs])
+    similarity = anchors @ positives.T
+    threads = np.array([pair.thread_id for pair in pairs])
+    own = similarity.diagonal()[:, None]
+    ahead = ((similarity > own) & (threads[:, None] != threads[None, :])).sum(axis=1)
+    return Retrieval(
+        pairs=len(pairs), recall_at_10=float((ahead < 10).mean()), mrr=float((1 / (ahead + 1)).mean())
+    )
+
+
+def is_better(tuned: Retrieval, frozen: Retrieval) -> bool:
+    """Tuned weights must find more at the top without finding less within ten."""
+    return tuned.mrr > frozen.mrr and tuned.recall_at_10 >= frozen.recall_at_10
+
+
+def encode(model: SentenceTransformer, texts: Sequence[str]) -> NDArray[np.float32]:
+    """Encode in batches of similar length; a bar appears after two seconds."""
+    from tqdm import tqdm
+
+    vectors = np.zeros((len(texts), int(model.get_embedding_dimension() or 0)), dtype=np.float32)
+    with tqdm(total=len(texts), desc="embedding", unit="text", delay=2, leave=False) as progress:
+        for batch in by_length([len(text) for text in texts], SLICE):
+            vectors[batch] = model.encode(
+                [texts[position] for position in batch],
+                batch_size=SLICE,
+                normalize_embeddings=True,
+                show_progress_bar=False,
+            )
+            progress.update(len(batch))
+    return vectors
+
+
+def _endless(pairs: Sequence[Pair], recipe: EmbedderRecipe, seed: int) -> Iterator[list[Pair]]:
+    done = 0
+    while True:
+        for batch in batches_of_strangers(pairs, recipe.batch_size, seed=seed + done):
+            if done == recipe.max_steps:
+                return
+            done += 1
+            yield batch

@@ -1,0 +1,151 @@
+"""Train the embedder on pairs found in the archive, and keep the frozen weights if that did not help."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.dataset import read_manifest, read_messages
+from data.redact import model_view
+from data.workspace import UserError, locate, write_atomically
+from training.contrast import base_model, encode, find_partners, is_better, tune
+from training.encode import choose_device, load_quietly, merged_folder
+from training.pairs import COLUMNS, Pair, training_pairs
+from training.recipe import load_recipe
+from training.results import TrainedEmbedder, write_training_json
+from training.tracking import dataset_input, provenance_of, requirements, training_run, weights_digest
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+FEWEST_PAIRS = 8
+MOST_VALID_PAIRS = 200  # of each kind
+LARGEST_DIFFERENCE = 1e-4
+EXAMPLE = "Shall we meet at noon in the canteen?"
+
+
+def train_embedder(
+    prepared: str | Path, embedder: str | Path, *, recipe: str = "laptop", seed: int = 7
+) -> TrainedEmbedder:
+    """Train on pairs of the train split and write the folder ``embedder``.
+
+    The folder holds ``merged`` (a sentence-transformers folder: mean pooling, normalised),
+    ``training.json`` and, when the tuned weights find more on valid than the frozen ones, ``adapter``.
+
+    Raises:
+        UserError: no dataset, a wrong recipe, too few pairs to learn from or to check with.
+    """
+    chosen = load_recipe(recipe)
+    source, target = locate(prepared), locate(embedder)
+    train = _pairs(source, "train", chosen.embedder.max_pairs)
+    valid = _pairs(source, "valid", MOST_VALID_PAIRS)
+    provenance = provenance_of(chosen, read_manifest(source).digest, seed)
+    with (
+        training_run("embedder", provenance, chosen.embedder.model_dump(mode="json")) as run,
+        write_atomically(target) as folder,
+    ):
+        started = time.monotonic()
+        model = base_model(chosen.embedder.base_model)
+        frozen = find_partners(model, valid)
+        losses = tuple(tune(model, train, chosen.embedder, seed=seed))
+        tuned = find_partners(model, valid)
+        kept: Literal["tuned", "frozen"] = "tuned" if is_better(tuned, frozen) else "frozen"
+        _save(model, folder, [pair.positive for pair in valid[:15]], kept=kept)
+        seconds = time.monotonic() - started
+        dataset = dataset_input(source, provenance.dataset_digest)
+        figures = {
+            "valid_recall_at_10": (tuned if kept == "tuned" else frozen).recall_at_10,
+            "valid_mrr": (tuned if kept == "tuned" else frozen).mrr,
+            "frozen_recall_at_10": frozen.recall_at_10,
+            "frozen_mrr": frozen.mrr,
+            "tuned_recall_at_10": tuned.recall_at_10,
+            "tuned_mrr": tuned.mrr,
+            "train_seconds": seconds,
+        }
+        logged = _log(folder, losses, figures, dataset)
+        result = TrainedEmbedder(
+            path=str(target),
+            provenance=provenance,
+            train_pairs=dict(Counter(pair.kind for pair in train)),
+            kept=kept,
+            frozen=frozen,
+            tuned=tuned,
+            losses=losses,
+            dimension=int(model.get_embedding_dimension()),
+            weights_digest=weights_digest(folder / "merged"),
+            mlflow_run_id=run.info.run_id,
+            model_id=logged.model_id,
+            model_uri=logged.model_uri,
+            seconds=seconds,
+        )
+        write_training_json(folder, result)
+    return result
+
+
+def embed(model_folder: str | Path, texts: Sequence[str]) -> NDArray[np.float32]:
+    """Return the normalised embeddings of the texts, float32 of shape (texts, dimension).
+
+    ``model_folder`` is a trained embedder's folder or the ``merged`` one in it. Placeholders
+    become plain words first.
+    """
+    from sentence_transformers import SentenceTransformer
+
+    with load_quietly():
+        model = SentenceTransformer(str(merged_folder(model_folder)), device=str(choose_device()))
+    return encode(model, [model_view(text) for text in texts])
+
+
+def _pairs(prepared: Path, split: str, most: int) -> tuple[Pair, ...]:
+    pairs = training_pairs(read_messages(prepared, columns=COLUMNS, split=split), max_per_kind=most)
+    if len(pairs) < FEWEST_PAIRS:
+        raise UserError(
+            f"the {split} split has {len(pairs)} pairs of texts that belong together (subject and text, "
+            f"message and reply, halves of a long text), and {FEWEST_PAIRS} are needed; add messages"
+        )
+    return pairs
+
+
+def _save(
+    model: SentenceTransformer, folder: Path, texts: Sequence[str], *, kept: Literal["tuned", "frozen"]
+) -> None:
+    """Write the kept weights merged, and refuse a folder whose embeddings differ from the model's."""
+    probes = [EXAMPLE, *texts]
+    adapted = model[0].model
+    if kept == "tuned":
+        before = encode(model, probes)
+        adapted.save_pretrained(folder / "adapter", save_embedding_layers=False)  # "auto" asks the hub
+        model[0].model = adapted.merge_and_unload()
+    else:
+        model[0].model = adapted.unload()
+        before = encode(model, probes)
+    model.save(str(folder / "merged"), create_model_card=False)
+    difference = float(np.abs(before - embed(folder / "merged", probes)).max())
+    if not difference < LARGEST_DIFFERENCE:
+        raise RuntimeError(f"merged and trained embedder differ by {difference:.1e}")
+
+
+def _log(folder: Path, losses: Sequence[float], figures: Mapping[str, float], dataset: Any) -> Any:
+    """Log curve, adapter and merged model; the headline figures belong to the logged model."""
+    import mlflow
+    from sentence_transformers import SentenceTransformer
+
+    for step, loss in enumerate(losses, start=1):
+        mlflow.log_metric("contrastive_loss", loss, step=step)
+    if (folder / "adapter").is_dir():
+        mlflow.log_artifacts(str(folder / "adapter"), "embedder_adapter")
+    with load_quietly():
+        model = SentenceTransformer(str(folder / "merged"), device="cpu")
+    logged = mlflow.sentence_transformers.log_model(
+        model,
+        name="embedder",
+        pip_requirements=requirements("mlflow", "sentence-transformers", "torch", "transformers"),
+        input_example=[EXAMPLE],
+    )
+    mlflow.log_metrics(dict(figures), model_id=logged.model_id, dataset=dataset)
+    return logged

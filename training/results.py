@@ -1,0 +1,149 @@
+"""What a training gives back to the notebook: figures and a learning curve, never a text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from html import escape
+from pathlib import Path
+from typing import Any, Literal
+
+from training.scores import Metrics
+from training.tracking import Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One row of the learning curve; epoch 0 is the warm start, before any step."""
+
+    epoch: int
+    step: int
+    train_loss: float | None
+    valid: Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """How well texts are found by their partner among all valid positives of other threads."""
+
+    pairs: int
+    recall_at_10: float
+    mrr: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedClassifier:
+    """A trained classifier: where it lies, what made it, how it does on valid."""
+
+    path: str
+    provenance: Provenance
+    labels: tuple[str, ...]
+    train_messages: int
+    best_epoch: int
+    metrics: Metrics
+    temperature: float
+    history: tuple[Epoch, ...]
+    weights_digest: str
+    mlflow_run_id: str
+    model_id: str
+    model_uri: str
+    seconds: float
+
+    def __str__(self) -> str:
+        return _as_text(self._rows())
+
+    def _repr_html_(self) -> str:
+        return _as_table(self._rows())
+
+    def _rows(self) -> dict[str, str]:
+        start = self.history[0].valid
+        return {
+            "recipe": f"{self.provenance.recipe} ({self.provenance.recipe_digest[:12]})",
+            "train messages": f"{self.train_messages:,} with {len(self.labels)} labels",
+            "valid messages": f"{self.metrics.messages:,}",
+            "valid macro-F1": f"{self.metrics.macro_f1:.3f} (warm start {start.macro_f1:.3f})",
+            "valid accuracy": f"{self.metrics.accuracy:.3f} (warm start {start.accuracy:.3f})",
+            "best epoch": str(self.best_epoch) if self.best_epoch else "0: the warm start was not bettered",
+            "temperature": f"{self.temperature:.2f}",
+            "time": f"{self.seconds:.0f} s",
+            "MLflow run": self.mlflow_run_id,
+            "written to": self.path,
+        }
+
+    def plot(self) -> Any:
+        """Return the learning curve as a Matplotlib figure."""
+        curve = [epoch.valid.macro_f1 for epoch in self.history]
+        return _curve([epoch.step for epoch in self.history], curve, "macro-F1 on valid")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedEmbedder:
+    """A trained embedder; ``kept`` says whether tuning helped on valid or the frozen weights stayed."""
+
+    path: str
+    provenance: Provenance
+    train_pairs: Mapping[str, int]
+    kept: Literal["tuned", "frozen"]
+    frozen: Retrieval
+    tuned: Retrieval
+    losses: tuple[float, ...]
+    dimension: int
+    weights_digest: str
+    mlflow_run_id: str
+    model_id: str
+    model_uri: str
+    seconds: float
+
+    def __str__(self) -> str:
+        return _as_text(self._rows())
+
+    def _repr_html_(self) -> str:
+        return _as_table(self._rows())
+
+    def _rows(self) -> dict[str, str]:
+        pairs = ", ".join(f"{kind} {number:,}" for kind, number in self.train_pairs.items())
+        return {
+            "recipe": f"{self.provenance.recipe} ({self.provenance.recipe_digest[:12]})",
+            "train pairs": pairs,
+            "valid pairs": f"{self.frozen.pairs:,}",
+            "valid recall@10": f"{self.tuned.recall_at_10:.3f} (frozen {self.frozen.recall_at_10:.3f})",
+            "valid MRR": f"{self.tuned.mrr:.3f} (frozen {self.frozen.mrr:.3f})",
+            "kept": self.kept,
+            "time": f"{self.seconds:.0f} s",
+            "MLflow run": self.mlflow_run_id,
+            "written to": self.path,
+        }
+
+    def plot(self) -> Any:
+        """Return the contrastive loss by step as a Matplotlib figure."""
+        return _curve(list(range(1, len(self.losses) + 1)), list(self.losses), "contrastive loss on train")
+
+
+def write_training_json(folder: Path, result: TrainedClassifier | TrainedEmbedder) -> None:
+    """Write ``training.json``: everything but where the folder lies, the provenance at the top level."""
+    content = asdict(result)
+    del content["path"]
+    document = json.dumps(content | content.pop("provenance"), indent=1, sort_keys=True, allow_nan=False)
+    (folder / "training.json").write_text(document + "\n", encoding="utf-8")
+
+
+def _as_text(rows: Mapping[str, str]) -> str:
+    wide = max(map(len, rows))
+    return "\n".join(f"{name:<{wide}}  {value}" for name, value in rows.items())
+
+
+def _as_table(rows: Mapping[str, str]) -> str:
+    cells = (f"<th>{escape(name)}</th><td>{escape(value)}</td>" for name, value in rows.items())
+    return f"<table>{''.join(f'<tr>{each}</tr>' for each in cells)}</table>"
+
+
+def _curve(steps: list[int], values: list[float], title: str) -> Any:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 2.5), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(steps, values, marker="o" if len(steps) < 20 else None)
+    axes.set(title=title, xlabel="step")
+    axes.grid(alpha=0.3)
+    return figure
