@@ -13,6 +13,13 @@ from typing import Any
 
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([A-Za-z0-9_.:+-]{1,40})""", re.IGNORECASE)
 DEEPEST = 30
+KNOWN = frozenset(
+    {
+        *("from", "to", "cc", "bcc", "subject", "date", "sender", "reply-to", "message-id", "in-reply-to"),
+        *("references", "received", "return-path", "delivered-to", "mime-version", "content-type"),
+        *("content-transfer-encoding", "content-disposition", "newsgroups", "path", "status"),
+    }
+)
 
 
 class UnreadableMailError(ValueError):
@@ -56,8 +63,8 @@ def parse(raw: bytes) -> Part:
             part = _from_standard(normal)  # its boundary never comes: the standard parser keeps the text
     except (ParseError, ValueError, OverflowError):
         part = _from_standard(normal)
-    if not part.headers:
-        raise UnreadableMailError("no headers")
+    if not any(name in KNOWN or name.startswith("x-") for name in part.headers):
+        raise UnreadableMailError("no header that a mail has")
     return part
 
 

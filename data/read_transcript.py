@@ -49,31 +49,34 @@ def read_transcript(content: bytes, *, source: str) -> Iterator[Entry]:
     if not cues:
         yield Rejected(0, 0, len(content), "empty_message")
         return
-    names = tuple(dict.fromkeys(cue.speaker for cue in cues if cue.speaker))
+    names = tuple(dict.fromkeys(cue.speaker for cue in cues if cue and cue.speaker))
     call = Call(source, _date(blocks, source), names)
     for locator, passage in enumerate(_passages(cues)):
-        yield _record(passage, locator, len(content), call)
+        if passage:
+            yield _record(passage, locator, len(content), call)
+        else:
+            yield Rejected(locator, 0, len(content), "invalid_cue")
 
 
-def _cues(blocks: Sequence[str]) -> Iterator[Cue]:
+def _cues(blocks: Sequence[str]) -> Iterator[Cue | None]:
+    """Yield the cues in order, and None for one whose times cannot be read."""
     speaker = ""
     for block in blocks:
         lines = block.split("\n")
-        timed = next(
-            (number for number, line in enumerate(lines[:3]) if "-->" in line and _TIMES.match(line)), None
-        )
+        timed = next((number for number, line in enumerate(lines[:3]) if "-->" in line), None)
         if timed is None:
             continue
         times = _TIMES.match(lines[timed])
-        spoken = " ".join(line.strip() for line in lines[timed + 1 :] if line.strip())
-        if times is None or not spoken:
+        if times is None:
+            yield None
             continue
+        spoken = " ".join(line.strip() for line in lines[timed + 1 :])
         voiced, prefixed = _VOICE.search(spoken), _PREFIX.match(spoken)
         if voiced:
             speaker = " ".join(voiced[1].split())
         elif prefixed:
             speaker, spoken = " ".join(prefixed[1].split()), spoken[prefixed.end() :]
-        spoken = " ".join(_TAG.sub(" ", spoken).split()) if "<" in spoken else " ".join(spoken.split())
+        spoken = " ".join((_TAG.sub(" ", spoken) if "<" in spoken else spoken).split())
         if spoken:
             yield Cue(_seconds(times, 1), _seconds(times, 5), speaker, spoken)
 
@@ -83,20 +86,26 @@ def _seconds(times: re.Match[str], group: int) -> float:
     return int(hours or 0) * 3600 + int(minutes) * 60 + int(seconds) + int(fraction) / 10 ** len(fraction)
 
 
-def _passages(cues: Sequence[Cue]) -> Iterator[list[Cue]]:
+def _passages(cues: Sequence[Cue | None]) -> Iterator[list[Cue]]:
+    """Yield runs of cues, and an empty run where a cue cannot be read."""
     passage: list[Cue] = []
     words = 0
     for cue in cues:
-        length = len(cue.text.split())
-        if passage and (
-            cue.start - passage[-1].end > LONGEST_GAP_S or words + length > LONGEST_PASSAGE_WORDS
-        ):
+        length = len(cue.text.split()) if cue else 0
+        if passage and (cue is None or _is_apart(cue, passage[-1]) or words + length > LONGEST_PASSAGE_WORDS):
             yield passage
             passage, words = [], 0
-        passage.append(cue)
-        words += length
+        if cue is None:
+            yield []
+        else:
+            passage.append(cue)
+            words += length
     if passage:
         yield passage
+
+
+def _is_apart(cue: Cue, before: Cue) -> bool:
+    return cue.start - before.end > LONGEST_GAP_S
 
 
 def _record(passage: Sequence[Cue], locator: int, size: int, call: Call) -> Record:

@@ -128,7 +128,10 @@ def damaged_mails(rng: Random, rounds: int) -> list[Damage]:
         broken += [
             Damage(f"{folder}/empty.eml", b"", "empty_file"),
             Damage(f"{folder}/junk.eml", bytes([0, 159, 146, 150]) + rng.randbytes(400), "binary_junk"),
-            *(Damage(f"{folder}/{reason}.eml", _headers(reason, turn) + body, reason) for reason, body in bodies.items()),
+            *(
+                Damage(f"{folder}/{reason}.eml", _headers(reason, turn) + body, reason)
+                for reason, body in bodies.items()
+            ),
         ]
     return broken
 

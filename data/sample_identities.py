@@ -156,7 +156,8 @@ def _mac(shape: Random, content: Random, language: str) -> str:
 
 def _url(shape: Random, content: Random, language: str) -> str:
     host = shape.choice(("files", "reports", "vault"))
-    return f"https://{_draw(content, 'abcdefghkmnprst', 6)}:{_draw(content, BASE58, 10)}@{host}.{BROKERAGE}/inbox"
+    login = f"{_draw(content, 'abcdefghkmnprst', 6)}:{_draw(content, BASE58, 10)}"
+    return f"https://{login}@{host}.{BROKERAGE}/inbox"
 
 
 def _account(shape: Random, content: Random, language: str) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from email.header import Header
 from email.message import EmailMessage
 from email.utils import format_datetime
 from html import escape
@@ -35,7 +36,7 @@ DISCLAIMERS: Mapping[str, str] = MappingProxyType(
         "en": "This e-mail and any attachments are confidential and intended solely for the addressee.\n"
         "If you have received it in error, please notify the sender and delete it.",
         "de": "Diese E-Mail ist vertraulich und nur für den Empfänger bestimmt.\n"
-        "Wenn Sie sie irrtümlich erhalten haben, benachrichtigen Sie bitte den Absender und löschen Sie diese Nachricht.",
+        "Haben Sie sie irrtümlich erhalten, benachrichtigen Sie den Absender und löschen Sie sie.",
         "fr": "Ce message est confidentiel et destiné au seul destinataire. Si vous l'avez reçu par erreur,\n"
         "merci d'en avertir l'expéditeur et de le supprimer.",
     }
@@ -69,21 +70,28 @@ class Mail:
 def write_mail(message: Message, answered: Message | None, references: tuple[int, ...], rng: Random) -> Mail:
     """Return the mail of a message, with the quoted mail that it answers and its way of being encoded."""
     mail = EmailMessage()
-    mail["From"] = _mailbox(message.sender)
-    mail["To"] = ", ".join(_mailbox(person) for person in message.recipients[:2])
-    if message.recipients[2:]:
-        mail["Cc"] = ", ".join(_mailbox(person) for person in message.recipients[2:])
-    mail["Subject"] = f"Re: {message.subject}" if answered else message.subject
-    mail["Date"] = format_datetime(message.sent_at)
-    mail["Message-ID"] = message_id(message.number)
-    if answered:
-        mail["In-Reply-To"] = message_id(answered.number)
-        mail["References"] = " ".join(message_id(number) for number in references)
     _set_body(mail, mail_body(message, answered, rng), rng)
     _attach(mail, message, rng)
     for number, part in enumerate(part for part in mail.walk() if part.is_multipart()):
         part.set_boundary(f"=_larkspur_{message.number:06d}_{number}")
-    return Mail(message.sender.address, message.sent_at, mail.as_bytes())
+    data = _headers(message, answered, references) + mail.as_bytes()
+    return Mail(message.sender.address, message.sent_at, data)
+
+
+def _headers(message: Message, answered: Message | None, references: tuple[int, ...]) -> bytes:
+    """Return the headers as they go over the wire; the library checks them again at ten times the cost."""
+    subject = f"Re: {message.subject}" if answered else message.subject
+    headers = {
+        "From": _mailbox(message.sender),
+        "To": ", ".join(_mailbox(person) for person in message.recipients[:2]),
+        "Cc": ",\n ".join(_mailbox(person) for person in message.recipients[2:]),
+        "Subject": subject if subject.isascii() else Header(subject, "utf-8").encode(),
+        "Date": format_datetime(message.sent_at),
+        "Message-ID": message_id(message.number),
+        "In-Reply-To": message_id(answered.number) if answered else "",
+        "References": "\n ".join(message_id(number) for number in references),
+    }
+    return "".join(f"{name}: {value}\n" for name, value in headers.items() if value).encode("ascii")
 
 
 def message_id(number: int) -> str:

@@ -102,6 +102,7 @@ TABLES = {
 REASONS = {
     "archive_metadata_damaged": "an export's own index file cannot be read",
     "empty_message": "no text, no subject and no attachment",
+    "invalid_cue": "a line of a transcript whose times cannot be read",
     "invalid_json": "a line or a file that is not JSON",
     "invalid_message": "a message that no parser could read",
     "missing_columns": "a table without a text column",

@@ -17,17 +17,16 @@ from data.workspace import home, write_atomically
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-QUIET = """rootLogger.level = error
+# The root stays at Spark's own default level, or Spark says on the terminal that it changed it.
+QUIET = """rootLogger.level = warn
 rootLogger.appenderRef.stderr.ref = stderr
 appender.stderr.type = Console
 appender.stderr.name = stderr
 appender.stderr.target = SYSTEM_ERR
+appender.stderr.filter.errors.type = ThresholdFilter
+appender.stderr.filter.errors.level = error
 appender.stderr.layout.type = PatternLayout
 appender.stderr.layout.pattern = %d{HH:mm:ss} spark %p %c{1}: %m%n
-logger.repl.name = org.apache.spark.repl.Main
-logger.repl.level = error
-logger.native.name = org.apache.hadoop.util.NativeCodeLoader
-logger.native.level = off
 """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +58,7 @@ def read_lexicon(labels: Sequence[str], path: Path = LEXICON_PATH) -> Lexicon | 
     return Lexicon(known, induced=False) if known else None
 
 
-def induce_lexicon(texts: Sequence[str], labels: Sequence[str], benign: str) -> Lexicon:
+def induce_lexicon(texts: Sequence[str], labels: Sequence[str], benign: Sequence[str]) -> Lexicon:
     """Return the words whose log-odds for each label are highest against all other labels.
 
     For an archive whose labels no written lexicon covers; it is kinder to the baseline than a
@@ -69,7 +70,7 @@ def induce_lexicon(texts: Sequence[str], labels: Sequence[str], benign: str) -> 
     present = counter.fit_transform([text[:OPENING] for text in texts])
     words, own_label = counter.get_feature_names_out(), np.asarray(labels)
     terms = {}
-    for label in sorted(set(labels) - {benign}):
+    for label in sorted(set(labels) - set(benign)):
         inside, outside = present[own_label == label], present[own_label != label]
         log_odds = _log_odds(inside) - _log_odds(outside)
         terms[label] = tuple(str(words[column]) for column in np.argsort(-log_odds)[:INDUCED_TERMS])
@@ -81,11 +82,11 @@ def _log_odds(present: np.ndarray) -> np.ndarray:
     return np.log(share / (1 - share))
 
 
-def predict_by_lexicon(test: TestSet, texts: Sequence[str], lexicon: Lexicon, benign: str) -> Predictions:
-    """Give each message the label with the most matches, and the benign one when there is none."""
+def predict_by_lexicon(test: TestSet, texts: Sequence[str], lexicon: Lexicon, default: str) -> Predictions:
+    """Give each message the label with the most matches, and the default one when there is none."""
     matches = lexicon.matches(texts)
     names = list(lexicon.terms)
-    winners = [names[row.argmax()] if row.any() else benign for row in matches]
+    winners = [names[row.argmax()] if row.any() else default for row in matches]
     name = "lexicon (induced)" if lexicon.induced else "lexicon"
     return Predictions(name, codes(winners, test.labels), alert_score=matches.sum(axis=1).astype(np.float64))
 
@@ -95,7 +96,7 @@ def predict_by_tfidf(
     texts: Sequence[str],
     train_texts: Sequence[str],
     train_labels: Sequence[str],
-    benign: str,
+    benign: Sequence[str],
     *,
     seed: int = 7,
 ) -> Predictions:
@@ -113,6 +114,11 @@ def predict_by_tfidf(
     return from_probabilities("TF-IDF", test, [str(label) for label in model.classes_], probabilities, benign)
 
 
+def default_label(train_labels: Sequence[str], benign: Sequence[str]) -> str:
+    """Return the most frequent benign label of the training messages, or the most frequent of all."""
+    return Counter([label for label in train_labels if label in benign] or train_labels).most_common(1)[0][0]
+
+
 def codes(names: Sequence[str], labels: Sequence[str]) -> np.ndarray:
     """Return each name's place among the test's labels; a label unknown to the test comes last."""
     places = {label: place for place, label in enumerate(labels)}
@@ -120,7 +126,7 @@ def codes(names: Sequence[str], labels: Sequence[str]) -> np.ndarray:
 
 
 def from_probabilities(
-    name: str, test: TestSet, labels: Sequence[str], probabilities: Floats, benign: str
+    name: str, test: TestSet, labels: Sequence[str], probabilities: Floats, benign: Sequence[str]
 ) -> Predictions:
     """Turn a model's own label order into the test's; a test label it does not know gets probability 0.
 
@@ -133,5 +139,6 @@ def from_probabilities(
     aligned[:, known[inside]] = probabilities[:, inside]
     winners = np.where(whole, known[np.nan_to_num(probabilities).argmax(axis=1)], len(test.labels))
     aligned[~whole] = np.nan
-    benign_score = aligned[:, test.labels.index(benign)] if benign in test.labels else np.zeros(len(aligned))
-    return Predictions(name, winners.astype(np.int64), aligned, 1 - np.nan_to_num(benign_score, nan=1.0))
+    quiet = [place for place, label in enumerate(test.labels) if label in benign]
+    alert_score = 1 - np.nan_to_num(aligned[:, quiet].sum(axis=1), nan=1.0)
+    return Predictions(name, winners.astype(np.int64), aligned, alert_score)

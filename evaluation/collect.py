@@ -187,9 +187,9 @@ def findings_of(subject: Subject, case: Case, rules: Rules, collected: Collected
 def _notes(subject: Subject, case: Case, rules: Rules, collected: Collected) -> list[str]:
     """Say what was left out, and why."""
     notes = []
-    if rules.benign not in case.test.labels:
+    if not set(rules.benign) & set(case.test.labels):
         notes.append(
-            f"No test message is {rules.benign!r}: every message is an alert, so workload is not measured."
+            f"No test message is {' or '.join(rules.benign)}: all are alerts; workload is not measured."
         )
     if absent := sorted(set(rules.critical) - set(case.test.labels)):
         notes.append(f"Critical classes without a test message, not judged: {', '.join(absent)}.")

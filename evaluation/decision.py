@@ -6,22 +6,19 @@ in MLflow follows it. MLflow itself keeps no history of an alias and asks nobody
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from data import ledger
-from data.workspace import UserError, home, tracking
-from evaluation.registry import CLASSIFIER, EMBEDDER
-from evaluation.release import Release, as_json, file_digest, from_json, release_of
+from data.workspace import UserError, home
+from evaluation.alias import alias_problems, move_alias
+from evaluation.evidence import check_evidence
+from evaluation.release import Release, as_json, from_json, release_of
 
 BOOTSTRAP = "gate"  # the signer of the first release, by the stated rule
 MACHINE = "pipeline"  # the signer of proposals: it decides nothing
 BOOTSTRAP_REASON = "bootstrap rule: the gate said promote and there was no champion"
-ALIAS = "champion"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,60 +176,14 @@ def rollback(*, reviewer: str, reason: str) -> Release:
 
 def verify_alias() -> tuple[str, ...]:
     """Return what does not match between the log and the aliases in MLflow; nothing is good."""
-    import mlflow
-
-    tracking()
-    release, problems = current_release(), []
-    for name, wanted in (
-        (CLASSIFIER, release.classifier_version if release else None),
-        (EMBEDDER, release.embedder_version if release else None),
-    ):
-        found = _alias(mlflow.MlflowClient(), name)
-        if found != wanted:
-            problems.append(
-                f"{name}: the alias {ALIAS} stands on version {found or 'none'}, the decision log says "
-                f"{wanted or 'none'}; it was moved without a decision, or a move was interrupted"
-            )
-    return tuple(problems)
+    return alias_problems(current_release())
 
 
 def restore_alias() -> None:
     """Move the aliases to where the log says: after an interruption, or after somebody moved them."""
     release = current_release()
     if release is not None:
-        _move_alias(release)
-
-
-def check_evidence(release: Release) -> None:
-    """Compare gate.json, report and predictions with their hashes, on disk and where reviewers read them.
-
-    Raises:
-        UserError: a file is missing or was changed.
-    """
-    with _shown_evidence(release) as shown:
-        for name, digest in release.evidence.items():
-            on_disk, in_mlflow = Path(release.evaluation) / name, shown / name
-            copies = [copy for copy in (on_disk, in_mlflow) if copy.exists()]
-            if not in_mlflow.exists() or any(file_digest(copy) != digest for copy in copies):
-                raise UserError(f"{name} of release {release.id} is not what the gate wrote; evaluate again")
-
-
-@contextmanager
-def _shown_evidence(release: Release) -> Iterator[Path]:
-    import mlflow
-
-    tracking()
-    with tempfile.TemporaryDirectory(prefix="mailroom-") as folder:
-        try:
-            yield Path(
-                mlflow.artifacts.download_artifacts(
-                    run_id=release.run_id, artifact_path="report", dst_path=folder
-                )
-            )
-        except (OSError, mlflow.MlflowException) as error:
-            raise UserError(
-                f"the report of release {release.id} is gone from MLflow run {release.run_id}; evaluate again"
-            ) from error
+        move_alias(release)
 
 
 def _decidable(release_id: str, reviewer: str, reason: str, *, by_author: bool = False) -> Release:
@@ -256,7 +207,7 @@ def _check_reviewer(reviewer: str, reason: str) -> None:
 def _make_live(kind: str, release: Release, *, reviewer: str, reason: str) -> Release:
     """Write the decision, move the alias, look whether it stands: in this order no move is unsigned."""
     _write(kind, replace(release, status="live"), reviewer=reviewer, reason=reason, signed_by=reviewer)
-    _move_alias(release)
+    move_alias(release)
     if problems := verify_alias():
         raise RuntimeError("; ".join(problems))
     return replace(release, status="live")
@@ -271,22 +222,3 @@ def _write(kind: str, release: Release, *, reviewer: str, reason: str, signed_by
         "reason": reason.strip(),
     }
     ledger.append(log_path(), event, signer=ledger.signer(signed_by))
-
-
-def _move_alias(release: Release) -> None:
-    import mlflow
-
-    tracking()
-    client = mlflow.MlflowClient()
-    for name, version in ((CLASSIFIER, release.classifier_version), (EMBEDDER, release.embedder_version)):
-        if _alias(client, name) != version:
-            client.set_registered_model_alias(name, ALIAS, version)
-
-
-def _alias(client: Any, name: str) -> str | None:
-    import mlflow
-
-    try:
-        return str(client.get_model_version_by_alias(name, ALIAS).version)
-    except mlflow.MlflowException:
-        return None

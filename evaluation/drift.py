@@ -17,7 +17,7 @@ import numpy as np
 
 from evaluation.metrics import Floats
 
-SAMPLE = 400  # messages on each side
+SAMPLE = 300  # messages on each side
 COMPONENTS = 16
 DESCRIPTORS = (
     "characters",

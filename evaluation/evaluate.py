@@ -53,7 +53,7 @@ class Evaluation:
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td>{escape(check.name)}</td><td>{_figure(check)}</td><td>{escape(check.rule)}</td>"
+            f"<tr><td>{escape(check.name)}</td><td>{escape(check.figure)}</td><td>{escape(check.rule)}</td>"
             f"<td>{'passed' if check.passed else check.effect}</td></tr>"
             for check in self.checks
         )
@@ -192,10 +192,3 @@ def _gate_table(
 
 def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def _figure(check: Check) -> str:
-    if check.measured is None:
-        return "–"
-    bounds = f" [{check.interval[0]:.3f}, {check.interval[1]:.3f}]" if check.interval else ""
-    return f"{check.measured:.4g}{bounds}"

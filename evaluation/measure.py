@@ -12,6 +12,7 @@ import numpy as np
 from data.dataset import read_questions
 from evaluation.answers import CHUNKS_READ, Answers, best_sentences, measure_answers
 from evaluation.baselines import (
+    default_label,
     from_probabilities,
     induce_lexicon,
     predict_by_lexicon,
@@ -76,7 +77,7 @@ def _reference_of(release: Release, folder: Path) -> Sketch | None:
 
 
 def ask_classifier(
-    name: str, folder: Path, case: Case, benign: str, *, temperature: float = 1.0
+    name: str, folder: Path, case: Case, benign: Sequence[str], *, temperature: float = 1.0
 ) -> Predictions:
     """Classify the test messages; the temperature changes the confidence, never the label."""
     from training.classifier import predict_proba
@@ -88,14 +89,14 @@ def ask_classifier(
     return from_probabilities(name, case.test, scores.labels, scores.probabilities.astype(np.float64), benign)
 
 
-def ask_baselines(case: Case, benign: str, *, seed: int) -> tuple[Predictions, Predictions]:
+def ask_baselines(case: Case, benign: Sequence[str], *, seed: int) -> tuple[Predictions, Predictions]:
     """Return what the lexicon and TF-IDF say of the test messages."""
     train_labels = [str(label) for label in case.train.labels]
-    lexicon = read_lexicon(sorted(set(train_labels) - {benign}))
+    lexicon = read_lexicon(sorted(set(train_labels) - set(benign)))
     if lexicon is None:
         lexicon = induce_lexicon(case.train.texts, train_labels, benign)
     return (
-        predict_by_lexicon(case.test, case.messages.texts, lexicon, benign),
+        predict_by_lexicon(case.test, case.messages.texts, lexicon, default_label(train_labels, benign)),
         predict_by_tfidf(case.test, case.messages.texts, case.train.texts, train_labels, benign, seed=seed),
     )
 
@@ -106,9 +107,9 @@ def curves_of(test: TestSet, predictions: Predictions, rules: Rules) -> tuple[Cu
         return ()
     scores = np.nan_to_num(predictions.probabilities)
     found = []
-    if rules.benign in test.labels:
-        code = test.labels.index(rules.benign)
-        found.append(curve("any alert", test.truth != code, 1 - scores[:, code]))
+    quiet = [code for code, label in enumerate(test.labels) if label in rules.benign]
+    if quiet:
+        found.append(curve("any alert", ~np.isin(test.truth, quiet), 1 - scores[:, quiet].sum(axis=1)))
     for code, label in enumerate(test.labels):
         if label in rules.critical:
             found.append(curve(label, test.truth == code, scores[:, code]))

@@ -283,5 +283,9 @@ def curve(label: str, positive: NDArray[np.bool_], scores: Floats, *, points: in
     average = float(np.sum(np.diff(recall, prepend=0.0) * precision))
     kept = np.unique(np.linspace(0, len(recall) - 1, points).astype(int))
     return Curve(
-        label, average, int(positive.sum()), tuple(recall[kept].tolist()), tuple(precision[kept].tolist())
+        label,
+        average,
+        int(positive.sum()),
+        (0.0, *recall[kept].tolist()),
+        (float(precision[0]), *precision[kept].tolist()),
     )

@@ -22,7 +22,9 @@ def declare(rules: Rules, dataset: Any, *, seed: int) -> None:
     import mlflow
 
     mlflow.set_tags({"mailroom.gate_digest": rules.digest, "mailroom.evaluation": "declared"})
-    mlflow.log_params({"gate.digest": rules.digest, "gate.benign": rules.benign, "evaluation.seed": seed})
+    mlflow.log_params(
+        {"gate.digest": rules.digest, "gate.benign": ", ".join(rules.benign), "evaluation.seed": seed}
+    )
     mlflow.log_input(dataset, context="test")
 
 

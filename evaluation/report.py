@@ -20,6 +20,7 @@ WORDS = {
     "hold": "HOLD: a reviewer has to decide",
     "reject": "FAIL: may not be promoted",
 }
+ORDER = {"reject": 0, "hold": 1, "note": 2}
 SHOWN = {"pass": "pass", "reject": "fail: rejects", "hold": "fail: holds", "note": "note"}
 
 
@@ -32,13 +33,24 @@ def write_report(path: Path, findings: Findings, verdict: Verdict, rules: Rules)
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"share": share, "signed": signed, "number": number, "bar": _bar, "short": short}
+    environment.filters |= {
+        "share": share,
+        "cell": cell,
+        "signed": signed,
+        "signed_cell": signed_cell,
+        "number": number,
+        "bar": _bar,
+        "short": short,
+        "plain": plain,
+    }
     page = environment.get_template(TEMPLATE).render(
         findings=findings,
         verdict=verdict,
         rules=rules,
         word=WORDS[verdict.outcome],
-        failed=[check for check in verdict.checks if not check.passed],
+        failed=sorted(
+            (check for check in verdict.checks if not check.passed), key=lambda check: ORDER[check.effect]
+        ),
         passed=[check for check in verdict.checks if check.passed],
         measured=measured,
         state=state,
@@ -56,6 +68,24 @@ def share(figure: Interval) -> str:
     if not figure.known:
         return _plain(figure.value)
     return f"{_plain(figure.value)} ({_plain(figure.low)}–{_plain(figure.high)})"
+
+
+def plain(figure: Interval | float | None) -> str:
+    """Return a figure without its range; – when there is none."""
+    value = figure.value if isinstance(figure, Interval) else figure
+    return "–" if value is None or not math.isfinite(value) else _plain(value)
+
+
+def cell(figure: Interval) -> Markup:
+    """Return a figure for a narrow column, its range below it."""
+    value, _, bounds = share(figure).partition(" ")
+    return Markup("{}<small>{}</small>").format(value, bounds.strip("()"))
+
+
+def signed_cell(figure: Interval) -> Markup:
+    """Return a difference for a narrow column, its range below it."""
+    value, _, bounds = signed(figure).partition(" ")
+    return Markup("{}<small>{}</small>").format(value, bounds.strip("()"))
 
 
 def signed(figure: Interval) -> str:
@@ -76,14 +106,15 @@ def short(digest: str) -> str:
     return digest[:16] or "–"
 
 
-def measured(check: Check) -> str:
-    """Return what a check measured, with its interval."""
+def measured(check: Check) -> Markup:
+    """Return what a check measured, its interval below it."""
     if check.measured is None:
-        return "not measured"
+        return Markup("not measured")
     if check.interval is None:
-        return f"{check.measured:.3g}" if check.measured % 1 else f"{check.measured:,.0f}"
+        plain = f"{check.measured:.3g}" if check.measured % 1 else f"{check.measured:,.0f}"
+        return Markup("{}").format(plain)
     figure = Interval(check.measured, *check.interval)
-    return signed(figure) if "interval" in check.rule or "drop" in check.rule else share(figure)
+    return signed_cell(figure) if "interval" in check.rule or "drop" in check.rule else cell(figure)
 
 
 def state(check: Check) -> str:
@@ -92,7 +123,8 @@ def state(check: Check) -> str:
 
 
 def _plain(value: float) -> str:
-    return "1.0" if value == 1 else f"{value:.3f}".removeprefix("0") if abs(value) < 1 else f"{value:.1f}"
+    digits = f"{value:.3f}"
+    return digits.removeprefix("0") if digits.startswith("0.") else f"{value:.1f}"
 
 
 def _sign(value: float) -> str:

@@ -44,7 +44,7 @@ class Limits(_Declared):
 class Rules(_Declared):
     """Everything that evaluation/gate.yaml declares."""
 
-    benign: str
+    benign: tuple[str, ...]
     critical: tuple[str, ...]
     margins: Margins
     limits: Limits

@@ -28,6 +28,15 @@ class Check:
     effect: Effect
     detail: str = ""  # half a line of explanation
 
+    @property
+    def figure(self) -> str:
+        """What was measured, with its interval, as text."""
+        if self.measured is None:
+            return "not measured"
+        if self.interval is None:
+            return f"{self.measured:.3g}"
+        return f"{self.measured:.3f} [{self.interval[0]:.3f}, {self.interval[1]:.3f}]"
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -119,5 +128,4 @@ def decide(checks: tuple[Check, ...]) -> Verdict:
 def _reason(check: Check) -> str:
     if check.measured is None:
         return f"{check.effect}: {check.name} was not measured (rule: {check.rule})"
-    bounds = f" [{check.interval[0]:.3f}, {check.interval[1]:.3f}]" if check.interval else ""
-    return f"{check.effect}: {check.name} is {check.measured:.4g}{bounds} (rule: {check.rule})"
+    return f"{check.effect}: {check.name} is {check.figure} (rule: {check.rule})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +35,7 @@ class Workload:
 def measure_workload(
     test: TestSet,
     models: tuple[Predictions, ...],
-    benign: str,
+    benign: Sequence[str],
     *,
     minutes_per_alert: float,
     draws: int = 2000,
@@ -43,16 +44,16 @@ def measure_workload(
 ) -> tuple[Workload, ...]:
     """Measure every model's alerts; the first model sets the workload at which the others are compared.
 
-    Without a benign label in the test every message is an alert, and there is nothing to measure.
+    Unless the test has both benign labels and others there is nothing to measure.
     """
-    if benign not in test.labels or len(test.labels) < 2:
+    quiet = [code for code, label in enumerate(test.labels) if label in benign]
+    if not quiet or len(quiet) == len(test.labels):
         return ()
-    code = test.labels.index(benign)
-    wanted = test.truth != code
-    budget = int((models[0].predicted != code).sum())
+    wanted = ~np.isin(test.truth, quiet)
+    budget = int((~np.isin(models[0].predicted, quiet)).sum())
     results = []
     for model in models:
-        alert = model.predicted != code
+        alert = ~np.isin(model.predicted, quiet)
         columns = np.column_stack([np.ones(len(test)), alert, alert & wanted, wanted]).astype(np.float64)
         drawn = resample(by_thread(test.threads, columns), draws=draws, seed=seed)
         results.append(

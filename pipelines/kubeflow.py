@@ -70,7 +70,7 @@ def read_schedules(path: Path = SCHEDULES) -> list[Schedule]:
 
 def submit(endpoint: str, cluster: Cluster, parameters: dict[str, Any]) -> str:
     """Start one run and return its address."""
-    with _compiled(cluster) as package, _client(endpoint) as client:
+    with _client(endpoint) as client, _compiled(cluster) as package:
         experiment = client.create_experiment(EXPERIMENT)
         made = client.run_pipeline(
             experiment_id=experiment.experiment_id,
@@ -89,7 +89,7 @@ def apply_schedules(endpoint: str, cluster: Cluster, schedules: list[Schedule]) 
     call mends it.
     """
     made = []
-    with _compiled(cluster) as package, _client(endpoint) as client:
+    with _client(endpoint) as client, _compiled(cluster) as package:
         experiment = client.create_experiment(EXPERIMENT)
         for schedule in schedules:
             old = _recurring_runs(client, schedule.name, experiment.experiment_id)

@@ -63,15 +63,22 @@ def read_champion(release: str | Path) -> Champion:
 
 def decided_champion() -> Champion | None:
     """Return what the verified decision log says is live."""
-    path = home() / "decisions.jsonl"
-    try:
-        entries = ledger.verify(path)
-    except ledger.LedgerError as error:
-        raise UserError(f"the decision log {path} does not verify: {error}; nothing is deployed") from error
-    made_live = [entry.event["release"] for entry in entries if entry.event["kind"] in MADE_LIVE]
+    made_live = _made_live()
     if not made_live:
         return None
     return Champion(**{name: str(made_live[-1][name]) for name in Champion.__dataclass_fields__})
+
+
+def check_decided(release_id: str) -> None:
+    """Make sure that somebody decided to make the release live; plain folders belong to no release.
+
+    Raises:
+        UserError: the decision log does not verify, or does not know the release.
+    """
+    if release_id and release_id not in {release["id"] for release in _made_live()}:
+        raise UserError(
+            f"no decision made release {release_id} live; it is not served: see mailroom review list"
+        )
 
 
 def champion_index(champion: Champion) -> Path:
@@ -100,6 +107,16 @@ def champion_models(champion: Champion) -> Iterator[ChampionModels]:
             embedder=_download(EMBEDDER, champion.embedder_version, Path(scratch)),
             temperature=_temperature(mlflow.MlflowClient(), champion.classifier_version),
         )
+
+
+def _made_live() -> list[dict[str, Any]]:
+    """Return every release that was ever made live, oldest first, from the verified log."""
+    path = home() / "decisions.jsonl"
+    try:
+        entries = ledger.verify(path)
+    except ledger.LedgerError as error:
+        raise UserError(f"the decision log {path} does not verify: {error}; nothing is served") from error
+    return [dict(entry.event["release"]) for entry in entries if entry.event["kind"] in MADE_LIVE]
 
 
 def _check_aliases(champion: Champion) -> None:

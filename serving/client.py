@@ -54,7 +54,7 @@ class EngineClient:
         self._http = http
 
     def classify(self, texts: Sequence[str]) -> Vectors:
-        """Return class probabilities, float32 of shape (texts, labels), in the order of the model's labels."""
+        """Return class probabilities, float32 of shape (texts, labels), in the model's order."""
         return self._rows("classifier", "/classify", texts, "probs")
 
     def embed(self, texts: Sequence[str]) -> Vectors:

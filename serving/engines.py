@@ -173,7 +173,7 @@ def _await_ready(
     waiting = dict(urls)
     with (
         httpx.Client(timeout=2, trust_env=False) as client,
-        tqdm(total=len(urls), desc="start engines", unit="engine", leave=False) as bar,
+        tqdm(total=len(urls), desc="start engines", unit="engine", leave=False, mininterval=1) as bar,
     ):
         while waiting:
             for role in [role for role, url in waiting.items() if _healthy(client, url)]:
@@ -182,10 +182,12 @@ def _await_ready(
             _refuse_dead(servers)
             seconds = time.monotonic() - started
             if waiting and seconds > timeout_s:
+                late = ", ".join(waiting)
                 raise RuntimeError(
-                    f"not ready after {seconds:.0f} s: {', '.join(waiting)}; the logs are in {home() / 'logs'}"
+                    f"not ready after {seconds:.0f} s: {late}; the logs are in {home() / 'logs'}"
                 )
-            bar.set_postfix_str(f"waiting for {', '.join(waiting) or 'nothing'}")
+            bar.set_postfix_str(f"waiting for {', '.join(waiting) or 'nothing'}", refresh=False)
+            bar.update(0)
             time.sleep(POLL_S if waiting else 0)
 
 

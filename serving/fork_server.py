@@ -19,6 +19,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 
+from serving.processes import end_with_parent
+
 
 @dataclass(frozen=True, slots=True)
 class ServerPlan:
@@ -63,7 +65,7 @@ def _serve(server: ServerPlan) -> None:
     os.dup2(log, 1)
     os.dup2(log, 2)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    end_with_parent()
     sys.argv = [f"mailroom-{server.role}", *server.arguments]
     from vllm.entrypoints.launchers.api_server.entry import main
 
@@ -91,6 +93,7 @@ def _tell(event: str, role: str, number: int) -> None:
 
 def main(plan_path: str) -> None:
     """Fork every server of the plan and say on stdout which process serves what, and who ended how."""
+    end_with_parent()
     servers = [
         ServerPlan(**{**fields, "arguments": tuple(fields["arguments"])})
         for fields in json.loads(Path(plan_path).read_text())
@@ -99,19 +102,19 @@ def main(plan_path: str) -> None:
     if threading.active_count() != 1:
         raise RuntimeError("vLLM started a thread at import: forking is not safe")
     roles: dict[int, str] = {}
-    for server in servers:
-        child = os.fork()
-        if child == 0:
-            _serve(server)
-        roles[child] = server.role
-        _tell("started", server.role, child)
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         for child in list(roles):
             os.kill(child, signal.SIGTERM)
 
     signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the parent decides
+    for server in servers:
+        child = os.fork()
+        if child == 0:
+            _serve(server)
+        roles[child] = server.role
+        _tell("started", server.role, child)
     while roles:
         child, status = os.wait()
         role = roles.pop(child, None)

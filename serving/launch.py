@@ -75,9 +75,9 @@ def vllm_arguments(model: EngineModel, port: int, device: str) -> tuple[str, ...
     """Return the flags of one server."""
     shared = ["--model", str(model.folder), "--served-model-name", model.role]
     shared += ["--host", LOOPBACK, "--port", str(port), "--max-model-len", str(model.longest_input)]
-    shared += ["--uvicorn-log-level", "warning"]
+    shared += ["--uvicorn-log-level", "warning", "--shutdown-timeout", "15"]
     if model.role == "generator":
-        chosen = ["--dtype", "bfloat16", "--shutdown-timeout", "15"]
+        chosen = ["--dtype", "bfloat16"]
         cpu = ["--max-num-seqs", "8", "--enforce-eager", "--kv-cache-memory-bytes", "256M"]
         cuda = ["--gpu-memory-utilization", "0.4"]
     else:

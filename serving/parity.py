@@ -39,7 +39,7 @@ class Parity:
 
     def __str__(self) -> str:
         return (
-            f"parity on {self.messages} messages: probabilities within {self.max_probability_difference:.1e}, "
+            f"parity on {self.messages} messages: probability within {self.max_probability_difference:.1e}, "
             f"labels {self.label_agreement:.0%}, embeddings within {self.max_cosine_distance:.1e}, "
             f"generator {self.generator_agreement:.0%}: {'passed' if self.passed else 'FAILED'}"
         )
@@ -51,6 +51,15 @@ class Probe:
 
     classifier_text: str
     embedder_text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What transformers and sentence-transformers say of the probes in this process."""
+
+    probabilities: Vectors
+    vectors: Vectors
+    generated: tuple[str, ...]
 
 
 def read_probes(prepared: str | Path, count: int = MESSAGES) -> tuple[Probe, ...]:
@@ -66,60 +75,80 @@ def read_probes(prepared: str | Path, count: int = MESSAGES) -> tuple[Probe, ...
     )
 
 
-def check_parity(bundle: Bundle, client: EngineClient, probes: Sequence[Probe]) -> Parity:
-    """Compare engine and transformers in this process on the same texts.
+def reference_of(bundle: Bundle, probes: Sequence[Probe]) -> Reference:
+    """Compute in this process what the engines are held to; it can run while they start."""
+    return Reference(
+        probabilities=reference_probabilities(
+            bundle.folder / "classifier", [probe.classifier_text for probe in probes]
+        ),
+        vectors=embed_texts(
+            load_embedder(bundle.folder / "embedder"), [probe.embedder_text for probe in probes]
+        ),
+        generated=reference_generations(bundle.folder / "generator"),
+    )
+
+
+def check_parity(reference: Reference, client: EngineClient, probes: Sequence[Probe]) -> Parity:
+    """Compare the engines with the reference on the same texts.
 
     The generator's agreement is reported and not judged: bfloat16 kernels may part ways at a near tie.
     """
     from tqdm import tqdm
 
     with tqdm(total=3, desc="check parity", unit="model", leave=False) as bar:
-        texts = [probe.classifier_text for probe in probes]
-        expected, served = (
-            reference_probabilities(bundle.folder / "classifier", texts),
-            client.classify(texts),
-        )
+        served = client.classify([probe.classifier_text for probe in probes])
+        expected = reference.probabilities
         difference = float(np.abs(expected - served).max())
         agreement = float((expected.argmax(axis=1) == served.argmax(axis=1)).mean())
         bar.update()
-        passages = [probe.embedder_text for probe in probes]
-        vectors = embed_texts(load_embedder(bundle.folder / "embedder"), passages)
-        distance = float((1.0 - (vectors * client.embed(passages)).sum(axis=1)).max())
+        vectors = client.embed([probe.embedder_text for probe in probes])
+        distance = float((1.0 - (reference.vectors * vectors).sum(axis=1)).max())
         bar.update()
-        generator = generator_agreement(bundle.folder / "generator", client)
+        written = [client.chat(_turns(prompt), max_tokens=PROMPT_TOKENS).text for prompt in PROMPTS]
         bar.update()
     return Parity(
         messages=len(probes),
         max_probability_difference=difference,
         label_agreement=agreement,
         max_cosine_distance=distance,
-        generator_agreement=generator,
+        generator_agreement=_agreement(reference.generated, written),
         passed=difference <= PROBABILITY_TOLERANCE and agreement == 1.0 and distance <= COSINE_TOLERANCE,
     )
 
 
 def reference_probabilities(folder: Path, texts: Sequence[str]) -> Vectors:
-    """Return the probabilities of transformers in this process, float32, one thread."""
+    """Return the probabilities of transformers in this process: float32, one text at a time, no padding."""
     import torch
 
     from serving.transformers_engine import TextClassifier
 
     torch.set_num_threads(1)
-    return TextClassifier(folder).probabilities(list(texts))
+    return TextClassifier(folder).probabilities(list(texts), batch=1)
 
 
-def generator_agreement(folder: Path, client: EngineClient) -> float:
-    """Return the share of leading words that engine and transformers have in common, greedily decoded."""
+def reference_generations(folder: Path) -> tuple[str, ...]:
+    """Return what transformers writes in this process, greedily."""
     from serving.transformers_engine import ChatMessage, ChatRequest, TextGenerator
 
-    reference = TextGenerator(folder)
-    shares = []
+    generator = TextGenerator(folder)
+    written = []
     for prompt in PROMPTS:
-        turn = ChatMessage(role="user", content=prompt)
-        _, ids = reference.answer(ChatRequest(messages=[turn], max_tokens=PROMPT_TOKENS))
-        expected = reference.tokenizer.decode(ids, skip_special_tokens=True).split()
-        served = client.chat([turn.model_dump()], max_tokens=PROMPT_TOKENS).text.split()
-        shares.append(_common_lead(expected, served) / max(len(expected), len(served), 1))
+        turns = [ChatMessage(**turn) for turn in _turns(prompt)]
+        _, ids = generator.answer(ChatRequest(messages=turns, max_tokens=PROMPT_TOKENS))
+        written.append(str(generator.tokenizer.decode(ids, skip_special_tokens=True)))
+    return tuple(written)
+
+
+def _turns(prompt: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": prompt}]
+
+
+def _agreement(expected: Sequence[str], written: Sequence[str]) -> float:
+    """Return the share of leading words in common, on average over the prompts."""
+    shares = []
+    for one, other in zip(expected, written, strict=True):
+        words, others = one.split(), other.split()
+        shares.append(_common_lead(words, others) / max(len(words), len(others), 1))
     return float(np.mean(shares))
 
 

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from data.redact import model_view
 from serving.index import Hit
 
-_SENTENCE = re.compile(r"[^.!?\n]+(?:[.!?]+(?=\s|$)|[.!?](?=\S)[^.!?\n]*)*[.!?]*")
+_LINE = re.compile(r"[^\n]+")
+_SENTENCE = re.compile(r"\S.*?(?:[.!?]+(?=\s|$)|$)", re.DOTALL)
 _WORD = re.compile(r"\w+")
 LONGEST = 600  # characters; a "sentence" beyond it is a table or a log
+WRAPPED = 50  # a line this long goes on in the next one: mail programs wrap at 72
 FILLERS = frozenset(
-    "a an and are as at be by for from has have he her his i in is it its of on or our she that the their "
-    "they this to was we were will with you your".split()
+    {
+        *("a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "has", "have", "he", "her", "his"),
+        *("i", "in", "is", "it", "its", "of", "on", "or", "our", "she", "that", "the", "their", "they"),
+        *("this", "to", "was", "we", "were", "will", "with", "you", "your"),
+    }
 )
+NEGATIONS = frozenset({"not", "no", "never", "nobody", "nothing", "without", "t", "nicht", "kein", "keine"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +41,24 @@ class Sentence:
 def sentences_of(hit: Hit) -> list[Sentence]:
     """Return the sentences of a chunk, with offsets into the message's text."""
     found = []
-    for match in _SENTENCE.finditer(hit.text):
-        text = match[0].strip()
-        if _WORD.search(text):
-            start = hit.start + match.start() + match[0].index(text)
-            end = min(start + len(text), start + LONGEST)
-            found.append(Sentence(hit.message_id, start, end, text[:LONGEST]))
+    for first, last in _paragraphs(hit.text):
+        for match in _SENTENCE.finditer(hit.text, first, last):
+            text = match[0].strip()[:LONGEST].strip()
+            if _WORD.search(text):
+                start = hit.start + match.start()
+                found.append(Sentence(hit.message_id, start, start + len(text), text))
     return found
+
+
+def _paragraphs(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where lines that belong together begin and end: a wrapped sentence is one sentence."""
+    begun = -1
+    for line in _LINE.finditer(text):
+        begun = line.start() if begun < 0 else begun
+        next_is_blank = text[line.end() : line.end() + 2] in ("\n\n", "\n", "")
+        if next_is_blank or len(line[0]) < WRAPPED:
+            yield begun, line.end()
+            begun = -1
 
 
 def content_words(text: str) -> frozenset[str]:
@@ -49,5 +67,12 @@ def content_words(text: str) -> frozenset[str]:
 
 
 def support(claim: frozenset[str], source: frozenset[str]) -> float:
-    """Return the share of the claim's words that the source has; a claim without words has none."""
-    return len(claim & source) / len(claim) if claim else 0.0
+    """Return the share of the claim's words that the source has.
+
+    None when the claim has no words, a number that the source lacks, or says no where the source
+    says yes: these change what is said, however many words agree.
+    """
+    numbers = {word for word in claim if any(letter.isdigit() for letter in word)}
+    if not claim or numbers - source or bool(claim & NEGATIONS) != bool(source & NEGATIONS):
+        return 0.0
+    return len(claim & source) / len(claim)

@@ -14,7 +14,7 @@ import numpy as np
 from fastapi import FastAPI, HTTPException
 from pydantic import BaseModel, Field
 
-from serving.embed import load_embedder
+from serving.embed import Vectors, load_embedder
 from serving.launch import CLASSIFIER_TOKENS, GENERATOR_TOKENS
 from serving.ports import LOOPBACK
 from serving.processes import end_with_parent
@@ -62,14 +62,14 @@ class TextClassifier:
             self._model.config.id2label[place] for place in range(self._model.config.num_labels)
         )
 
-    def probabilities(self, texts: list[str]) -> np.ndarray[Any, np.dtype[np.float32]]:
+    def probabilities(self, texts: list[str], *, batch: int = BATCH) -> Vectors:
         """Return one row of class probabilities per text."""
         import torch
 
         rows = []
-        for start in range(0, len(texts), BATCH):
+        for start in range(0, len(texts), batch):
             encoded = self._tokenizer(
-                texts[start : start + BATCH],
+                texts[start : start + batch],
                 truncation=True,
                 max_length=CLASSIFIER_TOKENS,
                 padding=True,

@@ -14,7 +14,7 @@ from data.dataset import read_manifest, read_messages
 from data.model_input import classifier_input
 from data.redact import model_view
 from data.workspace import UserError, locate, model_path, write_atomically
-from training.encode import choose_device, load_quietly, merged_folder
+from training.encode import choose_device, quietly, merged_folder
 from training.finetune import Examples, Finetuned, finetune, score, warm_start
 from training.recipe import ClassifierRecipe, load_recipe
 from training.results import TrainedClassifier, write_training_json
@@ -98,7 +98,7 @@ def predict_proba(model_folder: str | Path, texts: Sequence[str], *, max_length:
 
     folder = merged_folder(model_folder)
     device = choose_device()
-    with load_quietly():
+    with quietly():
         model = AutoModelForSequenceClassification.from_pretrained(folder).to(device)
         tokenizer = AutoTokenizer.from_pretrained(folder)
     labels = [model.config.id2label[position] for position in range(model.config.num_labels)]
@@ -139,7 +139,7 @@ def _base_model(name: str, labels: Sequence[str]) -> tuple[Any, Any]:
         raise UserError(
             f"the base model {name!r} is of type {kind!r}; the classifier's base must be a BERT encoder"
         )
-    with load_quietly():
+    with quietly():
         model = BertForSequenceClassification.from_pretrained(
             folder,
             num_labels=len(labels),
@@ -155,10 +155,11 @@ def _save(tuned: Finetuned, tokenizer: Any, folder: Path) -> None:
     import copy
 
     folder.mkdir(parents=True)
-    tuned.model.save_pretrained(folder / "adapter", save_embedding_layers=False)  # "auto" asks the hub
     merged = copy.deepcopy(tuned.model).merge_and_unload()
-    merged.save_pretrained(folder / "merged")
-    tokenizer.save_pretrained(folder / "merged")
+    with quietly():
+        tuned.model.save_pretrained(folder / "adapter", save_embedding_layers=False)  # "auto" asks the hub
+        merged.save_pretrained(folder / "merged")
+        tokenizer.save_pretrained(folder / "merged")
 
 
 def _prove_merge(
@@ -182,13 +183,14 @@ def _log(tuned: Finetuned, folder: Path, dataset: Any, *, temperature: float, se
         curve = {"epoch_macro_f1": epoch.valid.macro_f1, "epoch_accuracy": epoch.valid.accuracy}
         mlflow.log_metrics(curve | losses, step=epoch.epoch)
     mlflow.log_artifacts(str(folder / "adapter"), "classifier_adapter")
-    model = mlflow.transformers.log_model(
-        transformers_model=str(folder / "merged"),
-        task="text-classification",
-        name="classifier",
-        pip_requirements=requirements("mlflow", "torch", "transformers"),
-        input_example=[EXAMPLE],
-    )
+    with quietly():
+        model = mlflow.transformers.log_model(
+            transformers_model=str(folder / "merged"),
+            task="text-classification",
+            name="classifier",
+            pip_requirements=requirements("mlflow", "torch", "transformers"),
+            input_example=[EXAMPLE],
+        )
     mlflow.log_metrics(
         {
             "valid_macro_f1": tuned.best.valid.macro_f1,

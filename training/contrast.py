@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.workspace import model_path
-from training.encode import autocast, by_length, choose_device, load_quietly
+from training.encode import autocast, by_length, choose_device, quietly
 from training.lora import encoder_layers, take_step, warm_up_and_decay
 from training.pairs import Pair, batches_of_strangers
 from training.recipe import EmbedderRecipe
@@ -27,7 +27,7 @@ def base_model(name: str) -> SentenceTransformer:
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 
-    with load_quietly():
+    with quietly():
         transformer = Transformer(str(model_path(name)), max_seq_length=MAX_LENGTH)
     modules = [transformer, Pooling(transformer.get_embedding_dimension(), "mean"), Normalize()]
     return SentenceTransformer(modules=modules, device=str(choose_device()))

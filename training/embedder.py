@@ -15,7 +15,7 @@ from data.dataset import read_manifest, read_messages
 from data.redact import model_view
 from data.workspace import UserError, locate, write_atomically
 from training.contrast import base_model, encode, find_partners, is_better, tune
-from training.encode import choose_device, load_quietly, merged_folder
+from training.encode import choose_device, quietly, merged_folder
 from training.pairs import COLUMNS, Pair, training_pairs
 from training.recipe import load_recipe
 from training.results import TrainedEmbedder, write_training_json
@@ -96,7 +96,7 @@ def embed(model_folder: str | Path, texts: Sequence[str]) -> NDArray[np.float32]
     """
     from sentence_transformers import SentenceTransformer
 
-    with load_quietly():
+    with quietly():
         model = SentenceTransformer(str(merged_folder(model_folder)), device=str(choose_device()))
     return encode(model, [model_view(text) for text in texts])
 
@@ -124,7 +124,8 @@ def _save(
     else:
         model[0].model = adapted.unload()
         before = encode(model, probes)
-    model.save(str(folder / "merged"), create_model_card=False)
+    with quietly():
+        model.save(str(folder / "merged"), create_model_card=False)
     difference = float(np.abs(before - embed(folder / "merged", probes)).max())
     if not difference < LARGEST_DIFFERENCE:
         raise RuntimeError(f"merged and trained embedder differ by {difference:.1e}")
@@ -139,13 +140,13 @@ def _log(folder: Path, losses: Sequence[float], figures: Mapping[str, float], da
         mlflow.log_metric("contrastive_loss", loss, step=step)
     if (folder / "adapter").is_dir():
         mlflow.log_artifacts(str(folder / "adapter"), "embedder_adapter")
-    with load_quietly():
+    with quietly():
         model = SentenceTransformer(str(folder / "merged"), device="cpu")
-    logged = mlflow.sentence_transformers.log_model(
-        model,
-        name="embedder",
-        pip_requirements=requirements("mlflow", "sentence-transformers", "torch", "transformers"),
-        input_example=[EXAMPLE],
-    )
+        logged = mlflow.sentence_transformers.log_model(
+            model,
+            name="embedder",
+            pip_requirements=requirements("mlflow", "sentence-transformers", "torch", "transformers"),
+            input_example=[EXAMPLE],
+        )
     mlflow.log_metrics(dict(figures), model_id=logged.model_id, dataset=dataset)
     return logged

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -38,19 +39,27 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[Any
 
 
 @contextmanager
-def load_quietly() -> Iterator[None]:
-    """Keep transformers from drawing a bar and listing the head's weights as missing at every load."""
-    from transformers.utils import logging
+def quietly() -> Iterator[None]:
+    """Keep transformers from drawing bars and listing missing heads at every load and save.
 
-    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    MLflow looks for a licence of the model on the hub; a local folder has none there, and the
+    warning would name a temporary path.
+    """
+    from transformers.utils import logging as transformers_logging
+
+    level, bar = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    licences = logging.getLogger("mlflow.transformers")
+    licence_level = licences.level
+    licences.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        logging.set_verbosity(level)
+        licences.setLevel(licence_level)
+        transformers_logging.set_verbosity(level)
         if bar:
-            logging.enable_progress_bar()
+            transformers_logging.enable_progress_bar()
 
 
 def merged_folder(model_folder: str | Path) -> Path:

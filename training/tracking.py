@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import os
 import subprocess
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,7 +52,7 @@ def training_run(name: str, provenance: Provenance, parameters: Mapping[str, Any
     import mlflow
 
     tracking()
-    with mlflow.start_run() as run:
+    with mlflow.start_run(run_name=None if os.environ.get("MLFLOW_RUN_ID") else name) as run:
         tags = {
             "mailroom.recipe": provenance.recipe,
             "mailroom.recipe_digest": provenance.recipe_digest,
@@ -69,7 +71,9 @@ def dataset_input(prepared: Path, digest: str) -> Any:
     from mlflow.data.dataset_source_registry import resolve_dataset_source
     from mlflow.data.meta_dataset import MetaDataset
 
-    source = resolve_dataset_source(prepared.as_uri())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # two of MLflow's classes claim file URIs, and both will do
+        source = resolve_dataset_source(prepared.as_uri())
     return MetaDataset(source, name="prepared", digest=digest[:36])  # 36 is MLflow's limit
 
 

@@ -34,7 +34,8 @@ FRENCH = re.compile(
 GERMAN = re.compile(
     r"(?<!\w)[^\W\d_a-z][\w-]{1,40}?"
     r"(?:[ -]?Stra(?:ß|ss)e|stra(?:ß|ss)e|str\.|platz|weg|allee|gasse|damm|ufer) [0-9]{1,4}(?: ?[a-f])?\b"
-    rf"(?:[,\s]{{1,3}}(?:D-|A-|CH-)?[0-9]{{4,5}} {NAME_WORD}(?: {NAME_WORD})?)?"
+    rf"(?:[,\s]{{1,3}}(?:D-|A-|CH-)?[0-9]{{4,5}} {NAME_WORD}"
+    rf"(?: (?:(?:am|an der|im|bei|ob der) )?{NAME_WORD})?)?"
 )
 NO_STREET = re.compile(
     r"(?:Arbeits|Sitz|Park|Stell|Steh|Markt|Schlaf)platz|(?:Hin|Rück|Heim|Aus|Um|Be|Nor)weg"

@@ -11,7 +11,7 @@ WriteNotebook = Callable[..., Path]
 
 @pytest.fixture
 def write_notebook(tmp_path: Path) -> WriteNotebook:
-    """Return a function that writes a notebook: a heading, the parameters cell, then one cell for each source."""
+    """Return a function that writes a notebook: a heading, the parameters cell, then one cell a source."""
 
     def write(name: str, parameters: str, *cells: str) -> Path:
         sources = [("code", parameters, ["parameters"]), *(("code", cell, []) for cell in cells)]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import WriteNotebook
 
 from components.component import component_of, components
 from components.contract import ContractError
 
+WriteNotebook = Callable[..., Path]
 PARAMETERS = """
 source: "Input[Dataset]" = "in"  # what comes in
 needed: str
@@ -57,7 +58,9 @@ def test_every_real_notebook_is_a_component_with_the_same_code_each_time() -> No
         }
 
     assert code() == code()
-    assert {"prepare", "train_classifier", "train_embedder", "index", "evaluate", "promote", "deploy"} <= set(code())
+    assert {"prepare", "train_classifier", "train_embedder", "index", "evaluate", "promote", "deploy"} <= set(
+        code()
+    )
 
 
 def test_refuses_two_notebooks_of_one_name(write_notebook: WriteNotebook) -> None:

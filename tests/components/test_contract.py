@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from components.contract import Contract, ContractError, Parameter, check_arguments, contract_of, read_contract
+from components.contract import (
+    Contract,
+    ContractError,
+    Parameter,
+    check_arguments,
+    contract_of,
+    read_contract,
+)
 
 
 def contract(parameters: str) -> Contract:
@@ -107,7 +114,11 @@ def test_wants_exactly_one_parameters_cell(tagged: int) -> None:
 
 
 def test_reads_sources_that_are_lists_of_lines(tmp_path: Path) -> None:
-    cell = {"cell_type": "code", "metadata": {"tags": ["parameters"]}, "source": ["a: int = 1\n", "b: int = 2"]}
+    cell = {
+        "cell_type": "code",
+        "metadata": {"tags": ["parameters"]},
+        "source": ["a: int = 1\n", "b: int = 2"],
+    }
     path = tmp_path / "01_x.ipynb"
     path.write_text(json.dumps({"cells": [cell]}))
 
@@ -125,7 +136,12 @@ def test_refuses_a_file_that_is_no_notebook(tmp_path: Path, content: str) -> Non
 
 def test_digest_follows_the_code_and_not_the_outputs() -> None:
     def digest(source: str, outputs: list[str]) -> str:
-        cell = {"cell_type": "code", "metadata": {"tags": ["parameters"]}, "source": source, "outputs": outputs}
+        cell = {
+            "cell_type": "code",
+            "metadata": {"tags": ["parameters"]},
+            "source": source,
+            "outputs": outputs,
+        }
         return contract_of({"cells": [cell]}, "x").digest
 
     assert digest("a: int = 1", []) == digest("a: int = 1", ["text"])

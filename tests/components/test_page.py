@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import re
 
-import nbformat.v4 as v4
 import pytest
+from nbformat import v4
 
 from components.page import render, settle_streams
 

@@ -1,20 +1,20 @@
-"""A step keeps its evidence and fails with one line, whatever happens to the notebook. Starts real kernels."""
+"""A step keeps its evidence and fails with one line, whatever happens. Starts real kernels."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import WriteNotebook
 
 from components.embed import embed
 from components.failure import StepFailed, read_failure
 from components.step import run_step
 
+WriteNotebook = Callable[..., Path]
 PARAMETERS = """x: int = 1  # a number
 sizes: dict = {"a": 1}
 out: "Output[Artifact]" = "out"
@@ -53,7 +53,8 @@ def mlflow_run(step: str) -> Any:
 
 @pytest.mark.slow
 def test_returns_the_value_and_keeps_the_evidence(write_notebook: WriteNotebook, tmp_path: Path) -> None:
-    resume = "import mlflow\nwith mlflow.start_run():\n    mlflow.log_metric('f1', 0.5)\n    mlflow.log_param('x', x)"
+    resume = "import mlflow\nwith mlflow.start_run():\n    mlflow.log_metric('f1', 0.5)"
+    resume += "\n    mlflow.log_param('x', x)"
     path = write_notebook("01_good", PARAMETERS, WRITE, resume)
 
     value = run(path, tmp_path / "step", sizes={"a": 3.0})
@@ -74,7 +75,11 @@ def test_returns_the_value_and_keeps_the_evidence(write_notebook: WriteNotebook,
     [
         ("raises", "print('so far')\nraise ValueError('bad  thing')", "ValueError: bad thing"),
         ("dies", "import os\nprint('so far', flush=True)\nos._exit(1)", "DeadKernelError: the kernel died"),
-        ("exits", f"{WRITE}\nprint('so far')\nimport sys\nsys.exit(0)", "ContractError: the notebook left early"),
+        (
+            "exits",
+            f"{WRITE}\nprint('so far')\nimport sys\nsys.exit(0)",
+            "ContractError: the notebook left early",
+        ),
         ("lazy", "print('so far')", "ContractError: the notebook ended without writing out, value"),
         ("wrong", f"{WRITE}\nprint('so far')\nPath(value).write_text('seven')", "value must hold one int"),
     ],
@@ -96,7 +101,7 @@ def test_a_failure_is_one_line_and_keeps_the_evidence(
     assert found.info.run_id in line
     assert found.info.status == "FAILED"
     assert found.evidence == {f"evidence/02_{name}.ipynb", f"evidence/02_{name}.html"}
-    assert error.split(":")[0] in found.data.tags["mailroom.error"]
+    assert error.partition(":")[0] in found.data.tags["mailroom.error"]
     assert read_failure(tmp_path) == failed.value.failure
 
 
@@ -115,7 +120,10 @@ def test_an_output_of_an_earlier_attempt_does_not_pass_for_this_one(
 
 @pytest.mark.slow
 def test_a_failure_stays_visible_when_mlflow_is_out_of_reach(
-    write_notebook: WriteNotebook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    write_notebook: WriteNotebook,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("MLFLOW_RUN_ID", "0" * 32)
     monkeypatch.delenv("MLFLOW_TRACKING_URI")

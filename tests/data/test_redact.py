@@ -69,6 +69,7 @@ FOUND = [
     ("ADDRESS", "at {} today", "221 Baker Street"),
     ("ADDRESS", "{}\n", "1600 Pennsylvania Avenue, Suite 4, Washington, DC 20500"),
     ("ADDRESS", "Wohnt in der {}.", "Friedrichstraße 43, 10117 Berlin"),
+    ("ADDRESS", "Die Post geht an {}.", "Gartenweg 65, 60785 Frankfurt am Main"),
     ("ADDRESS", "habite {}", "12 rue de la Paix"),
     ("PERSON", "said Mr. {} yesterday", "Kowalski"),
     ("PERSON", "Hi {},", "Anna"),

@@ -8,6 +8,7 @@ import pytest
 
 from tests.training.made_messages import TOPICS, thread_rows, write_prepared
 
+
 @pytest.fixture(scope="session")
 def small_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_prepared(tmp_path_factory.mktemp("training") / "prepared", thread_rows(60))
@@ -20,7 +21,9 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
     folder = tmp_path_factory.mktemp("tiny-bert")
-    words = {word.strip(",.:").lower() for topic in TOPICS.values() for text in topic for word in text.split()}
+    words = {
+        word.strip(",.:").lower() for topic in TOPICS.values() for text in topic for word in text.split()
+    }
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *sorted(words), *"0123456789", ",", "."]
     (folder / "vocab.txt").write_text("\n".join(vocabulary), encoding="utf-8")
     torch.manual_seed(0)

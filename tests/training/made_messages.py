@@ -11,14 +11,22 @@ import pyarrow.parquet as pq
 from data.schema import MESSAGES, Counts, Manifest
 
 TOPICS = {
-    "ordinary": ("canteen menu", "The canteen serves soup and bread at noon", "Thanks, see you in the canteen"),
-    "off_channel": ("moving chat", "Write to me on my private phone tonight", "Fine, the private phone it is"),
+    "ordinary": (
+        "canteen menu",
+        "The canteen serves soup and bread at noon",
+        "Thanks, see you in the canteen",
+    ),
+    "off_channel": (
+        "moving chat",
+        "Write to me on my private phone tonight",
+        "Fine, the private phone it is",
+    ),
     "spam": ("prize draw", "You have won a voucher, claim the prize now", "Please stop sending prize mail"),
 }
 
 
 def message_row(number: int, **fields: Any) -> dict[str, Any]:
-    row = {name: None for name in MESSAGES.names} | {
+    row = dict.fromkeys(MESSAGES.names) | {
         "message_id": f"{number:024x}",
         "thread_id": f"t{number}",
         "channel": "email",
@@ -40,7 +48,9 @@ def write_prepared(folder: Path, rows: list[dict[str, Any]]) -> Path:
     (folder / "messages").mkdir(parents=True)
     pq.write_table(messages_table(rows), folder / "messages" / "part-0.parquet")
     counts = Counts(read=len(rows), kept=len(rows))
-    manifest = Manifest(parser="test", seed=7, counts=counts, by_source={"mail.mbox": counts}, digest="d" * 64)
+    manifest = Manifest(
+        parser="test", seed=7, counts=counts, by_source={"mail.mbox": counts}, digest="d" * 64
+    )
     (folder / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
     return folder
 

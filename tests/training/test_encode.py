@@ -34,14 +34,14 @@ def test_batches_follow_the_seed() -> None:
 def test_padding_is_masked() -> None:
     batch = pad([[5, 6, 7], [8]], 0, torch.device("cpu"))
 
-    assert [[5, 6, 7], [8, 0, 0]] == batch["input_ids"].tolist()
-    assert [[1, 1, 1], [1, 0, 0]] == batch["attention_mask"].tolist()
+    assert batch["input_ids"].tolist() == [[5, 6, 7], [8, 0, 0]]
+    assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
 
 
 def test_the_learning_rate_rises_and_falls_to_zero() -> None:
     factors = [learning_rate_factor(step, 100, 0.1) for step in range(101)]
 
-    assert 0.1 == pytest.approx(factors[0])
-    assert 1.0 == factors[9]
+    assert pytest.approx(factors[0]) == 0.1
+    assert factors[9] == 1.0
     assert factors[10:] == sorted(factors[10:], reverse=True)
-    assert 0.0 == factors[100]
+    assert factors[100] == 0.0

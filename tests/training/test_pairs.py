@@ -19,18 +19,24 @@ def test_a_subject_is_paired_with_the_text_it_stands_over() -> None:
 
 def test_a_message_is_paired_with_the_one_before_it_in_time() -> None:
     rows = [
-        message_row(1, thread_id="t", sent_at=START + timedelta(hours=2), text="I have checked the second file."),
+        message_row(
+            1, thread_id="t", sent_at=START + timedelta(hours=2), text="I have checked the second file."
+        ),
         message_row(2, thread_id="t", sent_at=START, text="Please check both of the files."),
-        message_row(3, thread_id="t", sent_at=START + timedelta(hours=1), text="The first file looks all right."),
+        message_row(
+            3, thread_id="t", sent_at=START + timedelta(hours=1), text="The first file looks all right."
+        ),
     ]
 
     replies = training_pairs(messages_table(rows), max_per_kind=10)
 
-    assert ["The first file looks all right.", "I have checked the second file."] == [
-        pair.anchor for pair in replies
+    assert [pair.anchor for pair in replies] == [
+        "The first file looks all right.",
+        "I have checked the second file.",
     ]
-    assert ["Please check both of the files.", "The first file looks all right."] == [
-        pair.positive for pair in replies
+    assert [pair.positive for pair in replies] == [
+        "Please check both of the files.",
+        "The first file looks all right.",
     ]
 
 
@@ -40,13 +46,13 @@ def test_a_chat_thread_without_subjects_gives_replies() -> None:
         for number in range(3)
     ]
 
-    assert ["reply", "reply"] == [pair.kind for pair in training_pairs(messages_table(rows), max_per_kind=10)]
+    assert [pair.kind for pair in training_pairs(messages_table(rows), max_per_kind=10)] == ["reply", "reply"]
 
 
 def test_the_halves_of_a_long_text_are_cut_at_a_sentence() -> None:
     (halves,) = training_pairs(messages_table([message_row(1, text=LONG)]), max_per_kind=10)
 
-    assert "halves" == halves.kind
+    assert halves.kind == "halves"
     assert halves.positive.endswith(".")
     assert halves.anchor[0].isupper()
 
@@ -55,7 +61,7 @@ def test_short_texts_and_repeated_texts_give_no_pair() -> None:
     rows = [message_row(1, thread_id="t", subject="Hi", text="ok"), message_row(2, thread_id="t", text="ok")]
     copies = [message_row(number, thread_id="u", text="The very same words again.") for number in (3, 4)]
 
-    assert () == training_pairs(messages_table([*rows, *copies]), max_per_kind=10)
+    assert training_pairs(messages_table([*rows, *copies]), max_per_kind=10) == ()
 
 
 def test_no_pair_shows_the_digits_of_a_pseudonym() -> None:
@@ -72,7 +78,10 @@ def test_the_pairs_kept_do_not_depend_on_the_order_of_the_rows() -> None:
     back = training_pairs(messages_table(rows[::-1]), max_per_kind=7)
 
     assert there == back
-    assert {"subject": 7, "reply": 7} == {kind: sum(p.kind == kind for p in there) for kind in ("subject", "reply")}
+    assert {kind: sum(p.kind == kind for p in there) for kind in ("subject", "reply")} == {
+        "subject": 7,
+        "reply": 7,
+    }
 
 
 def test_no_batch_holds_two_pairs_of_one_thread_or_one_text() -> None:
@@ -82,8 +91,8 @@ def test_no_batch_holds_two_pairs_of_one_thread_or_one_text() -> None:
 
     assert len(batches) >= 8
     for batch in batches:
-        assert 6 == len({pair.thread_id for pair in batch})
-        assert 12 == len({text for pair in batch for text in (pair.anchor, pair.positive)})
+        assert len({pair.thread_id for pair in batch}) == 6
+        assert len({text for pair in batch for text in (pair.anchor, pair.positive)}) == 12
 
 
 def test_the_same_seed_gives_the_same_batches() -> None:
@@ -96,4 +105,4 @@ def test_the_same_seed_gives_the_same_batches() -> None:
 def test_too_few_pairs_for_a_full_batch_give_one_smaller_batch() -> None:
     pairs = [Pair("reply", f"t{n}", f"question {n}", f"answer {n}") for n in range(5)]
 
-    assert [5] == [len(batch) for batch in batches_of_strangers(pairs, 32, seed=0)]
+    assert [len(batch) for batch in batches_of_strangers(pairs, 32, seed=0)] == [5]

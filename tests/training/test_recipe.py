@@ -16,13 +16,13 @@ def test_every_shipped_recipe_loads_and_bears_its_file_name(name: str) -> None:
 def test_a_recipe_is_read_from_a_path(tmp_path: Path) -> None:
     path = edited(tmp_path, "name: smoke", "name: mine")
 
-    assert "mine" == load_recipe(str(path)).name
+    assert load_recipe(str(path)).name == "mine"
 
 
 def test_a_rate_may_be_written_as_yaml_reads_no_number(tmp_path: Path) -> None:
     path = edited(tmp_path, "learning_rate: 3.0e-4", "learning_rate: 3e-4")
 
-    assert 3e-4 == load_recipe(str(path)).embedder.learning_rate
+    assert load_recipe(str(path)).embedder.learning_rate == 3e-4
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,9 @@ def test_the_head_gives_the_probabilities_of_the_logistic_regression(tiny_bert: 
     probabilities = score(model, tokenizer, TEXTS, 32, labels).probabilities
 
     scaled = (vectors - vectors.mean(axis=0)) / (vectors.std(axis=0) + 1e-6)
-    reference = LogisticRegression(C=1.0, class_weight="balanced", max_iter=300, tol=1e-3).fit(scaled, targets)
+    reference = LogisticRegression(C=1.0, class_weight="balanced", max_iter=300, tol=1e-3).fit(
+        scaled, targets
+    )
     assert np.abs(reference.predict_proba(scaled) - probabilities).max() < 2e-3
 
 
@@ -40,8 +42,11 @@ def test_lora_adapts_the_encoder_and_leaves_the_pooler_alone(tiny_bert: Path) ->
     adapted = add_lora(model, load_recipe("smoke").classifier)
 
     trained = {name for name, weight in adapted.named_parameters() if weight.requires_grad}
-    adapters, head = {name for name in trained if "lora_" in name}, {name for name in trained if "lora_" not in name}
-    assert 2 * 6 * 2 == len(adapters)  # two layers, six linear maps, two factors
+    adapters, head = (
+        {name for name in trained if "lora_" in name},
+        {name for name in trained if "lora_" not in name},
+    )
+    assert len(adapters) == 2 * 6 * 2  # two layers, six linear maps, two factors
     assert all("classifier" in name for name in head)
     assert not any("pooler" in name for name in trained)
 
@@ -53,4 +58,4 @@ def test_class_weights_lift_rare_classes_and_average_to_one() -> None:
         weights = class_weights(targets, 2, mode)
 
         assert ratio == pytest.approx(weights[1] / weights[0], rel=1e-5)
-        assert 1.0 == pytest.approx(np.mean(weights[targets]), rel=1e-5)
+        assert pytest.approx(np.mean(weights[targets]), rel=1e-5) == 1.0

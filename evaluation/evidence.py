@@ -1,0 +1,55 @@
+"""Whether the evidence of a release is still what the gate wrote: on disk, and where reviewers read it."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from data.workspace import UserError, tracking
+from evaluation.release import Release, file_digest
+
+
+def check_evidence(release: Release) -> None:
+    """Compare gate.json, report and predictions with their hashes, on disk and where reviewers read them.
+
+    Raises:
+        UserError: a file is missing or was changed.
+    """
+    with _shown_evidence(release) as shown:
+        folders = [shown, Path(release.evaluation)] if _still_there(release) else [shown]
+        for name, digest in release.evidence.items():
+            for copy in (folder / name for folder in folders):
+                if not copy.exists() or file_digest(copy) != digest:
+                    raise UserError(
+                        f"{name} of release {release.id} is not what the gate wrote; evaluate again"
+                    )
+
+
+def _still_there(release: Release) -> bool:
+    """Tell whether the folder still holds this evaluation: a later one may have taken its place."""
+    try:
+        gate = json.loads((Path(release.evaluation) / "gate.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return bool(gate.get("run_id") == release.run_id)
+
+
+@contextmanager
+def _shown_evidence(release: Release) -> Iterator[Path]:
+    import mlflow
+
+    tracking()
+    with tempfile.TemporaryDirectory(prefix="mailroom-") as folder:
+        try:
+            yield Path(
+                mlflow.artifacts.download_artifacts(
+                    run_id=release.run_id, artifact_path="report", dst_path=folder
+                )
+            )
+        except (OSError, mlflow.MlflowException) as error:
+            raise UserError(
+                f"the report of release {release.id} is gone from MLflow run {release.run_id}; evaluate again"
+            ) from error

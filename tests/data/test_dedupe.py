@@ -1,0 +1,64 @@
+"""Copies are found, and what only looks like one is not."""
+
+from dataclasses import replace
+
+from data.dedupe import Copy, Link, exact_copies, fingerprints, jaccard, near_copies, shingles
+from data.normalise import Normal
+
+TEXT = (
+    "please send the quarterly figures of the steel desk before noon because the auditors wait for them and "
+    * 2
+)
+MESSAGE = Normal(
+    *("0", "email", None, "[EMAIL_00000000]", (), "", TEXT, TEXT, (), "en", (), "a", 0, "", 0, 0, "", "k")
+)
+
+
+def prints(*texts: str) -> list[tuple[str, str, tuple[int, ...]]]:
+    messages = [replace(MESSAGE, message_id=str(number), text=text) for number, text in enumerate(texts)]
+    return [(each.content, each.view, each.bands) for each in fingerprints(messages)]
+
+
+def test_case_and_blanks_do_not_make_another_text() -> None:
+    one, other = prints(TEXT, TEXT.upper().replace(" ", "\n "))
+
+    assert one == other
+
+
+def test_pseudonyms_make_another_text_but_not_another_view() -> None:
+    one, other = prints(f"{TEXT} [ACCOUNT_11111111]", f"{TEXT} [ACCOUNT_22222222]")
+
+    assert one[0] != other[0]
+    assert one[1:] == other[1:]
+
+
+def test_short_thanks_of_two_people_are_two_messages() -> None:
+    assert len({content for content, _, _ in prints("Thanks!", "Thanks!")}) == 2
+
+
+def test_near_texts_share_a_band_and_far_ones_do_not() -> None:
+    words = [f"word{number}" for number in range(100)]
+    near = prints(" ".join(words), " ".join([*words, "extra"]))
+    far = prints(" ".join(words), " ".join(reversed(words)))
+
+    assert set(near[0][2]) & set(near[1][2])
+    assert not set(far[0][2]) & set(far[1][2])
+
+
+def test_jaccard_is_over_runs_of_five_words() -> None:
+    words = [f"w{number}" for number in range(24)]
+
+    assert jaccard(shingles(" ".join(words)), shingles(" ".join([*words, "x"]))) == 20 / 21
+    assert not shingles("too short to tell")
+
+
+def test_earliest_of_each_content_is_kept() -> None:
+    assert [Copy(2, 0, "exact", 1.0), Copy(3, 1, "exact", 1.0)] == exact_copies(["a", "b", "a", "b"])
+
+
+def test_a_copy_of_a_copy_counts_only_when_alike_to_what_was_kept() -> None:
+    chain = [Link(0, 1, 0.9, 0.9), Link(1, 2, 0.9, 0.9)]
+
+    assert [Copy(1, 0, "near", 0.9)] == near_copies(chain)
+    assert near_copies(reversed(chain)) == near_copies(chain)
+    assert [1, 2] == [copy.rank for copy in near_copies([*chain, Link(0, 2, 0.8, 0.8)])]

@@ -1,0 +1,88 @@
+"""Normalising takes the raw text out, and what it decides does not depend on whom a message is about."""
+
+from dataclasses import replace
+
+from data.normalise import Normal, clean, normalise, without_digits
+from data.record import Attached, Party, Record, Rejected
+
+KEY = b"k" * 32
+MAIL = Record(
+    locator=0,
+    byte_start=0,
+    byte_end=9,
+    channel="email",
+    sent_at=None,
+    sender=Party("Ada Raymond", "ada@example.org"),
+    recipients=(Party("Bo Lindqvist", "bo@example.org"),),
+    subject="For bo@example.org",
+    body="Bo Lindqvist, write to ada@example.org please.\n\n> quoted words",
+    attachments=(Attached("letter to bo@example.org.pdf", "application/pdf"),),
+    names=("Ada Raymond", "Bo Lindqvist"),
+)
+
+
+def normal(record: Record) -> Normal:
+    message = normalise(record, source="a.mbox", source_sha256="0", secret=KEY)
+    assert isinstance(message, Normal)
+    return message
+
+
+def test_no_column_holds_the_people() -> None:
+    written = repr(normal(MAIL)).lower()
+
+    assert not [name for name in ("ada", "raymond", "bo@", "lindqvist") if name in written]
+
+
+def test_text_is_what_the_author_wrote_and_zones_cover_the_rest() -> None:
+    message = normal(MAIL)
+
+    assert "quoted" not in message.text
+    assert "quoted" in message.full_text
+    assert message.zones[-1].end == len(message.full_text)
+
+
+def test_subject_stands_in_for_a_missing_body_and_nothing_at_all_is_a_reject() -> None:
+    bare = replace(MAIL, body="", attachments=())
+
+    assert normal(bare).text == normal(bare).subject
+    assert isinstance(
+        normalise(replace(bare, subject=" "), source="a", source_sha256="", secret=KEY), Rejected
+    )
+
+
+def test_other_people_change_pseudonyms_only() -> None:
+    one = normal(MAIL)
+    other = normal(
+        replace(
+            MAIL,
+            sender=Party("Ida Raymond", "ida@example.org"),
+            body=MAIL.body.replace("ada@", "ida@"),
+            names=("Ida Raymond", "Bo Lindqvist"),
+        )
+    )
+
+    assert one.text != other.text
+    assert without_digits(one.text) == without_digits(other.text)
+    assert (one.message_id, one.content_digest) == (other.message_id, other.content_digest)
+
+
+def test_another_key_changes_no_identifier_of_a_message() -> None:
+    other = normalise(MAIL, source="a.mbox", source_sha256="0", secret=b"o" * 32)
+
+    assert isinstance(other, Normal)
+    assert normal(MAIL).message_id == other.message_id
+    assert normal(MAIL).key != other.key
+
+
+def test_speakers_of_a_transcript_become_pseudonyms() -> None:
+    call = replace(
+        MAIL, channel="transcript", body="PhD D: it works\nAda Raymond: good", names=("PhD D", "Ada Raymond")
+    )
+
+    lines = normal(call).text.split("\n")
+
+    assert [line.partition("_")[0] for line in lines] == ["[PERSON", "[PERSON"]
+
+
+def test_clean_removes_controls_and_keeps_letters() -> None:
+    assert clean("a\x00\x1b[b\r\ncafe\u0301 \ud800  \n") == "a[b\ncafé ?\n"

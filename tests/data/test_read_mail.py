@@ -1,0 +1,131 @@
+"""Mail of every shape becomes a record, or a reject that says why."""
+
+from datetime import UTC, datetime
+
+from data.mbox import survey
+from data.read_mail import read_mail, read_mbox
+from data.record import Party, Record, Rejected
+
+PLAIN = b"""From: "J\xc3\xb6rg M\xc3\xbcller" <Joerg@Example.org>
+To: Ada <ada@example.org>, undisclosed
+Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=
+Message-ID: <2@example.org>
+References: <0@example.org>
+ <1@example.org>
+Date: Fri, 20 Apr 2001 19:35:02 -0400
+
+Hello there.
+"""
+
+
+def record(raw: bytes) -> Record:
+    entry = read_mail(raw)
+    assert isinstance(entry, Record)
+    return entry
+
+
+def test_reads_headers_with_raw_and_encoded_letters() -> None:
+    mail = record(PLAIN)
+
+    assert Party("Jörg Müller", "joerg@example.org") == mail.sender
+    assert (Party("Ada", "ada@example.org"), Party("undisclosed", "")) == mail.recipients
+    assert mail.subject == "Grüße"
+    assert ("0@example.org", "1@example.org") == mail.parents
+    assert datetime(2001, 4, 20, 23, 35, 2, tzinfo=UTC) == mail.sent_at
+    assert mail.body == "Hello there."
+
+
+def test_reads_carriage_returns_as_line_ends() -> None:
+    assert record(PLAIN).body == record(PLAIN.replace(b"\n", b"\r\n")).body
+
+
+def test_prefers_the_plain_alternative_and_describes_the_attachment() -> None:
+    mail = record(
+        b"Subject: x\nContent-Type: multipart/mixed; boundary=A\n\n--A\n"
+        b"Content-Type: multipart/alternative; boundary=B\n\n"
+        b"--B\nContent-Type: text/plain\n\nplain words\n--B\nContent-Type: text/html\n\n<p>rich words</p>\n--B--\n"
+        b"--A\nContent-Type: text/plain; name=list.txt\nContent-Disposition: attachment; filename=list.txt\n\n"
+        b"secret list\n--A--\n"
+    )
+
+    assert mail.body == "plain words"
+    assert [("list.txt", "text/plain", 11)] == [
+        (each.name, each.content_type, each.size) for each in mail.attachments
+    ]
+
+
+def test_reads_html_when_there_is_nothing_else() -> None:
+    mail = record(b"Subject: x\nContent-Type: text/html; charset=utf-8\n\n<p>Price &amp; terms</p><br>Bye")
+
+    assert mail.body.split() == ["Price", "&", "terms", "Bye"]
+
+
+def test_reads_a_mail_inside_a_mail() -> None:
+    mail = record(
+        b"Subject: Fwd\nContent-Type: multipart/mixed; boundary=A\n\n--A\nContent-Type: text/plain\n\nsee below\n"
+        b"--A\nContent-Type: message/rfc822\n\nFrom: z@example.org\nSubject: inner\n\ninner words\n--A--\n"
+    )
+
+    assert mail.body.startswith("see below")
+    assert mail.body.endswith("inner words")
+    assert [each.content_type for each in mail.attachments] == ["message/rfc822"]
+
+
+def test_keeps_the_text_of_a_container_whose_boundary_never_comes() -> None:
+    assert (
+        "lost words" in record(b"Subject: x\nContent-Type: multipart/mixed; boundary=A\n\nlost words\n").body
+    )
+
+
+def test_decodes_a_body_whose_charset_is_wrong() -> None:
+    assert record(b"Subject: x\nContent-Type: text/plain; charset=no-such\n\ncaf\xe9").body == "café"
+
+
+def test_rejects_what_is_no_mail() -> None:
+    assert read_mail(b"") == Rejected(0, 0, 0, "empty_message")
+    assert read_mail(b"\x00\x9f\x92\x96 junk: more\n\n") == Rejected(0, 0, 17, "invalid_message")
+
+
+def test_takes_the_time_of_receipt_when_the_date_is_nonsense() -> None:
+    mail = record(
+        b"Date: yesterday\nReceived: from a by b; Fri, 20 Apr 2001 19:35:02 +0000\nSubject: x\n\nhi"
+    )
+
+    assert datetime(2001, 4, 20, 19, 35, 2, tzinfo=UTC) == mail.sent_at
+
+
+MBOX = (
+    b"From a@example.org Fri Apr 20 19:35:02 2001\nSubject: one\n\nbody\n\nFrom here it is only text\n\n"
+    b"From time to time in 2001\nthis line is no header\n\n>From the escaped line\n\n"
+    b"From b@example.org Fri Apr 20 19:36:02 2001\nSubject: two\n\nsecond\n\n"
+    b"From c@example.org Fri Apr 20 19:37:02 2001\nSubject: three\n\nthird\n"
+)
+
+
+def test_splits_an_mbox_at_real_separators_only() -> None:
+    entries = list(read_mbox(MBOX, first=0, offset=0))
+
+    assert [entry.subject for entry in entries if isinstance(entry, Record)] == ["one", "two", "three"]
+    assert isinstance(entries[0], Record)
+    assert entries[0].body.endswith("\nFrom the escaped line")
+
+
+def test_ranges_of_an_mbox_hold_every_message_once_whatever_their_size(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / "a.mbox"
+    path.write_bytes(MBOX * 5)
+    whole = [
+        (entry.locator, entry.byte_start, entry.byte_end) for entry in read_mbox(MBOX * 5, first=0, offset=0)
+    ]
+
+    for size in (1, 100, 300, 10_000):
+        found = survey(path, range_bytes=size)
+        entries = [
+            (entry.locator, entry.byte_start, entry.byte_end)
+            for each in found.ranges
+            for entry in read_mbox(
+                path.read_bytes()[each.start : each.end], first=each.first, offset=each.start
+            )
+        ]
+
+        assert entries == whole
+        assert found.messages == 15

@@ -1,0 +1,82 @@
+"""Every file of an archive is found and classified, whatever it is called."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from data.sources import discover
+from data.workspace import UserError
+
+MAIL = b"From: a@x.org\nSubject: s\n\nbody\n"
+FILES = {
+    "box": b"From a@x.org Fri Apr 20 19:35:02 2001\n" + MAIL,
+    "one.eml": b"From a@x.org Fri Apr 20 19:35:02 2001\n" + MAIL,
+    "noname": MAIL,
+    "home/cur/1:2,S": b"no headers at all",
+    "home/new/2": MAIL,
+    "home/tmp/3": MAIL,
+    ".hidden/x.eml": MAIL,
+    "team/channels.json": b"[]",
+    "team/users.json": b"[",
+    "team/desk/2024-01-02.json": b"[]",
+    "graph.json": b'{"value": [{}]}',
+    "call.vtt": b"WEBVTT\n\n",
+    "call.srt": b"1\n00:00:01,000 --> 00:00:02,000\nhi\n",
+    "rows.jsonl": b'{"text": "x"}\n',
+    "rows.parquet": b"PAR1",
+    "image.png": b"\x89PNG",
+    "labels.csv": b"source,label\n",
+    "questions.jsonl": b"",
+}
+FORMATS = {
+    "box": "mbox",
+    "one.eml": "mail",
+    "noname": "mail",
+    "home/cur/1:2,S": "mail",
+    "home/new/2": "mail",
+    "team/users.json": "damaged",
+    "team/desk/2024-01-02.json": "slack",
+    "graph.json": "teams",
+    "call.vtt": "transcript",
+    "call.srt": "transcript",
+    "rows.jsonl": "jsonl",
+    "rows.parquet": "parquet",
+    "image.png": "unrecognised",
+}
+
+
+def write(folder: Path, files: dict[str, bytes]) -> Path:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def test_tells_the_formats_apart(tmp_path: Path) -> None:
+    (write(tmp_path, FILES) / "home" / "cur").mkdir(exist_ok=True)
+
+    items = discover(tmp_path)
+
+    assert {item.source: item.format for item in items} == FORMATS
+
+
+def test_a_single_file_is_an_archive(tmp_path: Path) -> None:
+    write(tmp_path, {"box": FILES["box"], "other.eml": MAIL})
+
+    assert [("box", "mbox")] == [(item.source, item.format) for item in discover(tmp_path / "box")]
+
+
+def test_a_pipe_and_a_broken_link_are_unreadable_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+
+    assert {item.format for item in discover(tmp_path)} == {"unreadable"}
+
+
+@pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir()], ids=["missing", "empty"])
+def test_an_archive_without_messages_is_a_mistake_of_the_user(tmp_path: Path, make) -> None:  # type: ignore[no-untyped-def]
+    make(tmp_path / "archive")
+
+    with pytest.raises(UserError, match="archive"):
+        discover(tmp_path / "archive")

@@ -1,0 +1,263 @@
+"""No release goes live without a signed decision, and nobody can go around the log."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from data.workspace import UserError, tracking
+from evaluation import decision
+from evaluation.promote import promote
+from evaluation.registry import CLASSIFIER, EMBEDDER
+from evaluation.release import file_digest
+
+pytestmark = pytest.mark.slow  # MLflow's import and its database
+
+Proposer = Callable[..., "Proposed"]
+
+
+class Proposed:
+    """An evaluation and an index on disk, with the same evidence in MLflow."""
+
+    def __init__(self, folder: Path, version: str) -> None:
+        self.evaluation, self.index, self.release = (
+            folder / "evaluation",
+            folder / "index",
+            folder / "release",
+        )
+        self.version = version
+
+    def promote(self, **options: str) -> str:
+        return promote(self.evaluation, self.index, self.release, **options).id
+
+    @property
+    def written(self) -> dict[str, object]:
+        return dict(json.loads((self.release / "release.json").read_text()))
+
+
+@pytest.fixture
+def log_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, session_workspace: Path) -> Path:
+    """A decision log and keys of its own; MLflow's database is the session's, with no champion in it."""
+    import mlflow
+
+    monkeypatch.setenv("MAILROOM_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MAILROOM_KEYS", str(tmp_path / "keys"))
+    assert os.environ["MLFLOW_TRACKING_URI"].startswith(f"sqlite:///{session_workspace}")
+    tracking()
+    client = mlflow.MlflowClient()
+    for name in (CLASSIFIER, EMBEDDER):
+        try:
+            client.get_registered_model(name)
+        except mlflow.MlflowException:
+            client.create_registered_model(name)
+        client.delete_registered_model_alias(name, "champion")
+    return tmp_path
+
+
+@pytest.fixture
+def propose(log_home: Path) -> Proposer:
+    def make(name: str = "first", outcome: str = "promote", author: str = "anna") -> Proposed:
+        import mlflow
+
+        client = mlflow.MlflowClient()
+        versions = [
+            client.create_model_version(model, source=str(log_home / name)).version
+            for model in (CLASSIFIER, EMBEDDER)
+        ]
+        made = Proposed(log_home / name, str(versions[0]))
+        made.evaluation.mkdir(parents=True)
+        made.index.mkdir()
+        (made.index / "index.json").write_text(json.dumps({"made": name}))
+        (made.evaluation / "eval_report.html").write_text(f"<p>{name}</p>")
+        (made.evaluation / "predictions.parquet").write_bytes(b"PAR1")
+        with mlflow.start_run() as run:
+            gate = {
+                "outcome": outcome,
+                "challenger": {
+                    "classifier_version": str(versions[0]),
+                    "embedder_version": str(versions[1]),
+                    "authors": [author],
+                },
+                "digests": {"index": file_digest(made.index / "index.json")},
+                "run_id": run.info.run_id,
+                "report": "#/experiments/1",
+            }
+            (made.evaluation / "gate.json").write_text(json.dumps(gate))
+            mlflow.log_artifacts(str(made.evaluation), "report")
+        return made
+
+    return make
+
+
+def alias() -> str:
+    import mlflow
+
+    return str(mlflow.MlflowClient().get_model_version_by_alias(CLASSIFIER, "champion").version)
+
+
+def test_the_first_release_goes_live_by_the_bootstrap_rule(propose: Proposer) -> None:
+    first = propose()
+
+    name = first.promote()
+
+    assert alias() == first.version
+    assert decision.verify_alias() == ()
+    live = decision.current_release()
+    assert live is not None
+    assert (live.id, live.status) == (name, "live")
+    assert first.written["status"] == "live"
+    assert [("proposed", "pipeline"), ("approved", "gate")] == [
+        (entry.kind, entry.signer) for entry in decision.history()
+    ]
+
+
+@pytest.mark.parametrize("outcome", ["hold", "reject"])
+def test_the_bootstrap_rule_covers_no_other_outcome(propose: Proposer, outcome: str) -> None:
+    first = propose(outcome=outcome)
+
+    first.promote()
+
+    assert decision.current_release() is None
+    assert first.written["champion"] is None
+    assert first.written["status"] == "pending"
+
+
+def test_a_second_release_waits_for_a_reviewer(propose: Proposer) -> None:
+    first, second = propose("first"), propose("second")
+    first.promote()
+
+    name = second.promote()
+
+    assert [name] == [release.id for release in decision.pending()]
+    assert f"mailroom review approve {name}" in str(decision.show(name))
+    assert alias() == first.version
+    champion = second.written["champion"]
+    assert isinstance(champion, dict)
+    assert champion["classifier_version"] == first.version
+
+
+def test_proposing_twice_is_proposing_once(propose: Proposer) -> None:
+    first = propose()
+
+    assert first.promote() == first.promote()
+    assert len(decision.history()) == 2
+
+
+def test_a_reviewer_approves_and_rolls_back(propose: Proposer) -> None:
+    first, second = propose("first"), propose("second", outcome="hold")
+    earlier, name = first.promote(), second.promote()
+
+    decision.approve(name, reviewer="bert", reason="more data")
+    assert alias() == second.version
+    back = decision.rollback(reviewer="carla", reason="complaints from the desk")
+
+    assert back.id == earlier
+    assert alias() == first.version
+    assert decision.show(name).status == "superseded"
+    assert decision.verify_alias() == ()
+
+
+def test_a_rejected_release_cannot_be_approved_later(propose: Proposer) -> None:
+    propose("first").promote()
+    name = propose("second").promote()
+    decision.reject(name, reviewer="bert", reason="too many alerts")
+
+    with pytest.raises(UserError, match="rejected, not pending"):
+        decision.approve(name, reviewer="carla", reason="why not")
+    assert decision.pending() == ()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reviewer", "reason", "words"),
+    [
+        ("promote", "Anna ", "it is mine", "somebody else"),
+        ("promote", "bert", "  ", "needs a reason"),
+        ("promote", "", "fine", "no reviewer"),
+        ("promote", "gate", "fine", "no reviewer"),
+        ("reject", "bert", "I like it", "rejected by the gate"),
+    ],
+    ids=["author", "no reason", "nobody", "the gate's name", "rejected by the gate"],
+)
+def test_nobody_decides_who_may_not(
+    propose: Proposer, outcome: str, reviewer: str, reason: str, words: str
+) -> None:
+    first, second = propose("first"), propose("second", outcome=outcome)
+    first.promote()
+    name = second.promote()
+
+    with pytest.raises(UserError, match=words):
+        decision.approve(name, reviewer=reviewer, reason=reason)
+    assert alias() == first.version
+
+
+def test_a_changed_report_cannot_be_approved(propose: Proposer) -> None:
+    first, second = propose("first"), propose("second")
+    first.promote()
+    name = second.promote()
+    (second.evaluation / "eval_report.html").write_text("<p>all is well</p>")
+
+    with pytest.raises(UserError, match="not what the gate wrote"):
+        decision.approve(name, reviewer="bert", reason="fine")
+
+
+def test_a_report_changed_in_mlflow_cannot_be_approved(propose: Proposer) -> None:
+    import mlflow
+
+    first, second = propose("first"), propose("second")
+    first.promote()
+    name = second.promote()
+    (second.evaluation / "gate.json").unlink()
+    with mlflow.start_run(run_id=decision.show(name).run_id):
+        mlflow.log_text("{}", "report/gate.json")
+
+    with pytest.raises(UserError, match="not what the gate wrote"):
+        decision.approve(name, reviewer="bert", reason="fine")
+
+
+def test_a_moved_alias_is_noticed_and_put_back(propose: Proposer) -> None:
+    import mlflow
+
+    first, second = propose("first"), propose("second")
+    first.promote()
+    mlflow.MlflowClient().set_registered_model_alias(CLASSIFIER, "champion", second.version)
+
+    assert "moved without a decision" in decision.verify_alias()[0]
+    decision.restore_alias()
+    assert decision.verify_alias() == ()
+
+
+def test_a_changed_log_stops_every_decision(propose: Proposer) -> None:
+    first, second = propose("first"), propose("second")
+    first.promote()
+    log = decision.log_path()
+    log.write_text(log.read_text().replace('"outcome":"promote"', '"outcome":"hold"', 1))
+
+    for decide in (decision.pending, decision.current_release, decision.history, second.promote):
+        with pytest.raises(UserError, match="does not verify"):
+            decide()
+
+
+def test_an_evaluation_of_another_index_cannot_be_proposed(propose: Proposer) -> None:
+    first, second = propose("first"), propose("second")
+
+    with pytest.raises(UserError, match="another index"):
+        decision.propose(first.evaluation, second.index)
+
+
+def test_an_unknown_release_says_what_waits(propose: Proposer) -> None:
+    propose("first").promote()
+    waiting = propose("second").promote()
+
+    with pytest.raises(UserError, match=waiting):
+        decision.show("nothing")
+
+
+def test_there_is_nothing_to_roll_back_to_at_first(propose: Proposer) -> None:
+    propose("first").promote()
+
+    with pytest.raises(UserError, match="nothing to roll back"):
+        decision.rollback(reviewer="bert", reason="no")

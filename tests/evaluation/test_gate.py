@@ -1,0 +1,209 @@
+"""The gate never lets pass what is worse, missing or not a number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_findings import findings_about
+
+from data.workspace import UserError
+from evaluation.findings import Findings, RoundTrip
+from evaluation.gate import judge
+from evaluation.leakage import Leakage
+from evaluation.metrics import Interval, Predictions, TestSet
+from evaluation.rules import DEFAULT_PATH, Rules, load_rules
+from evaluation.verdict import at_most, better, decide, not_worse
+
+NAN = float("nan")
+Maker = Callable[..., Predictions]
+
+
+def trips(messages: int, same: float, difference: float) -> tuple[RoundTrip, ...]:
+    return (
+        RoundTrip("classifier", "1", messages, same, difference),
+        RoundTrip("embedder", "1", 64, 1.0, 1e-7),
+    )
+
+
+def against_champion(
+    test_set: TestSet, answer: Maker, challenger: Predictions, champion: Predictions
+) -> Findings:
+    others = (answer("lexicon", 0.4, 1), answer("TF-IDF", 0.85, 2), champion)
+    return findings_about(test_set, challenger, others, load_rules())
+
+
+def test_a_good_first_model_is_promoted(good_findings: Findings, rules: Rules) -> None:
+    verdict = judge(good_findings, rules)
+
+    assert verdict.outcome == "promote", verdict.reasons
+
+
+def test_a_model_equal_to_the_champion_is_promoted(test_set: TestSet, answer: Maker, rules: Rules) -> None:
+    findings = against_champion(test_set, answer, answer("challenger", 0.93), answer("champion", 0.93))
+
+    assert judge(findings, rules).outcome == "promote"
+
+
+def test_a_plainly_worse_model_is_rejected(test_set: TestSet, answer: Maker, rules: Rules) -> None:
+    findings = against_champion(test_set, answer, answer("challenger", 0.8), answer("champion", 0.95, 9))
+
+    verdict = judge(findings, rules)
+
+    assert verdict.outcome == "reject"
+    assert "macro-F1 minus champion" in verdict.reasons[0]
+
+
+def test_too_few_messages_to_decide_hold(test_set: TestSet, answer: Maker, rules: Rules) -> None:
+    findings = against_champion(test_set, answer, answer("challenger", 0.93), answer("champion", 0.93, 9))
+
+    assert judge(findings, rules).outcome == "hold"
+
+
+def test_better_overall_but_worse_on_one_slice_is_rejected(
+    test_set: TestSet, answer: Maker, rules: Rules
+) -> None:
+    champion = answer("champion", 0.8, 9)
+    email = np.arange(600) % 3 == 0
+    predicted = np.where(email, (test_set.truth + (np.arange(600) % 2)) % 4, test_set.truth)
+    challenger = Predictions("challenger", predicted, np.eye(4)[predicted])
+    findings = against_champion(test_set, answer, challenger, champion)
+
+    verdict = judge(findings, rules)
+
+    assert verdict.outcome == "reject"
+    assert any("channel email" in reason for reason in verdict.reasons)
+
+
+def test_missing_a_critical_class_is_rejected(test_set: TestSet, answer: Maker, rules: Rules) -> None:
+    champion = answer("champion", 0.97, 9)
+    predicted = np.where((test_set.truth == 1) & (np.arange(600) % 2 == 0), 2, test_set.truth)
+    challenger = Predictions("challenger", predicted, np.eye(4)[predicted])
+    findings = against_champion(test_set, answer, challenger, champion)
+
+    verdict = judge(findings, rules)
+
+    assert verdict.outcome == "reject"
+    assert any("insider_information" in reason for reason in verdict.reasons)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"challenger": None},
+        {"comparisons": ()},
+        {"calibration": None},
+        {"leakage": None},
+        {"leakage": Leakage(0, 1, 0, 600, 2000, "", "")},
+        {"round_trips": ()},
+        {
+            "round_trips": (
+                RoundTrip("classifier", "1", 64, 0.98, 1e-7),
+                RoundTrip("embedder", "1", 64, 1.0, 1e-7),
+            )
+        },
+        {
+            "round_trips": (
+                RoundTrip("classifier", "1", 64, 1.0, 0.4),
+                RoundTrip("embedder", "1", 64, 1.0, 1e-7),
+            )
+        },
+        {
+            "round_trips": (
+                RoundTrip("classifier", "1", 8, 1.0, 0.0),
+                RoundTrip("embedder", "1", 64, 1.0, 1e-7),
+            )
+        },
+        {
+            "round_trips": (
+                RoundTrip("classifier", "1", 64, 1.0, NAN),
+                RoundTrip("embedder", "1", 64, 1.0, 1e-7),
+            )
+        },
+        {"scored": 599},
+        {"messages": 0},
+        {"retrieval": None},
+        {"answers": None},
+        {"drift": None},
+        {"adapter_megabytes": None},
+        {"adapter_megabytes": NAN},
+    ],
+    ids=str,
+)
+def test_what_is_missing_leaking_or_not_the_same_model_rejects(
+    good_findings: Findings, rules: Rules, damage: dict[str, object]
+) -> None:
+    verdict = judge(replace(good_findings, **damage), rules)  # type: ignore[arg-type]
+
+    assert verdict.outcome == "reject"
+
+
+def test_a_part_made_of_another_dataset_rejects(good_findings: Findings, rules: Rules) -> None:
+    provenance = replace(good_findings.provenance, parts={"classifier": "f" * 64, "index": "d" * 64})
+
+    verdict = judge(replace(good_findings, provenance=provenance), rules)
+
+    assert verdict.outcome == "reject"
+    assert any("another dataset" in reason for reason in verdict.reasons)
+
+
+def test_an_archive_without_questions_is_not_judged_by_its_search(
+    good_findings: Findings, rules: Rules
+) -> None:
+    findings = replace(good_findings, questions=0, retrieval=None, answers=None)
+
+    assert judge(findings, rules).outcome == "promote"
+
+
+def test_drift_is_noted_and_does_not_hold(good_findings: Findings, rules: Rules) -> None:
+    assert good_findings.drift is not None
+    findings = replace(good_findings, drift=replace(good_findings.drift, embedding_auc=0.99))
+
+    verdict = judge(findings, rules)
+
+    assert verdict.outcome == "promote"
+    assert verdict.reasons[0].startswith("note: drift of embeddings")
+
+
+@pytest.mark.parametrize("value", [None, NAN, float("inf"), Interval(NAN, NAN, NAN)])
+def test_no_number_never_passes(value: float | Interval | None) -> None:
+    difference = value if isinstance(value, Interval) else None
+
+    checks = [
+        at_most("error", value, 1, "note"),
+        better("gain", difference),
+        not_worse("loss", difference, 0.5),
+    ]
+
+    assert [False, False, False] == [check.passed for check in checks]
+    assert decide(tuple(checks)).outcome == "reject"
+
+
+def test_no_check_at_all_rejects() -> None:
+    assert decide(()).outcome == "reject"
+
+
+def test_the_rules_carry_the_hash_of_their_file(tmp_path: Path) -> None:
+    changed = tmp_path / "gate.yaml"
+    changed.write_text(DEFAULT_PATH.read_text().replace("champion_macro_f1: 0.01", "champion_macro_f1: 0.02"))
+
+    assert load_rules().digest != load_rules(changed).digest
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "word"),
+    [
+        ("margins:", "margin:", "margins"),
+        ("draws: 2000", "draws: ten", "draws"),
+        ("  answers_scored: 0.95", "  answers_scored: 1.95", "answers_scored"),
+    ],
+)
+def test_wrong_rules_are_a_users_mistake(tmp_path: Path, before: str, after: str, word: str) -> None:
+    wrong = tmp_path / "gate.yaml"
+    wrong.write_text(DEFAULT_PATH.read_text().replace(before, after))
+
+    with pytest.raises(UserError, match=word):
+        load_rules(wrong)

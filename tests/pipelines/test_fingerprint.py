@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipelines.fingerprint import archive_fingerprint, code_fingerprint
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    (tmp_path / "archive" / "inbox").mkdir(parents=True)
+    (tmp_path / "archive" / "inbox" / "1.eml").write_text("one")
+    return tmp_path / "archive"
+
+
+def test_the_same_archive_has_the_same_fingerprint(archive: Path) -> None:
+    assert archive_fingerprint(archive) == archive_fingerprint(archive)
+
+
+def test_new_changed_and_renamed_mail_changes_the_fingerprint(archive: Path) -> None:
+    seen = {archive_fingerprint(archive)}
+
+    (archive / "inbox" / "2.eml").write_text("two")
+    seen.add(archive_fingerprint(archive))
+    (archive / "inbox" / "2.eml").write_text("three")
+    seen.add(archive_fingerprint(archive))
+    (archive / "inbox" / "2.eml").rename(archive / "inbox" / "3.eml")
+    seen.add(archive_fingerprint(archive))
+    os.utime(archive / "inbox" / "3.eml", (1, 1))
+    seen.add(archive_fingerprint(archive))
+
+    assert len(seen) == 5
+
+
+def test_changed_labels_change_the_fingerprint(archive: Path, tmp_path: Path) -> None:
+    labels = tmp_path / "labels.csv"
+    labels.write_text("source,label\n")
+    before = archive_fingerprint(archive, labels)
+
+    labels.write_text("source,label\na,b\n")
+
+    assert before != archive_fingerprint(archive, labels)
+
+
+def test_a_file_name_that_is_no_text_is_still_a_name(archive: Path) -> None:
+    before = archive_fingerprint(archive)
+
+    (archive / os.fsdecode(b"\xff.eml")).write_text("x")
+
+    assert before != archive_fingerprint(archive)
+
+
+@pytest.mark.parametrize(
+    ("imported", "edited", "changes"),
+    [
+        ("from data.prepare import prepare", "data/a.py", True),
+        ("from data.prepare import prepare", "training/a.py", False),
+        ("from training.classifier import train_classifier", "data/a.py", True),
+        ("from training.classifier import train_classifier", "serving/a.py", False),
+        ("import evaluation.evaluate", "training/recipe.yaml", True),
+        ("import json", "data/a.py", False),
+        ("%magic", "serving/a.py", True),
+    ],
+)
+def test_code_counts_where_the_notebook_stands_on_it(
+    write_notebook: Callable[..., Path], tmp_path: Path, imported: str, edited: str, changes: bool
+) -> None:
+    notebook = write_notebook("01_x", "", imported)
+    for package in ("data", "training", "serving", "evaluation"):
+        (tmp_path / "root" / package / "__pycache__").mkdir(parents=True)
+    before = code_fingerprint(notebook, root=tmp_path / "root")
+
+    (tmp_path / "root" / "data" / "__pycache__" / "a.pyc").write_text("compiled")
+    assert before == code_fingerprint(notebook, root=tmp_path / "root")
+    (tmp_path / "root" / edited).write_text("edited")
+
+    assert changes == (before != code_fingerprint(notebook, root=tmp_path / "root"))
+
+
+def test_a_recipe_of_ones_own_counts(write_notebook: Callable[..., Path], tmp_path: Path) -> None:
+    notebook, recipe = write_notebook("01_x", ""), tmp_path / "recipe.yaml"
+    recipe.write_text("seed: 1")
+    before = code_fingerprint(notebook, (recipe,), root=tmp_path)
+
+    recipe.write_text("seed: 2")
+
+    assert before != code_fingerprint(notebook, (recipe,), root=tmp_path)

@@ -1,0 +1,168 @@
+"""A graph of two tiny notebooks on this machine: real processes, real kernels, a real cache."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from components.component import components
+from data.workspace import UserError
+from pipelines.endings import StepError
+from pipelines.run import Finished, Request, check, run_graph
+
+WRITES = 'text: str = "a"  # what to write\nmade: "Output[Dataset]" = ".mailroom/made"  # where'
+READS = (
+    'made: "Input[Dataset]" = ".mailroom/made"  # what to read\n'
+    'copy: "Output[Artifact]" = ".mailroom/copy"  # where\n'
+    'length: "OutputPath[int]" = ".mailroom/length"  # how long it is'
+)
+COPY = (
+    "from pathlib import Path\n"
+    "content = Path(made).read_text()\n"
+    "Path(copy).write_text(content)\n"
+    "Path(length).write_text(str(len(content)))"
+)
+
+
+def two_steps(folder: Path, configure: Callable[[str, Any], None]) -> Any:
+    from kfp import dsl
+
+    steps = components(folder)
+
+    def pipeline(text: str = "a") -> NamedTuple("Outputs", [("copy", dsl.Artifact)]):  # type: ignore[misc]
+        write = steps["write"](text=text)
+        configure("write", write)
+        copy = steps["copy"](made=write.outputs["made"])
+        configure("copy", copy)
+        return NamedTuple("Outputs", [("copy", dsl.Artifact)])(copy.outputs["copy"])  # type: ignore[misc]
+
+    pipeline.__annotations__ = {"text": str, "return": NamedTuple("Outputs", [("copy", dsl.Artifact)])}
+    return dsl.pipeline(name="two-steps")(pipeline)
+
+
+def run(folder: Path, text: str) -> Finished:
+    return run_graph(lambda configure: two_steps(folder, configure), {"text": text}, notebooks=folder)
+
+
+@pytest.fixture
+def folder(write_notebook: Callable[..., Path], workspace: Path) -> Path:
+    write_notebook("01_write", WRITES, "from pathlib import Path\nPath(made).write_text(text * 3)")
+    return write_notebook("02_copy", READS, COPY).parent
+
+
+@pytest.mark.slow
+def test_takes_from_the_cache_what_has_not_changed(
+    folder: Path, write_notebook: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def states() -> list[str]:
+        return [line.split()[1] for line in capsys.readouterr().out.splitlines()]
+
+    first = run(folder, "a")
+    assert Path(first.outputs["copy"].uri).read_text() == "aaa"
+    assert states() == ["done", "done"]
+    assert "KFP Executor" in first.log.read_text()
+
+    again = run(folder, "a")
+    assert again.outputs["copy"].uri == first.outputs["copy"].uri
+    assert states() == ["cached", "cached"]
+
+    write_notebook("02_copy", READS, COPY, "# a comment more")
+    run(folder, "a")
+    assert states() == ["cached", "done"]
+
+    assert Path(run(folder, "b").outputs["copy"].uri).read_text() == "bbb"
+    assert states() == ["done", "done"]
+
+
+@pytest.mark.slow
+def test_a_failed_step_is_one_line_and_the_rerun_goes_on_from_the_cache(
+    folder: Path, write_notebook: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_notebook("02_copy", READS, "raise ValueError('broken')")
+    with pytest.raises(
+        StepError, match=r"^step 02_copy failed in cell 3: ValueError: broken; executed notebook: /"
+    ):
+        run(folder, "a")
+
+    write_notebook(
+        "02_copy", READS, "class UserError(Exception): ...\nraise UserError('no labels; give some')"
+    )
+    with pytest.raises(UserError, match=r"^no labels; give some$"):
+        run(folder, "a")
+
+    assert capsys.readouterr().out.split()[:2] == ["01_write", "done"]
+    write_notebook("02_copy", READS, COPY)
+    run(folder, "a")
+    assert capsys.readouterr().out.split()[:2] == ["01_write", "cached"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_stopped_run_leaves_nothing_behind_and_goes_on(
+    folder: Path, write_notebook: Callable[..., Path], tmp_path: Path, how: signal.Signals
+) -> None:
+    started = tmp_path / "started"
+    waiting = f"import os, time\nopen({str(started)!r}, 'w').write(str(os.getpid()))\ntime.sleep(120)"
+    write_notebook("02_copy", READS, waiting)
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from pathlib import Path; from pipelines import cli; import test_run\n"
+        "cli.app = lambda: test_run.run(Path(sys.argv[2]), 'a')\n"
+        "cli.main()"
+    )
+    command = [sys.executable, "-c", script, str(Path(__file__).parent), str(folder)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_until(started.exists)
+    kernel = int(started.read_text() or "0")
+
+    process.send_signal(how)
+    output, error = process.communicate(timeout=60)
+
+    wait_until(lambda: not alive(kernel))
+    if how != signal.SIGKILL:
+        assert process.returncode == 2
+        assert error.strip().splitlines()[-1].startswith("mailroom: stopped; run the same command again")
+    write_notebook("02_copy", READS, COPY)
+    assert Path(run(folder, "a").outputs["copy"].uri).read_text() == "aaa"
+
+
+def wait_until(happens: Callable[[], bool], timeout_s: float = 120) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not happens():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def alive(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    return "Z" not in Path(f"/proc/{process_id}/stat").read_text().rsplit(")", 1)[-1][:3]
+
+
+def test_a_request_comes_back_with_absolute_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mail").mkdir()
+    (tmp_path / "mail" / "1.eml").write_text("Subject: x")
+    (tmp_path / "labels.csv").write_text("source,label\n")
+
+    checked = check(Request(archive="mail", labels="labels.csv", spark_master="spark://elsewhere:7077"))
+
+    assert checked.archive == str(tmp_path / "mail")
+    assert checked.labels == str(tmp_path / "labels.csv")
+    assert checked.recipe == "laptop"
+
+
+def test_the_sample_and_addresses_are_taken_as_they_are() -> None:
+    request = Request(archive="s3://bucket/mail", spark_master="spark://elsewhere:7077")
+
+    assert check(request) == request
