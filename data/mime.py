@@ -13,6 +13,7 @@ from typing import Any
 
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([A-Za-z0-9_.:+-]{1,40})""", re.IGNORECASE)
 DEEPEST = 30
+NO_CHARSETS = frozenset({"punycode", "idna"})  # codecs of Python for host names: quadratic time on long input
 KNOWN = frozenset(
     {
         *("from", "to", "cc", "bcc", "subject", "date", "sender", "reply-to", "message-id", "in-reply-to"),
@@ -71,7 +72,7 @@ def parse(raw: bytes) -> Part:
 def decoded(content: bytes, charset: str) -> str:
     """Decode text whose stated charset may be wrong, unknown or missing."""
     for codec in (charset, "utf-8"):
-        if codec:
+        if codec and codec.lower() not in NO_CHARSETS:
             try:
                 return content.decode(codec).replace("\0", "")
             except (LookupError, ValueError):

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from data.assign import assign, read_index
+from data.dataset import MANIFEST
 from data.labels import read_labels, read_questions
 from data.outputs import manifest_of, write_duplicates, write_manifest, write_questions, write_rejects
 from data.progress import stage
@@ -39,6 +40,7 @@ def prepare(
     """
     folder, place = locate(prepared), _archive(archive, seed)
     root = place if place.is_dir() else place.parent
+    _refuse_to_replace_other_files(folder, place)
     labels_path = locate(labels) if labels else root / LABELS
     with stage("discover") as done:
         items = discover(place, skipped=(labels_path,))
@@ -46,7 +48,7 @@ def prepare(
     stated = read_labels(labels_path) if labels or labels_path.is_file() else {}
     questions = read_questions(root / QUESTIONS)
     key = secret("redaction")
-    with _full_disk_in_one_line(folder), write_atomically(folder) as part, session(spark_master) as spark:
+    with _unwritable_in_one_line(folder), write_atomically(folder) as part, session(spark_master) as spark:
         part.mkdir()
         taken = part / "taken_in"
         with stage("take in", spark) as done:
@@ -76,12 +78,22 @@ def _archive(archive: str, seed: int) -> Path:
         return locate(archive)
     from data.sample import write_sample
 
-    return write_sample(home() / f"sample-{seed}", seed=seed)
+    folder = home() / f"sample-{seed}"
+    is_complete = folder.is_dir() and folder.with_name(f"{folder.name}.truth.json").is_file()
+    return folder if is_complete else write_sample(folder, seed=seed)
+
+
+def _refuse_to_replace_other_files(folder: Path, archive: Path) -> None:
+    """Raise a UserError when writing the dataset would delete something that is no dataset."""
+    if archive.resolve().is_relative_to(folder.resolve()):
+        raise UserError(f"the dataset {folder} would replace the archive; choose another folder for it")
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).exists()):
+        raise UserError(f"{folder} exists and is no prepared dataset; choose another folder, or delete it")
 
 
 @contextmanager
-def _full_disk_in_one_line(folder: Path) -> Iterator[None]:
-    """Turn a full disk, seen by us or by Spark, into one line."""
+def _unwritable_in_one_line(folder: Path) -> Iterator[None]:
+    """Turn a full disk, seen by us or by Spark, or a forbidden one into one line."""
     try:
         yield
     except Exception as error:
@@ -90,4 +102,6 @@ def _full_disk_in_one_line(folder: Path) -> Iterator[None]:
             raise UserError(
                 f"the disk is full while preparing {folder}; free space there and in {home()}, run again"
             ) from None
+        if isinstance(error, PermissionError):
+            raise UserError(f"{folder} cannot be written by this user; choose another folder") from None
         raise

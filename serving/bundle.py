@@ -14,6 +14,7 @@ import yaml
 
 from data.dataset import read_manifest
 from data.workspace import UserError, locate, write_atomically
+from serving.calibrate import refusal_threshold
 from serving.champion import Champion, champion_index, champion_models, read_champion
 from serving.digest import file_digest, files_below, folder_digest
 from serving.embed import servable_folder
@@ -24,7 +25,7 @@ from serving.launch import engine_model
 MANIFEST = "manifest.json"
 UNHASHED = (MANIFEST, "deploy.json")  # the manifest itself, and what was measured afterwards
 PROMPTS = Path(__file__).with_name("prompts.yaml")
-SIMILARITY = 0.45  # cosine below which MiniLM's nearest chunk is about something else
+SIMILARITY = 0.5  # cosine below which MiniLM's nearest sentence is about something else
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Thresholds:
     """Numbers that turn scores into statements."""
 
     temperature: float = 1.0  # divides the classifier's logits
-    similarity: float = SIMILARITY  # the nearest chunk must be this near, or the archive does not say
+    similarity: float = SIMILARITY  # the nearest sentence must be this near, or the archive does not say
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +78,14 @@ def build_bundle(release: str | Path, bundle: str | Path, prepared: str | Path) 
     read_manifest(prepared)
     champion = read_champion(release)
     with champion_models(champion) as models:
+        index = champion_index(champion)
+        similarity = refusal_threshold(prepared, index, models.embedder, SIMILARITY)
         return bundle_of(
             classifier=models.classifier,
             embedder=models.embedder,
-            index=champion_index(champion),
+            index=index,
             bundle=bundle,
-            thresholds=Thresholds(temperature=models.temperature),
+            thresholds=Thresholds(temperature=models.temperature, similarity=similarity),
             champion=champion,
         )
 

@@ -40,14 +40,23 @@ class Sentence:
 
 def sentences_of(hit: Hit) -> list[Sentence]:
     """Return the sentences of a chunk, with offsets into the message's text."""
-    found = []
-    for first, last in _paragraphs(hit.text):
-        for match in _SENTENCE.finditer(hit.text, first, last):
-            text = match[0].strip()[:LONGEST].strip()
-            if _WORD.search(text):
-                start = hit.start + match.start()
-                found.append(Sentence(hit.message_id, start, start + len(text), text))
-    return found
+    return [
+        Sentence(hit.message_id, hit.start + start, hit.start + start + len(text), text)
+        for start, text in _spans(hit.text)
+    ]
+
+
+def sentences_in(text: str) -> list[str]:
+    """Return the sentences of any text."""
+    return [sentence for _, sentence in _spans(text)]
+
+
+def _spans(text: str) -> Iterator[tuple[int, str]]:
+    for first, last in _paragraphs(text):
+        for match in _SENTENCE.finditer(text, first, last):
+            sentence = match[0].strip()[:LONGEST].strip()
+            if _WORD.search(sentence):
+                yield match.start(), sentence
 
 
 def _paragraphs(text: str) -> Iterator[tuple[int, int]]:

@@ -14,7 +14,7 @@ from data.dataset import read_manifest, read_messages
 from data.model_input import classifier_input
 from data.redact import model_view
 from data.workspace import UserError, locate, model_path, write_atomically
-from training.encode import choose_device, quietly, merged_folder
+from training.encode import choose_device, merged_folder, quietly
 from training.finetune import Examples, Finetuned, finetune, score, warm_start
 from training.recipe import ClassifierRecipe, load_recipe
 from training.results import TrainedClassifier, write_training_json

@@ -15,7 +15,7 @@ from data.dataset import read_manifest, read_messages
 from data.redact import model_view
 from data.workspace import UserError, locate, write_atomically
 from training.contrast import base_model, encode, find_partners, is_better, tune
-from training.encode import choose_device, quietly, merged_folder
+from training.encode import choose_device, merged_folder, quietly
 from training.pairs import COLUMNS, Pair, training_pairs
 from training.recipe import load_recipe
 from training.results import TrainedEmbedder, write_training_json

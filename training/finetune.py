@@ -48,8 +48,9 @@ def warm_start(
     """Give the model the logistic regression on its own frozen first-token vectors as head."""
     ids = tokenise(tokenizer, train.texts, recipe.max_length)
     vectors = np.zeros((len(ids), model.config.hidden_size), dtype=np.float32)
-    for batch, output in _forward(model.bert, tokenizer, ids, model.device, "reading train"):
-        vectors[batch] = output.last_hidden_state[:, 0].float().cpu().numpy()
+    with autocast(recipe.precision, model.device):
+        for batch, output in _forward(model.bert, tokenizer, ids, model.device, "reading train"):
+            vectors[batch] = output.last_hidden_state[:, 0].float().cpu().numpy()
     targets = [labels.index(label) for label in train.labels]
     head = fit_head(vectors, targets, len(labels), recipe.warm_start_strength)
     install_head(model, head, recipe.head_scale)

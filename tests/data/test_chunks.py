@@ -1,5 +1,7 @@
 """Chunks cover the text, fit the encoder and cut nothing that belongs together."""
 
+from itertools import pairwise
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +24,7 @@ def test_a_long_text_is_cut_between_sentences_with_an_overlap() -> None:
 
     assert len(pieces) > 3
     assert all(text[piece.start : piece.end].startswith("The auditors") for piece in pieces)
-    assert all(after.start < before.end for before, after in zip(pieces, pieces[1:], strict=False))
+    assert all(after.start < before.end for before, after in pairwise(pieces))
 
 
 def test_pseudonym_digits_do_not_move_a_cut() -> None:

@@ -47,10 +47,10 @@ def test_a_cue_without_readable_times_is_a_reject_in_its_place() -> None:
 
 def test_reads_srt_with_speakers_before_a_colon() -> None:
     (entry,) = read(
-        "1\r\n00:00:01,000 --> 00:00:02,000\r\nAda Ray: hello\r\n\r\n2\r\n00:00:02,500 --> 00:00:03,000\r\nyes\r\n",
+        "1\r\n00:00:01,000 --> 00:00:02,000\r\nAda Ray: hi\r\n\r\n2\n00:00:02,500 --> 00:00:03,000\r\nyes\n",
         "a.srt",
     )
 
     assert isinstance(entry, Record)
-    assert entry.body == "Ada Ray: hello yes"
+    assert entry.body == "Ada Ray: hi yes"
     assert entry.sent_at is None

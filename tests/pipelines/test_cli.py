@@ -6,6 +6,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,14 +18,29 @@ from pipelines import cli
 from pipelines.endings import RunStoppedError, StepError
 
 
-def mailroom(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", "from pipelines.cli import main; main()", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+@dataclass(frozen=True)
+class Ended:
+    status: int
+    out: str
+    err: str
+
+
+Mailroom = Callable[..., Ended]
+
+
+@pytest.fixture
+def mailroom(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Mailroom:
+    """Return the command line as a function, in this process."""
+
+    def call(*arguments: str) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["mailroom", *arguments])
+        monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # typer puts its own there
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        captured = capsys.readouterr()
+        return Ended(ended.value.code, captured.out, captured.err)
+
+    return call
 
 
 def test_help_needs_no_heavy_library() -> None:
@@ -39,14 +56,13 @@ def test_help_needs_no_heavy_library() -> None:
     assert time.monotonic() - started < 10, "0.3 s on a quiet machine"
 
 
-def test_names_every_command() -> None:
-    text = mailroom("--help").stdout
-
+def test_names_every_command(mailroom: Mailroom) -> None:
+    text = mailroom("--help").out
     for command in ("run", "compile", "submit", "schedule", "serve", "sample", "review"):
         assert f" {command} " in text
-    assert all(
-        word in mailroom("review", "--help").stdout for word in ("list", "show", "approve", "rollback")
-    )
+
+    text = mailroom("review", "--help").out
+    assert all(f" {command} " in text for command in ("list", "show", "approve", "reject", "rollback"))
 
 
 @pytest.mark.parametrize(
@@ -65,7 +81,7 @@ def test_names_every_command() -> None:
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(
-    arguments: list[str], message: str, tmp_path: Path, workspace: Path
+    arguments: list[str], message: str, tmp_path: Path, workspace: Path, mailroom: Mailroom
 ) -> None:
     if arguments[-1] == "{tmp}/empty.mbox":
         (tmp_path / "empty.mbox").touch()
@@ -75,18 +91,18 @@ def test_a_mistake_is_one_line_and_status_2(
 
     finished = mailroom(*(argument.format(tmp=tmp_path) for argument in arguments))
 
-    assert finished.returncode == 2
-    assert finished.stdout == ""
-    assert message in finished.stderr
-    assert len(finished.stderr.strip().splitlines()) == 1
+    assert finished.status == 2
+    assert finished.out == ""
+    assert message in finished.err
+    assert len(finished.err.strip().splitlines()) == 1
 
 
-def test_a_usage_error_is_status_2() -> None:
-    assert mailroom("schedule").returncode == 2
-    assert mailroom("run", "--seed", "seven").returncode == 2
+def test_a_usage_error_is_status_2(mailroom: Mailroom) -> None:
+    assert mailroom("schedule").status == 2
+    assert mailroom("run", "--seed", "seven").status == 2
 
 
-def test_a_port_in_use_is_named_before_an_engine_starts() -> None:
+def test_a_port_in_use_is_named_before_an_engine_starts(mailroom: Mailroom) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -94,9 +110,9 @@ def test_a_port_in_use_is_named_before_an_engine_starts() -> None:
 
         finished = mailroom("serve", "--port", port)
 
-    assert finished.returncode == 2
-    assert f"cannot listen on 127.0.0.1:{port}" in finished.stderr
-    assert "--port" in finished.stderr
+    assert finished.status == 2
+    assert f"cannot listen on 127.0.0.1:{port}" in finished.err
+    assert "--port" in finished.err
 
 
 @pytest.mark.parametrize(
@@ -110,24 +126,18 @@ def test_a_port_in_use_is_named_before_an_engine_starts() -> None:
     ],
 )
 def test_every_ending_has_its_status(
-    error: Exception,
-    status: int,
-    line: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    error: Exception, status: int, line: str, monkeypatch: pytest.MonkeyPatch, mailroom: Mailroom
 ) -> None:
     def fail() -> None:
         raise error
 
     monkeypatch.setattr(cli, "app", fail)
 
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
+    ended = mailroom()
 
-    assert status == ended.value.code
-    printed = capsys.readouterr().err
-    assert printed.startswith(line)
-    assert len(printed.splitlines()) == 1
+    assert status == ended.status
+    assert ended.err.startswith(line)
+    assert len(ended.err.splitlines()) == 1
 
 
 def test_a_bug_is_a_traceback_without_locals(tmp_path: Path) -> None:

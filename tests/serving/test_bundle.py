@@ -1,0 +1,154 @@
+"""A bundle is whole and unchanged, or it is not used; what is live moves in one step."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from data.workspace import UserError, home
+from serving.bundle import Bundle, copy_tree, read_bundle, verify_bundle
+from serving.digest import file_digest, files_below, folder_digest
+from serving.launch import engine_model, vllm_arguments
+from serving.live import go_live, keep, live_bundle, roll_back
+
+
+def write_bundle(folder: Path, words: str = "weights") -> Bundle:
+    for role in ("classifier", "embedder", "generator", "index"):
+        (folder / role).mkdir(parents=True)
+        (folder / role / "config.json").write_text(json.dumps({"words": words}))
+    (folder / "prompts.yaml").write_text("system: s\nquestion: q\nrefusal: r\n")
+    (folder / "thresholds.json").write_text('{"temperature": 1.5, "similarity": 0.4}')
+    document = {
+        "release_id": "",
+        "classifier_version": "",
+        "embedder_version": "",
+        "files": {name: file_digest(folder / name) for name in files_below(folder)},
+    }
+    (folder / "manifest.json").write_text(json.dumps(document))
+    return read_bundle(folder)
+
+
+def test_an_untouched_bundle_verifies(tmp_path: Path):
+    bundle = verify_bundle(write_bundle(tmp_path / "bundle").folder)
+
+    assert bundle.thresholds.temperature == 1.5
+    assert bundle.prompts.refusal == "r"
+
+
+def test_what_was_measured_afterwards_does_not_change_the_bundle(tmp_path: Path):
+    bundle = write_bundle(tmp_path / "bundle")
+    (bundle.folder / "deploy.json").write_text("{}")
+
+    assert verify_bundle(bundle.folder).digest == bundle.digest
+
+
+def test_a_changed_file_is_named(tmp_path: Path):
+    bundle = write_bundle(tmp_path / "bundle")
+    (bundle.folder / "classifier" / "config.json").write_text("{}")
+
+    with pytest.raises(UserError, match=r"classifier/config\.json .* was changed"):
+        verify_bundle(bundle.folder)
+
+
+def test_a_missing_file_is_named(tmp_path: Path):
+    bundle = write_bundle(tmp_path / "bundle")
+    (bundle.folder / "index" / "config.json").unlink()
+
+    with pytest.raises(UserError, match=r"lacks index/config\.json"):
+        verify_bundle(bundle.folder)
+
+
+def test_an_added_file_is_named(tmp_path: Path):
+    bundle = write_bundle(tmp_path / "bundle")
+    (bundle.folder / "classifier" / "model.bin").write_text("x")
+
+    with pytest.raises(UserError, match=r"holds classifier/model\.bin"):
+        verify_bundle(bundle.folder)
+
+
+def test_a_folder_without_manifest_is_no_bundle(tmp_path: Path):
+    with pytest.raises(UserError, match="07_deploy"):
+        read_bundle(tmp_path)
+
+
+def test_the_pointer_goes_forwards_and_back(tmp_path: Path, workspace: Path):
+    first, second = (keep(write_bundle(tmp_path / name, name)) for name in ("first", "second"))
+    go_live(first)
+    go_live(second)
+
+    assert roll_back().digest == first.digest
+    assert live_bundle().digest == first.digest
+    assert roll_back().digest == second.digest
+
+
+def test_a_kept_bundle_outlives_the_folder_that_it_was_built_in(tmp_path: Path, workspace: Path):
+    import shutil
+
+    built = write_bundle(tmp_path / "bundle")
+    go_live(keep(built))
+    shutil.rmtree(built.folder)
+
+    assert verify_bundle(live_bundle().folder).digest == built.digest
+    assert live_bundle().folder.parent == home() / "bundles"
+
+
+def test_rolling_back_to_a_changed_bundle_is_refused(tmp_path: Path, workspace: Path):
+    first, second = (keep(write_bundle(tmp_path / name, name)) for name in ("first", "second"))
+    go_live(first)
+    go_live(second)
+    (first.folder / "prompts.yaml").write_text("changed")
+
+    with pytest.raises(UserError, match="was changed"):
+        roll_back()
+
+    assert live_bundle().digest == second.digest
+
+
+def test_nothing_live_is_said_with_the_way_out(workspace: Path):
+    with pytest.raises(UserError, match="mailroom run"):
+        live_bundle()
+
+
+def test_a_copied_folder_has_the_same_digest(tmp_path: Path):
+    source = write_bundle(tmp_path / "bundle").folder
+    copy_tree(source, tmp_path / "copy", links=True)
+
+    assert folder_digest(tmp_path / "copy") == folder_digest(source)
+
+
+@pytest.mark.parametrize(
+    ("config", "problem"),
+    [
+        ('{"architectures": ["DistilBertForSequenceClassification"]}', "cannot be served"),
+        ('{"architectures": ["BertModel"]}', "cannot be served"),
+        ("{}", "cannot be served"),
+    ],
+)
+def test_an_architecture_that_does_not_serve_is_refused_before_the_start(
+    tmp_path: Path, config: str, problem: str
+):
+    (tmp_path / "config.json").write_text(config)
+    (tmp_path / "model.safetensors").write_text("")
+    (tmp_path / "tokenizer.json").write_text("{}")
+
+    with pytest.raises(UserError, match=problem):
+        engine_model("classifier", tmp_path)
+
+
+def test_a_folder_without_weights_is_refused_before_the_start(tmp_path: Path):
+    with pytest.raises(UserError, match="holds no model"):
+        engine_model("generator", tmp_path)
+
+
+def test_every_server_listens_on_loopback_only(tmp_path: Path):
+    (tmp_path / "config.json").write_text('{"architectures": ["BertForSequenceClassification"]}')
+    (tmp_path / "model.safetensors").write_text("")
+    (tmp_path / "tokenizer.json").write_text("{}")
+
+    for device in ("cpu", "cuda"):
+        arguments = vllm_arguments(engine_model("classifier", tmp_path), 1234, device)
+
+        assert arguments[arguments.index("--host") + 1] == "127.0.0.1"
+        assert arguments[arguments.index("--dtype") + 1] == "float32"

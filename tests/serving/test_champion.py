@@ -1,0 +1,77 @@
+"""Nothing is served that nobody decided on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from data import ledger
+from data.workspace import UserError, home
+from serving.champion import champion_index, check_decided, decided_champion, read_champion
+from serving.digest import file_digest
+
+
+def decide(kind: str, release_id: str, index: Path = Path("gone"), digest: str = "") -> None:
+    release = {
+        "id": release_id,
+        "classifier_version": "1",
+        "embedder_version": "1",
+        "index": str(index),
+        "index_digest": digest,
+    }
+    event = {"kind": kind, "release": release, "reviewer": "ann", "reason": "it is better"}
+    ledger.append(home() / "decisions.jsonl", event, signer=ledger.signer("ann"))
+
+
+def test_without_a_decision_nothing_is_live(workspace: Path, tmp_path: Path):
+    (tmp_path / "release.json").write_text('{"id": "abc"}')
+    decide("proposed", "abc")
+
+    assert decided_champion() is None
+    with pytest.raises(UserError, match="abc waits for a decision"):
+        read_champion(tmp_path)
+
+
+def test_the_last_decision_counts(workspace: Path):
+    decide("approved", "first")
+    decide("approved", "second")
+    decide("rejected", "third")
+    assert decided_champion().id == "second"  # type: ignore[union-attr]
+
+    decide("rolled_back", "first")
+    assert decided_champion().id == "first"  # type: ignore[union-attr]
+
+
+def test_a_release_that_nobody_approved_is_not_served(workspace: Path):
+    decide("approved", "first")
+    check_decided("first")
+
+    with pytest.raises(UserError, match="no decision made release second live"):
+        check_decided("second")
+
+
+def test_a_changed_log_stops_everything(workspace: Path):
+    decide("approved", "first")
+    path = home() / "decisions.jsonl"
+    path.write_text(path.read_text().replace("first", "other"))
+
+    with pytest.raises(UserError, match="does not verify: line 1"):
+        decided_champion()
+
+
+def test_the_index_is_found_in_a_kept_bundle_when_a_later_run_overwrote_it(workspace: Path, tmp_path: Path):
+    kept = home() / "bundles" / "abc" / "index"
+    kept.mkdir(parents=True)
+    (kept / "index.json").write_text(json.dumps({"rows": 3}))
+    decide("approved", "first", tmp_path / "overwritten", file_digest(kept / "index.json"))
+
+    assert champion_index(decided_champion()) == kept  # type: ignore[arg-type]
+
+
+def test_an_index_that_is_gone_is_said(workspace: Path, tmp_path: Path):
+    decide("approved", "first", tmp_path / "overwritten", "0" * 64)
+
+    with pytest.raises(UserError, match="is gone"):
+        champion_index(decided_champion())  # type: ignore[arg-type]

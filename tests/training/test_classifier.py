@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data.model_input import classifier_input
+from data.workspace import UserError, tracking
+from tests.training.made_messages import message_row, read_json, thread_rows, write_prepared
+from training.classifier import predict_proba, train_classifier
+from training.results import TrainedClassifier
+
+TEXTS = [
+    classifier_input("canteen menu", "The canteen serves soup"),
+    classifier_input("", "claim the prize now"),
+]
+
+
+def test_the_classifier_reads_subject_and_text_without_pseudonyms() -> None:
+    assert classifier_input("Call [PHONE_0123abcd]", "to [PERSON_ffff0000]\n") == "Call phone\nto person\n"
+
+
+def test_one_label_is_no_classifier(tmp_path: Path, workspace: Path) -> None:
+    rows = [row | {"label": "ordinary"} for row in thread_rows(20)]
+
+    with pytest.raises(UserError, match="these labels: ordinary; a classifier needs two"):
+        train_classifier(write_prepared(tmp_path / "prepared", rows), tmp_path / "classifier", recipe="smoke")
+    assert not (tmp_path / "classifier").exists()
+
+
+def test_an_unlabelled_archive_is_refused(tmp_path: Path, workspace: Path) -> None:
+    rows = [row | {"label": None} for row in thread_rows(20)]
+
+    with pytest.raises(UserError, match="0 labelled messages and these labels: none"):
+        train_classifier(write_prepared(tmp_path / "prepared", rows), tmp_path / "classifier", recipe="smoke")
+
+
+def test_too_few_labelled_messages_in_valid_are_refused(tmp_path: Path, workspace: Path) -> None:
+    rows = [row | {"split": "train"} for row in thread_rows(20)]
+
+    with pytest.raises(UserError, match="the valid split has 0 messages"):
+        train_classifier(write_prepared(tmp_path / "prepared", rows), tmp_path / "classifier", recipe="smoke")
+
+
+def test_predicting_without_a_model_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no trained model in"):
+        predict_proba(tmp_path, TEXTS)
+
+
+@pytest.fixture(scope="module")
+def trained(small_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainedClassifier:
+    return train_classifier(small_dataset, tmp_path_factory.mktemp("trained") / "classifier", recipe="smoke")
+
+
+@pytest.mark.slow
+def test_training_writes_adapter_merged_model_and_record(trained: TrainedClassifier) -> None:
+    folder = Path(trained.path)
+
+    record = read_json(folder / "training.json")
+
+    assert {"adapter", "merged", "training.json"} == {path.name for path in folder.iterdir()}
+    assert read_json(folder / "merged" / "config.json")["architectures"] == ["BertForSequenceClassification"]
+    assert record["labels"] == ["off_channel", "ordinary", "spam"]
+    assert record["dataset_digest"] == "d" * 64
+    assert record["temperature"] == trained.temperature
+    assert record["metrics"]["macro_f1"] >= record["history"][0]["valid"]["macro_f1"]
+
+
+@pytest.mark.slow
+def test_the_result_shows_figures_and_a_curve_and_no_text(trained: TrainedClassifier) -> None:
+    assert "valid macro-F1" in str(trained)
+    assert "<table>" in trained._repr_html_()
+    assert "canteen" not in str(trained) + repr(trained)
+    assert trained.plot().axes
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_weights(
+    trained: TrainedClassifier, small_dataset: Path, tmp_path: Path
+) -> None:
+    again = train_classifier(small_dataset, tmp_path / "classifier", recipe="smoke")
+
+    assert again.weights_digest == trained.weights_digest
+    assert again.temperature == trained.temperature
+
+
+@pytest.mark.slow
+def test_mlflow_gives_back_the_model_that_was_trained(trained: TrainedClassifier) -> None:
+    import mlflow
+
+    tracking()
+    reloaded = mlflow.transformers.load_model(trained.model_uri)
+    ours = predict_proba(trained.path, TEXTS)
+
+    theirs = [{each["label"]: each["score"] for each in row} for row in reloaded(TEXTS, top_k=None)]
+    table = np.array([[row[label] for label in ours.labels] for row in theirs])
+    assert np.abs(table - ours.probabilities).max() < 1e-4
+
+
+@pytest.mark.slow
+def test_mlflow_knows_what_made_the_model(trained: TrainedClassifier) -> None:
+    import mlflow
+
+    tracking()
+    run = mlflow.get_run(trained.mlflow_run_id)
+    model = mlflow.get_logged_model(trained.model_id)
+
+    assert run.data.tags["mailroom.recipe_digest"] == trained.provenance.recipe_digest
+    assert run.data.tags["mailroom.dataset_digest"] == "d" * 64
+    assert run.data.params["classifier.lora.rank"] == "4"
+    assert run.data.metrics["valid_macro_f1"] == trained.metrics.macro_f1
+    (figure,) = [metric for metric in model.metrics if metric.key == "valid_macro_f1"]
+    assert figure.dataset_name == "prepared"
+
+
+@pytest.mark.slow
+def test_a_label_with_one_example_is_learned_with_the_others(tmp_path: Path, workspace: Path) -> None:
+    alone = message_row(999, subject="gift", text="A watch for your trouble", label="gifts_and_bribery")
+    dataset = write_prepared(tmp_path / "prepared", [*thread_rows(30), alone])
+
+    result = train_classifier(dataset, tmp_path / "classifier", recipe="smoke")
+
+    assert "gifts_and_bribery" in result.labels
