@@ -6,7 +6,8 @@ import json
 import os
 import re
 import sys
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -27,6 +28,7 @@ class Failure:
     notebook: str = ""
     html: str = ""
     mlflow_run: str = ""
+    inputs: Mapping[str, str] = field(default_factory=dict)  # its artifacts: what earlier steps have made
 
     def __str__(self) -> str:
         place = f" in cell {self.cell}" if self.cell else ""

@@ -55,7 +55,13 @@ def run_step(
         if isinstance(error, KeyboardInterrupt):
             status = "KILLED"
         failure = explain(name, error, cell=progress.cell)
-        failure = replace(failure, notebook=executed_notebook, html=executed_html, mlflow_run=evidence.run_id)
+        failure = replace(
+            failure,
+            notebook=executed_notebook,
+            html=executed_html,
+            mlflow_run=evidence.run_id,
+            inputs={name: path for name, path in paths.items() if Path(path).exists()},
+        )
         problem = f"{failure.error}: {failure.message}"
         write_failure(folder, failure)
         raise StepFailed(failure) from None

@@ -11,6 +11,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,7 +86,9 @@ def measure_answers(
     from ragas.metrics.collections import NonLLMStringSimilarity, QuotedSpansAlignment, RougeScore
 
     rows = list(zip(responses, references, passages, strict=True))
-    scores = asyncio.run(_score_all(rows, NonLLMStringSimilarity(), RougeScore(), QuotedSpansAlignment()))
+    scoring = _score_all(rows, NonLLMStringSimilarity(), RougeScore(), QuotedSpansAlignment())
+    with ThreadPoolExecutor(max_workers=1) as thread:  # a notebook's own thread runs an event loop already
+        scores = thread.submit(asyncio.run, scoring).result()
     metrics = []
     for name, column in zip(METRICS, scores.T, strict=True):
         whole = column[np.isfinite(column)]

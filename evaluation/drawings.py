@@ -7,7 +7,7 @@ from html import escape
 
 from evaluation.metrics import Calibration, Curve, Interval
 
-SIZE, LEFT, BOTTOM, TOP = 250, 34, 34, 8
+SIZE, LEFT, TOP = 250, 34, 12
 PLOT = SIZE - LEFT - TOP
 COLOURS = 6  # classes c0 … c5 of the style sheet
 
@@ -72,7 +72,7 @@ def _plot(title: str, across: str, upwards: str, marks: list[str]) -> str:
         f'<svg class="plot" viewBox="0 0 {SIZE} {SIZE}" role="img" aria-label="{title}">'
         + "".join(_grid())
         + "".join(marks)
-        + f'<text x="{LEFT + PLOT / 2}" y="{SIZE - 4}" text-anchor="middle">{across}</text>'
+        + f'<text x="{LEFT + PLOT / 2}" y="{SIZE - 6}" text-anchor="middle">{across}</text>'
         + f'<text x="10" y="{middle}" text-anchor="middle" transform="rotate(-90 10 {middle})">'
         + f"{upwards}</text></svg>"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from evaluation.findings import Findings
 from evaluation.paired import Comparison
@@ -23,16 +24,15 @@ from evaluation.verdict import (
 
 def judge(findings: Findings, rules: Rules) -> Verdict:
     """Apply every rule to the findings."""
-    return decide(
-        (
-            *integrity_checks(findings, rules),
-            *quality_checks(findings, rules),
-            *critical_checks(findings, rules),
-            *slice_checks(findings, rules),
-            *search_checks(findings, rules),
-            *drift_checks(findings, rules),
-        )
-    )
+    groups = {
+        "integrity": integrity_checks(findings, rules),
+        "quality": quality_checks(findings, rules),
+        "critical classes": critical_checks(findings, rules),
+        "slices": slice_checks(findings, rules),
+        "search": search_checks(findings, rules),
+        "drift": drift_checks(findings, rules),
+    }
+    return decide(tuple(replace(check, group=group) for group, checks in groups.items() for check in checks))
 
 
 def integrity_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:
@@ -152,7 +152,7 @@ def critical_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:
 
 def _recall_drop(label: str, reference: Comparison | None, rules: Rules, *, strict: bool) -> Check:
     margin = rules.margins.critical_recall
-    rule = f"drop ≤ {margin:g}" if strict else f"no shown drop beyond {margin:g}"
+    rule = f"drop ≤ {margin:g}" if strict else f"no shown drop > {margin:g}"
     name = f"{label}: recall minus {reference.other if reference else 'reference'}"
     change = next((found for found in reference.recalls if found.label == label), None) if reference else None
     if change is None or not change.recall.known or not math.isfinite(change.p_holm):
@@ -172,7 +172,7 @@ def _recall_drop(label: str, reference: Comparison | None, rules: Rules, *, stri
 def slice_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:
     """Check that no slice is shown to be worse than the reference by more than the margin."""
     margin, checks = rules.margins.slice_accuracy, []
-    rule = f"no shown drop beyond {margin:g}"
+    rule = f"no shown drop > {margin:g}"
     for found in findings.slices:
         name = f"{found.kind} {found.value}: accuracy minus {findings.slice_reference}"
         if not found.difference.known or not math.isfinite(found.p_holm):

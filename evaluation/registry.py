@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -60,6 +61,7 @@ def model_id_of(version: Any) -> str:
 @contextmanager
 def restored(version: Version) -> Iterator[Path]:
     """Yield a plain model folder with the registered files and no other, deleted afterwards."""
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar of its own inside ours
     import mlflow
 
     with tempfile.TemporaryDirectory(prefix="mailroom-") as temporary:

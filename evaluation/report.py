@@ -15,6 +15,7 @@ from evaluation.rules import Rules
 from evaluation.verdict import Check, Verdict
 
 TEMPLATE = "report.html.j2"
+SLICES = "slices"  # a dozen lines that mostly pass: one line in the gate table, all in their own
 WORDS = {
     "promote": "PASS: may be promoted",
     "hold": "HOLD: a reviewer has to decide",
@@ -42,6 +43,7 @@ def write_report(path: Path, findings: Findings, verdict: Verdict, rules: Rules)
         "bar": _bar,
         "short": short,
         "plain": plain,
+        "difference": _sign,
     }
     page = environment.get_template(TEMPLATE).render(
         findings=findings,
@@ -51,7 +53,8 @@ def write_report(path: Path, findings: Findings, verdict: Verdict, rules: Rules)
         failed=sorted(
             (check for check in verdict.checks if not check.passed), key=lambda check: ORDER[check.effect]
         ),
-        passed=[check for check in verdict.checks if check.passed],
+        passed=[check for check in verdict.checks if check.passed and check.group != SLICES],
+        passed_slices=[check for check in verdict.checks if check.passed and check.group == SLICES],
         measured=measured,
         state=state,
         heat=_heat(findings),

@@ -27,6 +27,7 @@ class Check:
     passed: bool
     effect: Effect
     detail: str = ""  # half a line of explanation
+    group: str = ""  # integrity | quality | critical classes | slices | search | drift
 
     @property
     def figure(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import socket
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +13,7 @@ import typer
 from components.component import IMAGE
 from components.contract import ContractError
 from data.workspace import UserError, home, locate
+from pipelines.endings import RunStoppedError, StepError
 
 app = typer.Typer(
     help="From a raw archive of messages to a served, reviewed model.",
@@ -23,6 +23,8 @@ app = typer.Typer(
 )
 review = typer.Typer(help="Decide on releases, and look at what was decided.", no_args_is_help=True)
 app.add_typer(review, name="review")
+
+DEPLOY_IT = "to deploy it, give the last mailroom run again: finished steps come from the cache"
 
 Archive = Annotated[str, typer.Option(help='Folder or file with the messages, or "sample".')]
 Labels = Annotated[
@@ -58,13 +60,20 @@ def run(
     """Run every notebook on this machine, from the archive to the deployed champion."""
     from rich.console import Console
 
-    from pipelines.run import Request, check
+    from pipelines.run import Request, check, produced_by
     from pipelines.run import run as run_graph
-    from pipelines.summary import show
+    from pipelines.summary import show as show_summary
 
     request = Request(archive, labels, recipe, seed, spark_master, milvus_uri, engine)
-    produced = run_graph(check(request), use_cache=cache)
-    show(produced, Console(file=sys.stdout))
+    console = Console(file=sys.stdout)
+    try:
+        show_summary(run_graph(check(request), use_cache=cache), console)
+    except StepError as error:
+        if error.failure:  # what was made before it stays, and is what a reviewer needs
+            show_summary(
+                produced_by({name: Path(path) for name, path in error.failure.inputs.items()}), console
+            )
+        raise
 
 
 @app.command("compile")
@@ -130,13 +139,16 @@ def schedule(
 def serve(
     bundle: Annotated[str, typer.Option(help="A bundle; default: the one that is live.")] = "",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
+    engine: Engine = "auto",
 ) -> None:
     """Start the engines on the live bundle and open the gateway, until Ctrl-C."""
-    _check_port(host, port)
+    from serving.ports import require_free
+
+    require_free(host, port)
     from serving.gateway import serve as serve_bundle
 
-    serve_bundle(bundle=bundle, host=host, port=port)
+    serve_bundle(bundle=bundle or None, host=host, port=port, engine=engine)
 
 
 @app.command()
@@ -158,15 +170,24 @@ def list_pending() -> None:
     """List the releases that wait for a decision."""
     from evaluation.decision import pending
 
-    _print_all(pending(), "nothing waits for a decision")
+    typer.echo("\n".join(map(str, pending())) or "nothing waits for a decision")
 
 
-@review.command("show")
-def show_history() -> None:
+@review.command()
+def show(release_id: str) -> None:
+    """Show one release, and where its report lies."""
+    from evaluation import decision
+
+    release = decision.show(release_id)
+    typer.echo(f"{release}\nreport: {release.evaluation}/eval_report.html")
+
+
+@review.command()
+def history() -> None:
     """Show every decision, verified against its signature and its predecessor."""
-    from evaluation.decision import history
+    from evaluation import decision
 
-    _print_all(history(), "nothing was decided yet")
+    typer.echo("\n".join(map(str, decision.history())) or "nothing was decided yet")
 
 
 @review.command()
@@ -174,7 +195,7 @@ def approve(release_id: str, reviewer: Reviewer, reason: Reason) -> None:
     """Make a release the champion."""
     from evaluation import decision
 
-    typer.echo(decision.approve(release_id, reviewer=reviewer, reason=reason))
+    typer.echo(f"{decision.approve(release_id, reviewer=reviewer, reason=reason)}\n{DEPLOY_IT}")
 
 
 @review.command()
@@ -187,22 +208,20 @@ def reject(release_id: str, reviewer: Reviewer, reason: Reason) -> None:
 
 @review.command()
 def rollback(reviewer: Reviewer, reason: Reason) -> None:
-    """Go back to the champion before this one."""
+    """Make the release before the current one the champion again."""
     from evaluation import decision
 
-    typer.echo(decision.rollback(reviewer=reviewer, reason=reason))
+    typer.echo(f"{decision.rollback(reviewer=reviewer, reason=reason)}\n{DEPLOY_IT}")
 
 
 def main() -> None:
     """Run the command line: a person's mistake is one line and status 2, a bug a traceback without locals."""
-    from pipelines.endings import RunStoppedError, StepError
-
     try:
         app()
     except (UserError, ContractError, RunStoppedError) as error:
         _end(str(error), 2)
     except StepError as error:
-        _end(str(error), 1)
+        _end(str(error), error.status)
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
@@ -212,19 +231,3 @@ def main() -> None:
 def _end(message: str, status: int) -> None:
     print(f"mailroom: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(status)
-
-
-def _print_all(items: object, otherwise: str) -> None:
-    lines = [str(item) for item in items] if isinstance(items, list | tuple) else [str(items)]
-    typer.echo("\n".join(lines) or otherwise)
-
-
-def _check_port(host: str, port: int) -> None:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise UserError(
-                f"cannot listen on {host}:{port} ({error.strerror}); choose another with --port"
-            ) from None

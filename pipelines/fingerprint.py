@@ -34,6 +34,15 @@ def archive_fingerprint(archive: Path, labels: Path | None = None) -> str:
     return digest.hexdigest()[:16]
 
 
+def decisions_fingerprint(log: Path) -> str:
+    """Return a digest of what reviewers decided: what the pipeline wrote itself is no news to it."""
+    if not log.exists():
+        return ""
+    entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines() if line.strip()]
+    reviewed = [entry["hash"] for entry in entries if entry["signer"] not in ("gate", "pipeline")]
+    return hashlib.sha256("".join(reviewed).encode()).hexdigest()[:16] if reviewed else ""
+
+
 def code_fingerprint(notebook: Path, extra: tuple[Path, ...] = (), root: Path = ROOT) -> str:
     """Return a digest of the packages that a notebook's imports stand on, and of ``extra`` files.
 

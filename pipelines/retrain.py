@@ -50,6 +50,7 @@ def retrain_graph(
         milvus_uri: str = "",
         engine: str = "auto",
         archive_fingerprint: str = "",
+        decisions_fingerprint: str = "",
     ) -> Outputs:
         prepare = step(
             "prepare",
@@ -74,8 +75,19 @@ def retrain_graph(
             recipe=recipe,
             seed=seed,
         )
-        promote = step("promote", evaluation=evaluate.outputs["evaluation"], index=index.outputs["index"])
-        deploy = step("deploy", release=promote.outputs["release"], prepared=prepared, engine=engine)
+        promote = step(
+            "promote",
+            evaluation=evaluate.outputs["evaluation"],
+            index=index.outputs["index"],
+            fingerprint=decisions_fingerprint,  # a reviewer may have made another release champion
+        )
+        deploy = step(
+            "deploy",
+            release=promote.outputs["release"],
+            prepared=prepared,
+            engine=engine,
+            fingerprint=decisions_fingerprint,
+        )
         return Outputs(
             prepared=prepared,
             evaluation=evaluate.outputs["evaluation"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,16 +14,17 @@ from typing import Any
 
 from components.component import function_name
 from components.contract import read_contract
-from components.failure import Failure, read_failure
+from components.failure import read_failure
 from components.progress import RUNNER
 from data.java import java_home
 from data.workspace import UserError, home, locate, tracking
 from pipelines.display import displayed
-from pipelines.endings import RunStoppedError, StepError
-from pipelines.fingerprint import archive_fingerprint, code_fingerprint
+from pipelines.endings import RunStoppedError, StepError, is_mendable
+from pipelines.fingerprint import archive_fingerprint, code_fingerprint, decisions_fingerprint
 from pipelines.retrain import NOTEBOOKS, Configure, retrain_graph
 from training.recipe import load_recipe
 
+FINGERPRINT = "MAILROOM_FINGERPRINT"
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
@@ -34,7 +35,6 @@ ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",
 }
-MENDABLE = ("UserError", "ContractError")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +52,19 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Produced:
-    """Where the results of a run lie."""
+    """Where the results of a run lie; None is what it has not come to."""
 
-    run: str
-    log: Path
-    prepared: Path
-    evaluation: Path
-    release: Path
-    bundle: Path
+    log: Path | None = None
+    prepared: Path | None = None
+    evaluation: Path | None = None
+    release: Path | None = None
+    bundle: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
     """A run that ended well, with the artifacts that its graph returns."""
 
-    run: str
     log: Path
     outputs: dict[str, Any]
 
@@ -102,17 +100,18 @@ def run(request: Request, *, use_cache: bool = True, notebooks: Path = NOTEBOOKS
         lambda configure: retrain_graph(notebooks=notebooks, configure=configure),
         _parameters(request),
         notebooks=notebooks,
+        depends={"deploy": _decided()},
         recipe=recipe if recipe.is_file() else None,
         use_cache=use_cache,
     )
     paths = {name: Path(artifact.uri) for name, artifact in finished.outputs.items()}
+    return produced_by(paths, finished.log)
+
+
+def produced_by(paths: Mapping[str, Path], log: Path | None = None) -> Produced:
+    """Return where results lie, of artifacts by name: those of a run, or the inputs of a step that failed."""
     return Produced(
-        run=finished.run,
-        log=finished.log,
-        prepared=paths["prepared"],
-        evaluation=paths["evaluation"],
-        release=paths["release"],
-        bundle=paths["bundle"],
+        log, paths.get("prepared"), paths.get("evaluation"), paths.get("release"), paths.get("bundle")
     )
 
 
@@ -121,16 +120,17 @@ def run_graph(
     parameters: dict[str, Any],
     *,
     notebooks: Path,
+    depends: Mapping[str, str] | None = None,
     recipe: Path | None = None,
     use_cache: bool = True,
 ) -> Finished:
     """Run any graph of notebook components and show its steps.
 
-    ``build`` gets what configures a step here: our code's fingerprint, which belongs to the cache's key.
+    ``build`` gets what configures a step here: our code's fingerprint, and what ``depends`` says that
+    its result depends on besides, belong to the cache's key.
 
     Raises:
-        UserError: a step found a mistake that the caller can mend.
-        StepError: a step failed otherwise; its executed notebook is kept.
+        StepError: a step failed; its executed notebook is kept.
         RunStoppedError: the run was stopped; a rerun goes on from the cache.
     """
     from kfp import local
@@ -145,7 +145,10 @@ def run_graph(
         shutil.rmtree(cache, ignore_errors=True)
     _prepare_environment(name)
     code = _code(notebooks, recipe)
-    graph = build(lambda step, task: task.set_env_variable("MAILROOM_CODE", code[step]))
+    depends = depends or {}
+    graph = build(
+        lambda step, task: task.set_env_variable(FINGERPRINT, f"{code[step]} {depends.get(step, '')}".strip())
+    )
     with _stoppable(), displayed(log, _titles(notebooks)) as display:
         local.init(
             local.SubprocessRunner(use_venv=False),
@@ -154,7 +157,7 @@ def run_graph(
             cache_root=str(cache),
         )
         try:
-            return Finished(name, log, graph(**parameters).outputs)
+            return Finished(log, graph(**parameters).outputs)
         except KeyboardInterrupt:
             raise RunStoppedError(f"stopped; run the same command again to go on ({log})") from None
         except RuntimeError as error:  # all that kfp says of a failed step
@@ -203,6 +206,7 @@ def _parameters(request: Request) -> dict[str, Any]:
         "milvus_uri": request.milvus_uri,
         "engine": request.engine,
         "archive_fingerprint": fingerprint,
+        "decisions_fingerprint": decisions_fingerprint(home() / "decisions.jsonl"),
     }
 
 
@@ -227,12 +231,23 @@ def _stoppable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _cause(root: Path, step: str, log: Path) -> Exception:
-    failure: Failure | None = read_failure(root)
+def _cause(root: Path, step: str, log: Path) -> StepError | RunStoppedError:
+    failure = read_failure(root)
     if failure is None:
         return StepError(f"step {step or '?'} ended without a word (killed, or out of memory?); see {log}")
     if failure.error == "Interrupted":
         return RunStoppedError(f"stopped in {failure.step}; run the same command again to go on ({log})")
-    if failure.error in MENDABLE or "No space left on device" in failure.message:
-        return UserError(failure.message)
-    return StepError(str(failure))
+    return StepError(failure.message if is_mendable(failure) else str(failure), failure)
+
+
+def _decided() -> str:
+    """Return the last decision that a person made about what is live.
+
+    The champion is not among the inputs of 07_deploy, yet it is what gets deployed. The gate's own
+    first decision does not count: it is made in the middle of a run, which would miss the cache next time.
+    """
+    from evaluation.decision import BOOTSTRAP, MACHINE, history
+
+    persons = [decision for decision in history() if decision.reviewer not in (BOOTSTRAP, MACHINE)]
+    moved = [decision for decision in persons if decision.kind in ("approved", "rolled_back")]
+    return f"{moved[-1].time} {moved[-1].release_id}" if moved else ""

@@ -15,6 +15,7 @@ from data.workspace import home
 from pipelines.run import Produced
 
 Row = tuple[str, str]
+MLFLOW_PORT = 5000
 
 
 def show(produced: Produced, console: Console) -> None:
@@ -22,45 +23,36 @@ def show(produced: Produced, console: Console) -> None:
 
     Lines are not wrapped: a path must survive being copied.
     """
-    console.print()
-    for name, value in rows(produced):
-        line = Text.assemble((f"  {name:9}", "bold"), value)
+    for number, (name, value) in enumerate(rows(produced)):
+        line = Text.assemble("\n" if number == 0 else "", (f"  {name:9}", "bold"), value)
         console.print(line, soft_wrap=True, highlight=False)
 
 
 def rows(produced: Produced) -> Iterator[Row]:
     """Return the lines of the table, each a name and a value."""
-    yield from _messages(_read(produced.prepared / "manifest.json"))
-    yield from _verdict(_read(produced.evaluation / "gate.json"))
-    yield from _release(_read(produced.release / "release.json"))
-    yield from _deployment(_read(produced.bundle / "deploy.json"))
-    report = produced.evaluation / "eval_report.html"
-    if report.exists():
-        yield "report", str(report)
-    yield "MLflow", mlflow_address()
-    yield "log", str(produced.log)
-
-
-def mlflow_address() -> str:
-    """Return the server's address, or the command that opens the workspace's database."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
-    if uri.startswith("http"):
-        return uri
-    port = 5000
-    return (
-        f"mlflow server --port {port} --allowed-hosts 127.0.0.1:{port},localhost:{port} "
-        f"--backend-store-uri {uri or f'sqlite:///{home()}/mlflow.db'}"
-    )
+    release = _read(produced.release, "release.json")
+    evaluation = produced.evaluation or (Path(release["evaluation"]) if "evaluation" in release else None)
+    yield from _messages(_read(produced.prepared, "manifest.json"))
+    yield from _verdict(_read(evaluation, "gate.json"))
+    yield from _release(release)
+    yield from _deployment(_read(produced.bundle, "deploy.json"))
+    if produced.bundle:
+        yield from _answer(_read(produced.bundle.parent, f"{produced.bundle.name}.smoke.json"))
+    if evaluation and (evaluation / "eval_report.html").exists():
+        yield "report", str(evaluation / "eval_report.html")
+        yield from _mlflow(str(release.get("report", "")))
+    if produced.log:
+        yield "log", str(produced.log)
 
 
 def _messages(manifest: Mapping[str, Any]) -> Iterator[Row]:
     counts = manifest.get("counts", {})
     if not counts:
         return
-    balance = " + ".join(
+    parts = " + ".join(
         f"{counts[name]:,} {name}" for name in ("kept", "duplicates", "rejects") if name in counts
     )
-    yield "messages", f"{counts.get('read', 0):,} read = {balance}"
+    yield "messages", f"{counts.get('read', 0):,} read = {parts}"
     if reasons := manifest.get("reasons"):
         yield "rejects", ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
 
@@ -68,10 +60,11 @@ def _messages(manifest: Mapping[str, Any]) -> Iterator[Row]:
 def _verdict(gate: Mapping[str, Any]) -> Iterator[Row]:
     if not gate:
         return
-    reasons = [str(reason) for reason in gate.get("reasons", ())]
-    yield "verdict", gate.get("outcome", "?") + (f": {reasons[0]}" if reasons else "")
-    for reason in reasons[1:]:
-        yield "", reason
+    if headline := gate.get("headline"):
+        yield "quality", str(headline)
+    yield "verdict", str(gate.get("outcome", "?"))
+    for reason in gate.get("reasons", ()):
+        yield "", str(reason)
     challenger = gate.get("challenger") or {}
     if versions := [
         f"mailroom-{model} version {challenger[f'{model}_version']}"
@@ -84,35 +77,54 @@ def _verdict(gate: Mapping[str, Any]) -> Iterator[Row]:
 def _release(release: Mapping[str, Any]) -> Iterator[Row]:
     if not release:
         return
-    state = release.get("state") or release.get("status") or release.get("outcome") or ""
-    identifier = release.get("release_id") or release.get("id") or ""
-    if state or identifier:
-        yield "release", f"{identifier} {state}".strip()
-    if state == "pending":
-        yield "", f"waits for a reviewer: mailroom review approve {identifier}"
+    yield "release", f"{release.get('id')} is {release.get('status')}"
+    if release.get("status") == "pending" and release.get("outcome") != "reject":
+        yield "", f"to decide: mailroom review approve {release.get('id')} --reviewer NAME --reason TEXT"
 
 
 def _deployment(deployment: Mapping[str, Any]) -> Iterator[Row]:
     if not deployment:
         return
-    yield from _flat("serving", deployment)
-
-
-def _flat(name: str, values: Mapping[str, Any]) -> Iterator[Row]:
-    """Return the plain values of a record, and those of the records in it, one line for each record."""
-    plain = {key: value for key, value in values.items() if isinstance(value, str | int | float | bool)}
-    if plain:
-        shown = (
-            f"{key} {f'{value:.3g}' if isinstance(value, float) else value}" for key, value in plain.items()
+    ready = f", ready in {deployment['seconds_to_ready']:.0f} s" if "seconds_to_ready" in deployment else ""
+    digest, release = str(deployment.get("digest", ""))[:12], deployment.get("release_id") or "none"
+    yield "serving", f"{deployment.get('engine')} engines{ready}; bundle {digest} of release {release}"
+    if parity := deployment.get("parity"):
+        yield (
+            "parity",
+            ", ".join(f"{name.replace('_', ' ')} {_figure(value)}" for name, value in parity.items()),
         )
-        yield name, ", ".join(shown)
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(key, value)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _answer(shown: Mapping[str, Any]) -> Iterator[Row]:
+    """Return one question and its answer: redacted before they were written, and cited."""
+    answer = shown.get("answer") or {}
+    if not answer:
+        return
+    yield "asked", str(shown.get("question", ""))
+    cited = ", ".join(f"{each['message_id']}[{each['start']}:{each['end']}]" for each in answer["citations"])
+    yield "answered", f"{answer.get('text', '')} ({f'cites {cited}' if cited else 'cites nothing'})"
+
+
+def _mlflow(report: str) -> Iterator[Row]:
+    """Return the report's address in MLflow, and without a server the command that starts one."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    if uri.startswith("http"):
+        yield "MLflow", f"{uri.rstrip('/')}/{report}"
+        return
+    hosts = f"127.0.0.1:{MLFLOW_PORT},localhost:{MLFLOW_PORT}"
+    store = uri or f"sqlite:///{home()}/mlflow.db"
+    yield "MLflow", f"mlflow server --port {MLFLOW_PORT} --allowed-hosts {hosts} --backend-store-uri {store}"
+    yield "", f"then http://127.0.0.1:{MLFLOW_PORT}/{report}"
+
+
+def _figure(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _read(folder: Path | None, name: str) -> dict[str, Any]:
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        return dict(json.loads((folder / name).read_text(encoding="utf-8"))) if folder else {}
     except (OSError, ValueError):
         return {}

@@ -44,8 +44,11 @@ class ChampionModels:
 def read_champion(release: str | Path) -> Champion:
     """Return the live release after verifying the decision log and comparing the aliases with it.
 
+    Before anything was ever live it is the proposed release: its bundle can be proved, so that the
+    reviewer knows how it serves, but it does not go live.
+
     Raises:
-        UserError: nothing is live, the log does not verify, or log, release and aliases disagree.
+        UserError: there is no release, the log does not verify, or log and aliases disagree.
     """
     folder = locate(release)
     try:
@@ -54,9 +57,7 @@ def read_champion(release: str | Path) -> Champion:
         raise UserError(f"no release in {folder}; run notebook 06_promote, or: mailroom run") from None
     champion = decided_champion()
     if champion is None:
-        raise UserError(
-            f"release {stated.get('id')} waits for a decision and nothing is live; see: mailroom review list"
-        )
+        return Champion(**{name: str(stated[name]) for name in Champion.__dataclass_fields__})
     _check_aliases(champion)
     return champion
 
@@ -75,10 +76,15 @@ def check_decided(release_id: str) -> None:
     Raises:
         UserError: the decision log does not verify, or does not know the release.
     """
-    if release_id and release_id not in {release["id"] for release in _made_live()}:
+    if not is_decided(release_id):
         raise UserError(
             f"no decision made release {release_id} live; it is not served: see mailroom review list"
         )
+
+
+def is_decided(release_id: str) -> bool:
+    """Say whether a decision ever made the release live; plain folders belong to no release."""
+    return not release_id or release_id in {release["id"] for release in _made_live()}
 
 
 def champion_index(champion: Champion) -> Path:

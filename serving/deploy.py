@@ -18,6 +18,7 @@ from data.model_input import classifier_input
 from data.workspace import write_atomically
 from serving.answers import Answer, Citation, answer
 from serving.bundle import Bundle, build_bundle, verify_bundle
+from serving.champion import is_decided
 from serving.client import EngineClient, calibrated, engine_client, labels_of
 from serving.embed import question_input
 from serving.engines import Engines, engines
@@ -56,6 +57,7 @@ class Deployment:
     engine_cpu_seconds: float
     parity: Parity
     smoke: Smoke
+    is_live: bool
     deployed_at: str
 
     def __str__(self) -> str:
@@ -65,7 +67,7 @@ class Deployment:
         )
         return "\n".join(
             [
-                f"live: bundle {self.digest[:12]} of release {self.release_id or '(none: plain folders)'}",
+                f"{self._standing}: bundle {self.digest[:12]} of release {self.release_id or '(plain folders)'}",
                 f"{self.engine} engines ready in {self.seconds_to_ready:.0f} s, stopped cleanly",
                 str(self.parity),
                 f"classified {smoke.message_id} as {smoke.label} ({smoke.probability:.3f})",
@@ -73,6 +75,10 @@ class Deployment:
                 f"answer {smoke.answer_origin}, cites {cited}",
             ]
         )
+
+    @property
+    def _standing(self) -> str:
+        return "live" if self.is_live else "proved but NOT live, no decision made it champion"
 
     def _repr_html_(self) -> str:
         return f"<pre>{escape(str(self))}</pre>"
@@ -83,11 +89,13 @@ def deploy(
 ) -> Deployment:
     """Build the champion's bundle and make it live once its engines have proved themselves.
 
+    Where no decision ever made a release live, the proposed one is proved and stays a candidate.
+
     Writes ``deploy.json`` (figures) into the bundle, and beside the bundle ``<bundle>.smoke.json``
     with the question and the cited answer (redacted), which notebooks do not show.
 
     Raises:
-        UserError: nothing is live by the decision log, or a part of the release is missing.
+        UserError: the decision log does not verify, or a part of the release is missing.
         RuntimeError: an engine died, or does not agree with transformers; what was live stays live.
     """
     return deploy_bundle(build_bundle(release, bundle, prepared), prepared, engine=engine)
@@ -113,14 +121,17 @@ def deploy_bundle(built: Bundle, prepared: str | Path, *, engine: str = "auto") 
         engine_cpu_seconds=round(_children_cpu_seconds() - before, 1),
         parity=parity,
         smoke=smoke,
+        is_live=is_decided(built.release_id),
         deployed_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    kept = keep(verify_bundle(built.folder))
-    for folder in (built.folder, kept.folder):
-        _write_json(folder / DEPLOYED, asdict(deployment))
+    verify_bundle(built.folder)
+    _write_json(built.folder / DEPLOYED, asdict(deployment))
     shown = {"question": question, "answer": asdict(answered)}
     _write_json(built.folder.with_name(f"{built.folder.name}.smoke.json"), shown)
-    go_live(kept)
+    if deployment.is_live:
+        kept = keep(built)
+        _write_json(kept.folder / DEPLOYED, asdict(deployment))
+        go_live(kept)
     return deployment
 
 

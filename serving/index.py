@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -44,7 +43,6 @@ class Index:
     rows: int
     embedder_digest: str
     dataset_digest: str
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +77,6 @@ def build_index(
     Raises:
         UserError: no dataset, no embedder, an empty dataset, or a server that does not answer.
     """
-    started = time.monotonic()
     dataset_digest, chunks = read_manifest(prepared).digest, read_chunks(prepared)
     model = servable_folder(embedder)
     if not chunks.num_rows:
@@ -105,7 +102,6 @@ def build_index(
             rows=chunks.num_rows,
             embedder_digest=embedder_digest,
             dataset_digest=dataset_digest,
-            seconds=round(time.monotonic() - started, 1),
         )
         (unfinished / MARKER).write_text(json.dumps(asdict(built), indent=1))
     return built

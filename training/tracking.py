@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import importlib.metadata
 import os
@@ -60,6 +61,8 @@ def training_run(name: str, provenance: Provenance, parameters: Mapping[str, Any
             "mailroom.seed": str(provenance.seed),
             "mailroom.commit": provenance.commit,
             "mailroom.lock_digest": provenance.lock_digest,
+            # who may not approve what comes of it
+            "mailroom.author": os.environ.get("MAILROOM_AUTHOR") or getpass.getuser(),
         }
         mlflow.set_tags({key: value for key, value in tags.items() if value})
         mlflow.log_params(_flat({name: dict(parameters)}) | {f"{name}.seed": provenance.seed})

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from components.contract import ContractError
+from components.failure import Failure
 from data.workspace import UserError
 from pipelines import cli
 from pipelines.endings import RunStoppedError, StepError
@@ -62,7 +63,7 @@ def test_names_every_command(mailroom: Mailroom) -> None:
         assert f" {command} " in text
 
     text = mailroom("review", "--help").out
-    assert all(f" {command} " in text for command in ("list", "show", "approve", "reject", "rollback"))
+    assert all(f" {command} " in text for command in ("list", "show", "history", "approve", "rollback"))
 
 
 @pytest.mark.parametrize(
@@ -111,7 +112,7 @@ def test_a_port_in_use_is_named_before_an_engine_starts(mailroom: Mailroom) -> N
         finished = mailroom("serve", "--port", port)
 
     assert finished.status == 2
-    assert f"cannot listen on 127.0.0.1:{port}" in finished.err
+    assert f"port {port} of 127.0.0.1 is in use" in finished.err
     assert "--port" in finished.err
 
 
@@ -121,6 +122,8 @@ def test_a_port_in_use_is_named_before_an_engine_starts(mailroom: Mailroom) -> N
         (UserError("no labels match\nthe archive"), 2, "mailroom: no labels match the archive"),
         (ContractError("01_x, cell 2, line 1: no"), 2, "mailroom: 01_x, cell 2, line 1: no"),
         (RunStoppedError("stopped"), 2, "mailroom: stopped"),
+        (StepError("no Java", Failure("01_x", 2, "UserError", "no Java")), 2, "mailroom: no Java"),
+        (StepError("no word", Failure("01_x", 2, "KeyError", "k")), 1, "mailroom: no word"),
         (StepError("step 01_x failed in cell 2"), 1, "mailroom: step 01_x failed in cell 2"),
         (OSError(28, "No space left on device"), 2, "mailroom: the disk is full"),
     ],

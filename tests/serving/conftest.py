@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from made_dataset import LABELS, write_dataset
 
+from serving.bundle import Bundle, bundle_of
+
 
 @pytest.fixture(scope="session")
 def small_dataset(session_workspace: Path) -> Path:
@@ -50,3 +52,16 @@ def small_index(session_workspace: Path, small_dataset: Path, frozen_embedder: P
     folder = session_workspace / "small-index"
     build_index(small_dataset, frozen_embedder, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def small_bundle(
+    session_workspace: Path, random_classifier: Path, frozen_embedder: Path, small_index: Path
+) -> Bundle:
+    """A bundle of plain folders (slow: embeds, and converts the generator)."""
+    return bundle_of(
+        classifier=random_classifier,
+        embedder=frozen_embedder,
+        index=small_index,
+        bundle=session_workspace / "small-bundle",
+    )

@@ -13,13 +13,13 @@ import pyarrow.parquet as pq
 from data.schema import PARSER, TABLES, Counts, Manifest
 
 SUBJECTS = {
-    "Harbour lease": "The lease of the harbour warehouse ends on 30 June and the rent rises by four percent.",
-    "Server room": "The cooling of the server room failed at night; the technician replaced the second compressor.",
+    "Harbour lease": "The lease of the harbour warehouse ends on 30 June and the rent rises by 4 percent.",
+    "Server room": "The cooling of the server room failed at night; a technician replaced the compressor.",
     "Client dinner": "The client dinner takes place in the restaurant Laterne on Thursday at eight o'clock.",
-    "Copper hedge": "We hedge the copper position with forwards over nine months, approved by the risk committee.",
+    "Copper hedge": "We hedge copper with forwards over nine months, approved by the risk committee.",
     "New hires": "Four new analysts start in September and need a desk, a phone and access to the archive.",
     "Audit": "The auditors ask for the trade confirmations of March, signed by both parties.",
-    "Recorded line": "I cannot discuss this on my private phone, please call [PHONE_0a1b2c3d] on the recorded line.",
+    "Recorded line": "I cannot discuss this here, please call [PHONE_0a1b2c3d] on the recorded line.",
     "Rumour": "[PERSON_5e6f7a8b] heard that the merger is announced on Monday, buy before that.",
     "Parking": "The parking garage is closed for repairs until the end of the month, use the north entrance.",
 }

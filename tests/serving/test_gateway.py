@@ -23,7 +23,7 @@ QUESTION = {"question": "What was agreed?"}
 def door(tmp_path: Path, workspace: Path) -> Door:
     """A gateway whose engines have all died: their ports answer nobody."""
     urls = {role: f"http://127.0.0.1:{free_ports(1)[0]}" for role in ("classifier", "embedder", "generator")}
-    index = OpenIndex(Index("", "none", 3, 0, "", "", 0.0), client=None)
+    index = OpenIndex(Index("", "none", 3, 0, "", ""), client=None)
     client = EngineClient(urls, httpx.Client(timeout=2, trust_env=False))  # type: ignore[arg-type]
     return Door(write_bundle(tmp_path / "bundle"), client, index, ("ham", "spam"), "the-key")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import socket
 from pathlib import Path
 
 import pytest
@@ -85,11 +86,7 @@ def test_a_second_build_gives_the_same_index(small_dataset: Path, frozen_embedde
     first = build_index(small_dataset, frozen_embedder, tmp_path / "index")
     second = build_index(small_dataset, frozen_embedder, tmp_path / "index")
 
-    assert (first.collection, first.rows, first.embedder_digest) == (
-        second.collection,
-        second.rows,
-        second.embedder_digest,
-    )
+    assert first == second
 
 
 @pytest.mark.slow
@@ -100,3 +97,46 @@ def test_a_server_that_does_not_answer_is_the_users_to_mend(
         build_index(small_dataset, frozen_embedder, tmp_path / "index", milvus_uri="http://127.0.0.1:9")
 
     assert not (tmp_path / "index").exists()
+
+
+@pytest.mark.slow
+def test_a_server_gives_what_the_file_gives(
+    small_dataset: Path, small_index: Path, frozen_embedder: Path, tmp_path: Path
+):
+    import subprocess
+    import sys
+    import time
+
+    from serving.ports import free_ports
+
+    port = free_ports(1)[0]
+    command = [
+        str(Path(sys.executable).with_name("milvus-lite")),
+        "server",
+        "--data-dir",
+        str(tmp_path / "data"),
+    ]
+    server = subprocess.Popen(
+        [*command, "--host", "127.0.0.1", "--port", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        for _ in range(120):
+            time.sleep(0.5)
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+        built = build_index(
+            small_dataset, frozen_embedder, tmp_path / "index", milvus_uri=f"http://127.0.0.1:{port}"
+        )
+        question = "Who repairs the cooling?"
+        served = search(tmp_path / "index", question, embedder=frozen_embedder, k=5)
+    finally:
+        server.terminate()
+        server.wait(20)
+
+    assert built.rows == 90
+    assert not (tmp_path / "index" / "vectors.db").exists()
+    from_file = search(small_index, question, embedder=frozen_embedder, k=5)
+    assert {hit.chunk_id for hit in served} == {hit.chunk_id for hit in from_file}

@@ -1,0 +1,135 @@
+"""Engines really start, agree with transformers, answer, and leave nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data.workspace import UserError, home
+from serving.bundle import Bundle, read_bundle, verify_bundle
+from serving.client import EngineUnavailableError, engine_client
+from serving.deploy import deploy_bundle
+from serving.engines import choose_engine, engines
+from serving.generator import generator_path
+from serving.launch import vllm_device
+from serving.live import live_bundle
+from serving.parity import read_probes, reference_probabilities
+from serving.processes import ServerProcess
+
+
+def group_of(servers: tuple[ServerProcess, ...]) -> list[int]:
+    """Return the processes that still belong to the servers' groups; needs /proc."""
+    leaders = {server.process.pid for server in servers}
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and os.getpgid(int(entry.name)) in leaders:
+                found.append(int(entry.name))
+        except ProcessLookupError:
+            continue
+    return found
+
+
+def test_an_unknown_engine_is_refused_with_the_choices():
+    with pytest.raises(UserError, match="auto, vllm, transformers"):
+        choose_engine("onnx")
+
+
+@pytest.mark.slow
+def test_the_converted_generator_speaks_and_reads_as_before(small_bundle: Bundle):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = generator_path()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    turns = [{"role": "user", "content": "What is the capital of France?"}]
+    encoded = tokenizer.apply_chat_template(
+        turns, add_generation_prompt=True, return_tensors="pt", return_dict=True
+    )
+
+    said = model.generate(**encoded, max_new_tokens=12, do_sample=False)[0][encoded["input_ids"].shape[1] :]
+
+    assert "Paris" in tokenizer.decode(said)
+    assert tokenizer.model_max_length == 2048
+    sentence = "Wer hat den Handel genehmigt, and was it 4.5 % or [EMAIL_1f3a9c2b]?"
+    assert tokenizer.decode(tokenizer(sentence)["input_ids"]) == sentence
+
+
+@pytest.mark.slow
+def test_a_bundle_goes_live_when_its_engines_agree(small_bundle: Bundle, small_dataset: Path):
+    deployment = deploy_bundle(small_bundle, small_dataset, engine="transformers")
+
+    assert deployment.parity.passed
+    assert deployment.parity.label_agreement == 1.0
+    assert deployment.parity.max_probability_difference <= 1e-3
+    assert deployment.parity.max_cosine_distance <= 1e-4
+    assert live_bundle().digest == small_bundle.digest
+    assert verify_bundle(live_bundle().folder).files == small_bundle.files
+    written = json.loads((small_bundle.folder / "deploy.json").read_text())
+    assert written["seconds_to_ready"] == deployment.seconds_to_ready
+    shown = json.loads(small_bundle.folder.with_name(f"{small_bundle.folder.name}.smoke.json").read_text())
+    assert shown["answer"]["text"]
+    assert shown["answer"]["text"] not in str(deployment) + json.dumps(written)
+
+
+@pytest.mark.slow
+def test_a_model_that_disagrees_does_not_go_live(
+    small_bundle: Bundle, small_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("serving.parity.PROBABILITY_TOLERANCE", -1.0)
+    before = (home() / "live").resolve()
+
+    with pytest.raises(RuntimeError, match="does not go live"):
+        deploy_bundle(small_bundle, small_dataset, engine="transformers")
+
+    assert (home() / "live").resolve() == before
+
+
+@pytest.mark.slow
+def test_an_engine_that_dies_says_why_and_leaves_nothing(small_bundle: Bundle, tmp_path: Path):
+    broken = tmp_path / "bundle"
+    shutil.copytree(small_bundle.folder, broken)
+    (broken / "classifier" / "model.safetensors").write_bytes(b"no tensors")
+
+    with (
+        pytest.raises(RuntimeError, match=r"classifier engine died while starting: .*Error"),
+        engines(broken, "transformers", roles=("classifier",)),
+    ):
+        pass
+
+
+@pytest.mark.slow
+def test_a_killed_engine_is_noticed(small_bundle: Bundle):
+    roles = ("classifier",)
+    with (
+        engines(small_bundle.folder, "transformers", roles=roles) as running,
+        engine_client(running) as client,
+    ):
+        assert client.is_ready("classifier")
+        running.servers[0].process.kill()
+        running.servers[0].process.wait()
+
+        assert running.dead_roles() == roles
+        with pytest.raises(EngineUnavailableError, match="classifier"):
+            client.classify(["hello"])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(vllm_device() != "cpu", reason="needs vLLM's CPU build")
+def test_vllm_classifies_as_transformers_does(small_bundle: Bundle, small_dataset: Path):
+    texts = [probe.classifier_text for probe in read_probes(small_dataset)] + ["", "word " * 2000]
+    bundle = read_bundle(small_bundle.folder)
+    roles = ("classifier",)
+
+    with engines(bundle.folder, "vllm", roles=roles) as running, engine_client(running) as client:
+        served = client.classify(texts)
+
+    expected = reference_probabilities(bundle.folder / "classifier", [text or " " for text in texts])
+    assert np.abs(expected - served).max() <= 1e-3
+    assert (expected.argmax(axis=1) == served.argmax(axis=1)).all()
+    assert group_of(running.servers) == []
