@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from data.workspace import UserError, tracking
+from evaluation.registry import fetch
 from evaluation.release import Release, file_digest
 
 
@@ -44,11 +45,7 @@ def _shown_evidence(release: Release) -> Iterator[Path]:
     tracking()
     with tempfile.TemporaryDirectory(prefix="mailroom-") as folder:
         try:
-            yield Path(
-                mlflow.artifacts.download_artifacts(
-                    run_id=release.run_id, artifact_path="report", dst_path=folder
-                )
-            )
+            yield fetch(Path(folder), run_id=release.run_id, artifact_path="report")
         except (OSError, mlflow.MlflowException) as error:
             raise UserError(
                 f"the report of release {release.id} is gone from MLflow run {release.run_id}; evaluate again"

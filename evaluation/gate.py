@@ -100,7 +100,10 @@ def quality_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:
     lexicon, tfidf = findings.comparison("lexicon"), findings.comparison("TF-IDF")
     checks = [
         better(
-            "macro-F1 minus lexicon", lexicon.macro_f1 if lexicon else None, "paired over the same threads"
+            "macro-F1 minus lexicon",
+            lexicon.macro_f1 if lexicon else None,
+            rules.margins.lexicon_macro_f1,
+            "paired over the same threads",
         ),
         not_worse(
             "macro-F1 minus TF-IDF",

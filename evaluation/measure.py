@@ -22,7 +22,7 @@ from evaluation.baselines import (
 from evaluation.case import Case
 from evaluation.drift import Sketch, describe, load_sketch, sample_rows
 from evaluation.metrics import Curve, Floats, Predictions, TestSet, curve
-from evaluation.registry import CLASSIFIER, EMBEDDER, Version, restored
+from evaluation.registry import CLASSIFIER, EMBEDDER, Version, fetch, restored
 from evaluation.release import Release
 from evaluation.retrieval import MODES, Retrieval, measure_retrieval
 from evaluation.rules import Rules
@@ -68,10 +68,8 @@ def _reference_of(release: Release, folder: Path) -> Sketch | None:
     import mlflow
 
     try:
-        path = mlflow.artifacts.download_artifacts(
-            run_id=release.run_id, artifact_path=f"report/{SKETCH}", dst_path=str(folder)
-        )
-        return load_sketch(Path(path))
+        path = fetch(folder, run_id=release.run_id, artifact_path=f"report/{SKETCH}")
+        return load_sketch(path)
     except (OSError, mlflow.MlflowException, ValueError, KeyError):
         return None
 

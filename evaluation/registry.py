@@ -58,16 +58,19 @@ def model_id_of(version: Any) -> str:
     return str(version.source).rstrip("/").split("/")[-1]
 
 
+def fetch(destination: Path, **place: str) -> Path:
+    """Copy artifacts out of MLflow, without a progress bar inside ours."""
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    import mlflow
+
+    return Path(mlflow.artifacts.download_artifacts(**place, dst_path=str(destination)))
+
+
 @contextmanager
 def restored(version: Version) -> Iterator[Path]:
     """Yield a plain model folder with the registered files and no other, deleted afterwards."""
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar of its own inside ours
-    import mlflow
-
     with tempfile.TemporaryDirectory(prefix="mailroom-") as temporary:
-        copy = Path(
-            mlflow.artifacts.download_artifacts(version.uri, dst_path=str(Path(temporary) / "download"))
-        )
+        copy = fetch(Path(temporary) / "download", artifact_uri=version.uri)
         packed = next((path.parent for path in sorted(copy.rglob("modules.json"))), None)
         if packed is None:
             packed = next(path.parent for path in sorted(copy.rglob("config.json")))

@@ -18,8 +18,9 @@ class _Declared(BaseModel):
 
 
 class Margins(_Declared):
-    """How much worse still counts as not worse."""
+    """How much worse still counts as not worse; for the lexicon, how much better is better."""
 
+    lexicon_macro_f1: float = Field(ge=-1, le=1)
     champion_macro_f1: float = Field(ge=0, le=1)
     baseline_macro_f1: float = Field(ge=0, le=1)
     critical_recall: float = Field(ge=0, le=1)

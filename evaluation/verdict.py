@@ -94,20 +94,14 @@ def not_worse(name: str, difference: Interval | None, margin: float, detail: str
     return Check(name, difference.value, bounds, rule, difference.low >= -margin, effect, detail)
 
 
-def better(name: str, difference: Interval | None, detail: str = "") -> Check:
-    """Pass when the whole interval lies above zero; reject when it lies below; otherwise hold."""
+def better(name: str, difference: Interval | None, by: float, detail: str = "") -> Check:
+    """Pass when the whole interval lies above ``by``; reject when it lies below; otherwise hold."""
+    rule = f"interval above {by:g}"
     if difference is None or not difference.known:
-        return missing(name, "interval above 0", detail)
-    effect: Effect = "reject" if difference.high < 0 else "hold"
-    return Check(
-        name,
-        difference.value,
-        (difference.low, difference.high),
-        "interval above 0",
-        difference.low > 0,
-        effect,
-        detail,
-    )
+        return missing(name, rule, detail)
+    bounds = (difference.low, difference.high)
+    effect: Effect = "reject" if difference.high < by else "hold"
+    return Check(name, difference.value, bounds, rule, difference.low > by, effect, detail)
 
 
 _ORDER = {"reject": 0, "hold": 1, "note": 2}

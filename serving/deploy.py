@@ -67,7 +67,7 @@ class Deployment:
         )
         return "\n".join(
             [
-                f"{self._standing}: bundle {self.digest[:12]} of release {self.release_id or '(plain folders)'}",
+                f"{self._standing}: bundle {self.digest[:12]} of release {self.release_id or '(folders)'}",
                 f"{self.engine} engines ready in {self.seconds_to_ready:.0f} s, stopped cleanly",
                 str(self.parity),
                 f"classified {smoke.message_id} as {smoke.label} ({smoke.probability:.3f})",
@@ -109,8 +109,7 @@ def deploy_bundle(built: Bundle, prepared: str | Path, *, engine: str = "auto") 
         reference = beside.submit(reference_of, built, probes)  # the start leaves a core idle half the time
         with engines(built.folder, engine) as running, engine_client(running) as client:
             parity = check_parity(reference.result(), client, probes)
-            if not parity.passed:
-                raise RuntimeError(f"{parity}; the bundle does not go live")
+            parity.require()
             smoke, question, answered = _smoke(built, prepared, client)
     deployment = Deployment(
         bundle=str(built.folder),

@@ -37,6 +37,15 @@ class Parity:
     generator_agreement: float  # share of leading words that greedy decoding has in common
     passed: bool
 
+    def require(self) -> None:
+        """Refuse engines that say something else than the trained models.
+
+        Raises:
+            RuntimeError: a figure is out of tolerance; the message has them all.
+        """
+        if not self.passed:
+            raise RuntimeError(f"{self}; the bundle does not go live")
+
     def __str__(self) -> str:
         return (
             f"parity on {self.messages} messages: probability within {self.max_probability_difference:.1e}, "

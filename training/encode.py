@@ -32,10 +32,16 @@ def choose_device() -> torch.device:
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[Any]:
-    """Return the context in which a training step computes."""
+    """Return the context in which a training step computes.
+
+    bf16 halves the time on a processor that knows it; one that does not would emulate it slowly,
+    and computes in float32.
+    """
     import torch
 
-    return torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bf16" else nullcontext()
+    if precision == "bf16" and (device.type == "cuda" or _processor_knows_bf16()):
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return nullcontext()
 
 
 @contextmanager
@@ -116,6 +122,13 @@ def pad(ids: Sequence[Sequence[int]], padding: int, device: torch.device) -> dic
         tokens[row, : len(each)] = torch.tensor(each, dtype=torch.long)
         mask[row, : len(each)] = 1
     return {"input_ids": tokens.to(device), "attention_mask": mask.to(device)}
+
+
+def _processor_knows_bf16() -> bool:
+    import torch
+
+    able = torch.cpu.get_capabilities()
+    return any(able.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def _cut(order: list[int], size: int) -> list[list[int]]:

@@ -174,7 +174,7 @@ def test_no_number_never_passes(value: float | Interval | None) -> None:
 
     checks = [
         at_most("error", value, 1, "note"),
-        better("gain", difference),
+        better("gain", difference, 0),
         not_worse("loss", difference, 0.5),
     ]
 

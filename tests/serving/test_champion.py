@@ -9,7 +9,7 @@ import pytest
 
 from data import ledger
 from data.workspace import UserError, home
-from serving.champion import champion_index, check_decided, decided_champion, read_champion
+from serving.champion import champion_index, check_decided, decided_champion, is_decided, read_champion
 from serving.digest import file_digest
 
 
@@ -25,12 +25,24 @@ def decide(kind: str, release_id: str, index: Path = Path("gone"), digest: str =
     ledger.append(home() / "decisions.jsonl", event, signer=ledger.signer("ann"))
 
 
-def test_without_a_decision_nothing_is_live(workspace: Path, tmp_path: Path):
-    (tmp_path / "release.json").write_text('{"id": "abc"}')
+def test_a_proposal_is_read_before_anything_was_live_and_is_not_decided(workspace: Path, tmp_path: Path):
+    stated = {
+        "id": "abc",
+        "classifier_version": "1",
+        "embedder_version": "1",
+        "index": "i",
+        "index_digest": "",
+    }
+    (tmp_path / "release.json").write_text(json.dumps(stated))
     decide("proposed", "abc")
 
     assert decided_champion() is None
-    with pytest.raises(UserError, match="abc waits for a decision"):
+    assert read_champion(tmp_path).id == "abc"
+    assert not is_decided("abc")
+
+
+def test_a_folder_without_a_release_is_refused_with_the_way_out(workspace: Path, tmp_path: Path):
+    with pytest.raises(UserError, match="06_promote"):
         read_champion(tmp_path)
 
 
