@@ -62,9 +62,10 @@ def collect(
         _next(bar, "classifier")
         model, temperature = subject.classifier.merged, subject.classifier.temperature
         challenger = ask_classifier("challenger", model, case, rules.benign, temperature=temperature)
-        champion_says = (
-            ask_classifier("champion", champion.classifier, case, rules.benign) if champion else None
-        )
+        champion_says = None
+        if champion:
+            model_there, cooled = champion.classifier, champion.temperature
+            champion_says = ask_classifier("champion", model_there, case, rules.benign, temperature=cooled)
         _next(bar, "registry")
         trips = (
             classifier_round_trip(versions[0], model, case.messages.texts),

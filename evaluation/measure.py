@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from evaluation.baselines import (
 from evaluation.case import Case
 from evaluation.drift import Sketch, describe, load_sketch, sample_rows
 from evaluation.metrics import Curve, Floats, Predictions, TestSet, curve
-from evaluation.registry import CLASSIFIER, EMBEDDER, Version, fetch, restored
+from evaluation.registry import fetch
 from evaluation.release import Release
 from evaluation.retrieval import MODES, Retrieval, measure_retrieval
 from evaluation.rules import Rules
@@ -38,6 +39,7 @@ class Champion:
     release: Release
     classifier: Path
     embedder: Path
+    temperature: float
     reference: Sketch | None
 
 
@@ -56,12 +58,13 @@ def open_champion(release: Release | None) -> Iterator[Champion | None]:
     if release is None:
         yield None
         return
-    classifier = Version(CLASSIFIER, release.classifier_version, "")
-    embedder = Version(EMBEDDER, release.embedder_version, "")
-    with restored(classifier) as classifier_folder, restored(embedder) as embedder_folder:
-        yield Champion(
-            release, classifier_folder, embedder_folder, _reference_of(release, classifier_folder.parent)
-        )
+    from serving.champion import Champion as Decided
+    from serving.champion import champion_models
+
+    decided = Decided(**{name: str(getattr(release, name)) for name in Decided.__dataclass_fields__})
+    with champion_models(decided) as models, tempfile.TemporaryDirectory(prefix="mailroom-") as scratch:
+        reference = _reference_of(release, Path(scratch))
+        yield Champion(release, models.classifier, models.embedder, models.temperature, reference)
 
 
 def _reference_of(release: Release, folder: Path) -> Sketch | None:

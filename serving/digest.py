@@ -18,6 +18,10 @@ def files_below(folder: Path) -> list[str]:
 
 
 def folder_digest(folder: Path) -> str:
-    """Return one hash of all names and contents below a folder."""
-    lines = [f"{file_digest(folder / name)}  {name}\n" for name in files_below(folder)]
+    """Return one hash of all names and contents below a model's folder.
+
+    Model cards are left out: libraries write their own whenever they save, and no engine reads them.
+    """
+    names = [name for name in files_below(folder) if not name.endswith(".md")]
+    lines = [f"{file_digest(folder / name)}  {name}\n" for name in names]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
