@@ -22,9 +22,8 @@ from pipelines.display import displayed
 from pipelines.endings import RunStoppedError, StepError, is_mendable
 from pipelines.fingerprint import archive_fingerprint, code_fingerprint, decisions_fingerprint
 from pipelines.retrain import NOTEBOOKS, Configure, retrain_graph
-from training.recipe import load_recipe
+from training.recipe import RECIPES, load_recipe
 
-FINGERPRINT = "MAILROOM_FINGERPRINT"
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
@@ -86,7 +85,7 @@ def check(request: Request) -> Request:
         labels = str(locate(labels))
         if not Path(labels).is_file():
             raise UserError(f"no labels at {labels}; give a CSV file with the columns source,label")
-    if locate(recipe).is_file():
+    if not (RECIPES / f"{recipe}.yaml").is_file():
         recipe = str(locate(recipe))
     if request.spark_master.startswith("local"):
         java_home()
@@ -100,7 +99,6 @@ def run(request: Request, *, use_cache: bool = True, notebooks: Path = NOTEBOOKS
         lambda configure: retrain_graph(notebooks=notebooks, configure=configure),
         _parameters(request),
         notebooks=notebooks,
-        depends={"deploy": _decided()},
         recipe=recipe if recipe.is_file() else None,
         use_cache=use_cache,
     )
@@ -120,14 +118,12 @@ def run_graph(
     parameters: dict[str, Any],
     *,
     notebooks: Path,
-    depends: Mapping[str, str] | None = None,
     recipe: Path | None = None,
     use_cache: bool = True,
 ) -> Finished:
     """Run any graph of notebook components and show its steps.
 
-    ``build`` gets what configures a step here: our code's fingerprint, and what ``depends`` says that
-    its result depends on besides, belong to the cache's key.
+    ``build`` gets what configures a step here: our code's fingerprint, which belongs to the cache's key.
 
     Raises:
         StepError: a step failed; its executed notebook is kept.
@@ -145,10 +141,7 @@ def run_graph(
         shutil.rmtree(cache, ignore_errors=True)
     _prepare_environment(name)
     code = _code(notebooks, recipe)
-    depends = depends or {}
-    graph = build(
-        lambda step, task: task.set_env_variable(FINGERPRINT, f"{code[step]} {depends.get(step, '')}".strip())
-    )
+    graph = build(lambda step, task: task.set_env_variable("MAILROOM_CODE", code[step]))
     with _stoppable(), displayed(log, _titles(notebooks)) as display:
         local.init(
             local.SubprocessRunner(use_venv=False),
@@ -238,16 +231,3 @@ def _cause(root: Path, step: str, log: Path) -> StepError | RunStoppedError:
     if failure.error == "Interrupted":
         return RunStoppedError(f"stopped in {failure.step}; run the same command again to go on ({log})")
     return StepError(failure.message if is_mendable(failure) else str(failure), failure)
-
-
-def _decided() -> str:
-    """Return the last decision that a person made about what is live.
-
-    The champion is not among the inputs of 07_deploy, yet it is what gets deployed. The gate's own
-    first decision does not count: it is made in the middle of a run, which would miss the cache next time.
-    """
-    from evaluation.decision import BOOTSTRAP, MACHINE, history
-
-    persons = [decision for decision in history() if decision.reviewer not in (BOOTSTRAP, MACHINE)]
-    moved = [decision for decision in persons if decision.kind in ("approved", "rolled_back")]
-    return f"{moved[-1].time} {moved[-1].release_id}" if moved else ""

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pipelines.fingerprint import archive_fingerprint, code_fingerprint
+from pipelines.fingerprint import archive_fingerprint, code_fingerprint, decisions_fingerprint
 
 
 @pytest.fixture
@@ -51,6 +52,19 @@ def test_a_file_name_that_is_no_text_is_still_a_name(archive: Path) -> None:
     (archive / os.fsdecode(b"\xff.eml")).write_text("x")
 
     assert before != archive_fingerprint(archive)
+
+
+def test_only_what_a_person_decided_is_news_to_the_pipeline(tmp_path: Path) -> None:
+    log = tmp_path / "decisions.jsonl"
+    seen = [decisions_fingerprint(log)]
+    for signer in ("pipeline", "gate", "ada", "pipeline", "grace"):
+        with log.open("a") as handle:
+            handle.write(json.dumps({"signer": signer, "hash": f"{signer}{len(seen)}"}) + "\n")
+        seen.append(decisions_fingerprint(log))
+
+    assert seen[:3] == ["", "", ""]
+    assert seen[3] == seen[4]
+    assert len({seen[2], seen[3], seen[5]}) == 3
 
 
 @pytest.mark.parametrize(
