@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 NEAR_COPY = 0.95  # cosine of the word trigrams; well above what two messages of one template reach
-WORDS_THAT_TELL = 8  # shorter messages ("thanks, will do") are alike without being copies
+WORDS_THAT_TELL = 20  # a shorter one ("FYI" under one subject) is like others without being a copy
 _NOT_A_WORD = re.compile(r"[\W_]+")
 
 

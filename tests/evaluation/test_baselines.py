@@ -21,7 +21,10 @@ BENIGN = ("ordinary",)
 LABELS = ("off_channel", "ordinary", "spam")
 TEXTS = ["Let us move to WhatsApp", "You won a prize, unsubscribe", "The minutes are attached"]
 TEST = TestSet(("a", "b", "c"), np.arange(3), LABELS, np.array([0, 2, 1]))
-LONG = "the quarterly figures of the northern desk will be sent to all heads of department on monday"
+LONG = (
+    "the quarterly figures of the northern desk will be sent to all heads of department on monday, "
+    "and whoever misses a number there should write to the controller before the end of that week"
+)
 
 
 def test_the_lexicon_keeps_only_labels_that_the_dataset_knows() -> None:
@@ -113,4 +116,7 @@ def test_leaks_are_found_by_kind(seen: list[str], thread: str, expected: tuple[i
 
 
 def test_short_messages_are_alike_without_being_leaks() -> None:
-    assert find_leakage(["Thanks, will do"], ["t"], ["thanks, will do!"], ["other"]).total == 0
+    assert (
+        find_leakage(["Re: the plan\nThanks, will do"], ["t"], ["re the plan thanks will do!"], ["u"]).total
+        == 0
+    )
