@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email import policy
+from email.errors import HeaderParseError
 from email.header import decode_header
 from email.message import Message
 from typing import Any
@@ -86,7 +87,7 @@ def unfolded(value: str) -> str:
     if "=?" in value:
         try:
             pieces = decode_header(value)
-        except (ValueError, LookupError, AssertionError):
+        except (ValueError, LookupError, AssertionError, HeaderParseError):
             pieces = [(value, None)]
         value = "".join(
             piece if isinstance(piece, str) else decoded(piece, codec or "") for piece, codec in pieces

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from data.mbox import survey
+from data.mime import unfolded
 from data.read_mail import read_mail, read_mbox
 from data.record import Party, Record, Rejected
 
@@ -130,3 +131,7 @@ def test_ranges_of_an_mbox_hold_every_message_once_whatever_their_size(tmp_path:
 
         assert entries == whole
         assert found.messages == 15
+
+
+def test_an_encoded_word_of_broken_base64_stays_as_it_was_written() -> None:
+    assert "=?utf-8?b?A?=" == unfolded("=?utf-8?b?A?=")
