@@ -8,7 +8,7 @@ import hmac
 import json
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -130,7 +130,7 @@ def keyed(secret: bytes, value: str) -> str:
     return hmac.digest(secret, b"thread\0" + value.encode("utf-8", "replace"), "sha256").hex()[:24]
 
 
-def _redacted(text: str, names: Sequence[str], secret: bytes) -> str:
+def _redacted(text: str, names: Collection[str], secret: bytes) -> str:
     return redact(text, key=secret, names=names).text if text else ""
 
 
@@ -141,7 +141,7 @@ def _who(party: Party, secret: bytes) -> str:
     return pseudonym("PERSON", party.name, key=secret) if party.name else ""
 
 
-def _with_speakers_replaced(body: str, names: Sequence[str], secret: bytes) -> str:
+def _with_speakers_replaced(body: str, names: Collection[str], secret: bytes) -> str:
     """Replace who speaks at the start of each line: also a role or an initial, which redaction may leave."""
     known = {name: _who(Party(name=name), secret) for name in names}
     lines = []

@@ -8,6 +8,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,28 +28,47 @@ _SPECIAL = re.compile(r"<!(\w+)(?:[|^][^>]*)?>")
 _LINK = re.compile(r"<((?:https?|mailto|tel):[^|>]*)(?:\|([^>]*))?>")
 
 
+@dataclass(frozen=True, slots=True)
+class _Day:
+    """What the messages of one file share; ``people`` are those of the whole export."""
+
+    channel: str
+    size: int
+    users: Mapping[str, str]
+    people: frozenset[str]
+
+
 def read_slack(content: bytes, *, source: str, context: str = "") -> Iterator[Entry]:
     """Read one day of a channel; the channel's name is the folder's, the people's are in ``users.json``."""
     users = _users(context) if context else {}
     channel = source.rsplit("/", 2)[-2] if "/" in source else source
+    day = _Day(channel, len(content), users, frozenset(filter(None, users.values())))
     for locator, entry in enumerate(_entries(content, None)):
         if isinstance(entry, Rejected):
             yield entry
         elif not isinstance(entry, dict):
             yield Rejected(locator, 0, len(content), "not_a_message")
         else:
-            yield _from_slack(entry, locator, len(content), channel, users)
+            yield _from_slack(entry, locator, day)
 
 
 def read_teams(content: bytes) -> Iterator[Entry]:
     """Read an export of Microsoft Graph's chatMessage resources."""
-    for locator, entry in enumerate(_entries(content, "value")):
+    entries = _entries(content, "value")
+    people = frozenset(
+        name
+        for entry in entries
+        if isinstance(entry, dict)
+        for name in (_author(entry), *_mentioned(entry))
+        if name
+    )
+    for locator, entry in enumerate(entries):
         if isinstance(entry, Rejected):
             yield entry
         elif not isinstance(entry, dict) or not isinstance(entry.get("body"), dict):
             yield Rejected(locator, 0, len(content), "not_a_message")
         else:
-            yield _from_teams(entry, locator, len(content))
+            yield _from_teams(entry, locator, len(content), people)
 
 
 def _entries(content: bytes, key: str | None) -> list[Any]:
@@ -77,32 +97,33 @@ def _users(context: str) -> Mapping[str, str]:
     return names
 
 
-def _from_slack(
-    entry: Mapping[str, Any], locator: int, size: int, channel: str, users: Mapping[str, str]
-) -> Entry:
+def _from_slack(entry: Mapping[str, Any], locator: int, day: _Day) -> Entry:
     if SYSTEM.match(_text(entry, "subtype")):
-        return Rejected(locator, 0, size, "system_message")
+        return Rejected(locator, 0, day.size, "system_message")
     stamp, root = _text(entry, "ts"), _text(entry, "thread_ts")
     if not stamp and not _text(entry, "text"):
-        return Rejected(locator, 0, size, "not_a_message")
+        return Rejected(locator, 0, day.size, "not_a_message")
     files = [file for file in [*_list(entry.get("files")), entry.get("file")] if isinstance(file, dict)]
-    body = _readable(_text(entry, "text"), users)
+    body = _readable(_text(entry, "text"), day.users)
     quoted = [
         _text(_object(each), "text") or _text(_object(each), "fallback")
         for each in _list(entry.get("attachments"))
     ]
     if not body.strip():
-        body = "\n".join(_readable(text, users) for text in quoted if text)
+        body = "\n".join(_readable(text, day.users) for text in quoted if text)
     if not body.strip() and not files:
-        return Rejected(locator, 0, size, "empty_message")
+        return Rejected(locator, 0, day.size, "empty_message")
     profile = _object(entry.get("user_profile"))
     user = _text(entry, "user") or _text(entry, "bot_id")
-    name = users.get(user) or _text(profile, "real_name") or _text(entry, "username") or user
-    mentioned = [users.get(each[1]) or each[2] or each[1] for each in _USER.finditer(_text(entry, "text"))]
+    name = day.users.get(user) or _text(profile, "real_name") or _text(entry, "username") or user
+    mentioned = [
+        day.users.get(each[1]) or each[2] or each[1] for each in _USER.finditer(_text(entry, "text"))
+    ]
+    strangers = {each for each in [name, *mentioned] if each} - day.people
     return Record(
         locator=locator,
         byte_start=0,
-        byte_end=size,
+        byte_end=day.size,
         channel="chat",
         sent_at=_instant(stamp),
         sender=Party(name=name),
@@ -115,9 +136,9 @@ def _from_slack(
             )
             for file in files
         ),
-        key=f"{channel}\n{stamp}",
-        parents=(f"{channel}\n{root}",) if root and root != stamp else (),
-        names=tuple(dict.fromkeys(each for each in [name, *mentioned] if each)),
+        key=f"{day.channel}\n{stamp}",
+        parents=(f"{day.channel}\n{root}",) if root and root != stamp else (),
+        names=day.people | strangers if strangers else day.people,
     )
 
 
@@ -134,7 +155,7 @@ def _readable(text: str, users: Mapping[str, str]) -> str:
     return html.unescape(text) if "&" in text else text
 
 
-def _from_teams(entry: Mapping[str, Any], locator: int, size: int) -> Entry:
+def _from_teams(entry: Mapping[str, Any], locator: int, size: int, people: frozenset[str]) -> Entry:
     if _text(entry, "messageType") not in ("", "message"):
         return Rejected(locator, 0, size, "system_message")
     body, files = _object(entry.get("body")), [_object(file) for file in _list(entry.get("attachments"))]
@@ -143,13 +164,6 @@ def _from_teams(entry: Mapping[str, Any], locator: int, size: int) -> Entry:
         text = html_to_text(text)
     if not text.strip() and not files:
         return Rejected(locator, 0, size, "empty_message")
-    sender = _object(entry.get("from"))
-    user = next((_object(sender[kind]) for kind in ("user", "application", "device") if sender.get(kind)), {})
-    name = _text(user, "displayName") or _text(user, "id")
-    mentions = [
-        _object(_object(_object(each).get("mentioned")).get("user")) for each in _list(entry.get("mentions"))
-    ]
-    mentioned = [_text(each, "displayName") for each in mentions if _text(each, "displayName")]
     place = _object(entry.get("channelIdentity"))
     channel = _text(place, "channelId") or _text(entry, "chatId")
     root = _text(entry, "replyToId")
@@ -159,15 +173,26 @@ def _from_teams(entry: Mapping[str, Any], locator: int, size: int) -> Entry:
         byte_end=size,
         channel="chat",
         sent_at=_instant(_text(entry, "createdDateTime")),
-        sender=Party(name=name),
-        recipients=tuple(Party(name=each) for each in dict.fromkeys(mentioned)),
+        sender=Party(name=_author(entry)),
+        recipients=tuple(Party(name=each) for each in dict.fromkeys(_mentioned(entry))),
         subject=_text(entry, "subject"),
         body=text,
         attachments=tuple(Attached(_text(file, "name"), _text(file, "contentType")) for file in files),
         key=f"{channel}\n{_text(entry, 'id')}",
         parents=(f"{channel}\n{root}",) if root else (),
-        names=tuple(dict.fromkeys(each for each in [name, *mentioned] if each)),
+        names=people,
     )
+
+
+def _author(entry: Mapping[str, Any]) -> str:
+    sender = _object(entry.get("from"))
+    user = next((_object(sender[kind]) for kind in ("user", "application", "device") if sender.get(kind)), {})
+    return _text(user, "displayName") or _text(user, "id")
+
+
+def _mentioned(entry: Mapping[str, Any]) -> list[str]:
+    mentions = (_object(_object(each).get("mentioned")) for each in _list(entry.get("mentions")))
+    return [name for each in mentions if (name := _text(_object(each.get("user")), "displayName"))]
 
 
 def _instant(stated: str) -> datetime | None:

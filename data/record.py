@@ -5,6 +5,7 @@ A record holds raw text: it lives in memory between reading and redacting, and i
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -39,7 +40,7 @@ class Record:
 
     ``key`` names it among its thread's messages (a Message-ID, a chat timestamp), ``parents``
     the messages that it answers, root first. Without parents, ``topic`` joins replies that lost
-    their references to what they answer.
+    their references to what they answer. ``names`` are the people whom the text may mention.
     """
 
     locator: int
@@ -56,7 +57,7 @@ class Record:
     parents: tuple[str, ...] = ()
     topic: str = ""
     is_reply: bool = False
-    names: tuple[str, ...] = ()
+    names: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,8 +43,9 @@ NEAR = MappingProxyType(
         "fr": FRENCH_NEAR_MISSES,
     }
 )
-COMMON_SHARE = 0.25
-RARE_A_THREAD = 2
+COMMON_SHARE = 0.4
+RARE_A_THREAD = 1
+OFF_TOPIC_SHARE = 0.2
 NEAR_MISS_SHARE = 0.36
 PERSONAL_SHARE = 0.25
 BODY_SENTENCES: Mapping[str, tuple[int, ...]] = MappingProxyType(
@@ -116,19 +117,36 @@ class Writer:
         return tuple(sorted({stock.pop() for _ in range(RARE_A_THREAD)}))
 
     def sentences(
-        self, label: str, language: str, channel: str, borrowed: tuple[str, ...], fact: str = ""
+        self,
+        label: str,
+        language: str,
+        channel: str,
+        borrowed: tuple[str, ...],
+        *,
+        topic: Mapping[str, str],
+        fact: str = "",
     ) -> tuple[list[str], list[str]]:
-        """Return the sentences of a message unlike any before, and the family of the decisive one."""
+        """Return the sentences of a message unlike any before, and the families of the decisive ones."""
         for attempt in range(60):
             count = min(self.shape.choice(DECISIVE_SENTENCES), len(borrowed))
             families = self.shape.sample(borrowed, count)
-            drawn = self._draw(label, language, channel, families, fact, longer=attempt // 4)
+            drawn = self._draw(
+                label, language, channel, families, topic=topic, fact=fact, longer=attempt // 4
+            )
             if self.is_new(" ".join(drawn)):
                 return drawn, families
         raise AssertionError("the phrase material is exhausted: more messages than it can tell apart")
 
     def _draw(
-        self, label: str, language: str, channel: str, families: list[str], fact: str, *, longer: int
+        self,
+        label: str,
+        language: str,
+        channel: str,
+        families: list[str],
+        *,
+        topic: Mapping[str, str],
+        fact: str,
+        longer: int,
     ) -> list[str]:
         length = self.shape.choice(BODY_SENTENCES[channel]) + longer
         everyday = EVERYDAY[language]
@@ -137,11 +155,16 @@ class Writer:
         body = self.shape.sample(everyday, min(length if label != ORDINARY else length + 1, len(everyday)))
         if self.shape.random() < (NEAR_MISS_SHARE if label == ORDINARY else NEAR_MISS_SHARE / 4):
             body.append(self.shape.choice(NEAR[language]))
-        body = [expand(template, self.shape, language) for template in body]
-        special = [expand(family, self.shape, language) for family in families] + [fact] * bool(fact)
+        body = [self._say(template, language, topic) for template in body]
+        special = [self._say(family, language, topic) for family in families] + [fact] * bool(fact)
         for sentence in special:
             body.insert(self.shape.randint(0, len(body)), sentence)
         return body
+
+    def _say(self, template: str, language: str, topic: Mapping[str, str]) -> str:
+        """Fill a template, mostly with what the thread is about."""
+        digresses = self.shape.random() < OFF_TOPIC_SHARE
+        return expand(template, self.shape, language, **({} if digresses else topic))
 
     def is_new(self, text: str) -> bool:
         """Whether nothing like ``text`` was written before; amounts alone make no two texts different."""

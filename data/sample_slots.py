@@ -219,6 +219,15 @@ SLOTS: Mapping[str, Callable[[Random, str], str]] = MappingProxyType(
 )
 
 
+TOPIC = ("firm", "client", "counterparty", "bond", "desk", "system", "report")
+"""What a thread is about: its messages mostly mean the same firm, client or bond."""
+
+
+def topic(rng: Random, language: str) -> dict[str, str]:
+    """Draw what one thread is about."""
+    return {slot: SLOTS[slot](rng, language) for slot in TOPIC}
+
+
 def dice(seed: int, use: str) -> Random:
     """Return the dice of one use: what one use draws moves nothing in another."""
     return Random(f"{seed}:{use}")  # noqa: S311 - a sample needs repetition, not secrecy

@@ -10,7 +10,7 @@ from random import Random
 from data.sample_facts import Fact
 from data.sample_identities import Person, bulk_senders, outsiders, staff
 from data.sample_messages import LABELS, ORDINARY, Message, Writer
-from data.sample_slots import expand
+from data.sample_slots import expand, topic
 
 START = datetime(2024, 1, 2, tzinfo=UTC)
 DAYS = 540
@@ -135,7 +135,9 @@ def _write(
     told: Mapping[int, Told],
 ) -> list[Message]:
     people = _people(plan, rng)
-    subject = expand(rng.choice(SUBJECTS[plan.language] if "spam" not in plan.labels else BULK_SUBJECTS), rng)
+    about = topic(rng, plan.language)
+    subjects = SUBJECTS[plan.language] if "spam" not in plan.labels else BULK_SUBJECTS
+    subject = expand(rng.choice(subjects), rng, plan.language, **about)
     borrowed = {
         label: writer.borrow(label, plan.language)
         for label in dict.fromkeys(plan.labels)
@@ -145,7 +147,12 @@ def _write(
     for place, (label, sent_at) in enumerate(zip(plan.labels, _times(plan, rng), strict=True)):
         fact = told.get(place, Told(None, ""))
         sentences, families = writer.sentences(
-            label, plan.language, plan.channel, borrowed.get(label, ()), fact.sentence
+            label,
+            plan.language,
+            plan.channel,
+            borrowed.get(label, ()),
+            topic=about,
+            fact=fact.sentence,
         )
         sender = people[0] if label == "spam" else rng.choice(people[1:] if "spam" in plan.labels else people)
         mentions, planted = writer.slip(plan.language, people)

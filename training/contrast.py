@@ -74,25 +74,43 @@ def tune(
     model.eval()
 
 
-def find_partners(model: SentenceTransformer, pairs: Sequence[Pair]) -> Retrieval:
-    """Look for every anchor's positive among the positives of all pairs.
+def find_partners(model: SentenceTransformer, pairs: Sequence[Pair], sentences: Sequence[Pair]) -> Retrieval:
+    """Look for every anchor's positive among all positives, and for texts by a sentence of their own.
 
     Other texts of the anchor's own thread are left out: finding them is no mistake.
     """
+    ahead = _ranked_ahead(model, pairs)
+    own = _ranked_ahead(model, sentences) if sentences else np.zeros(1)
+    return Retrieval(
+        pairs=len(pairs),
+        recall_at_10=float((ahead < 10).mean()),
+        mrr=float((1 / (ahead + 1)).mean()),
+        own_mrr=float((1 / (own + 1)).mean()),
+    )
+
+
+def _ranked_ahead(model: SentenceTransformer, pairs: Sequence[Pair]) -> NDArray[np.int64]:
+    """Return for every pair how many texts of other threads come before its own positive."""
     anchors = encode(model, [pair.anchor for pair in pairs])
     positives = encode(model, [pair.positive for pair in pairs])
     similarity = anchors @ positives.T
     threads = np.array([pair.thread_id for pair in pairs])
     own = similarity.diagonal()[:, None]
-    ahead = ((similarity > own) & (threads[:, None] != threads[None, :])).sum(axis=1)
-    return Retrieval(
-        pairs=len(pairs), recall_at_10=float((ahead < 10).mean()), mrr=float((1 / (ahead + 1)).mean())
-    )
+    ahead: NDArray[np.int64] = ((similarity > own) & (threads[:, None] != threads[None, :])).sum(axis=1)
+    return ahead
 
 
 def is_better(tuned: Retrieval, frozen: Retrieval) -> bool:
-    """Tuned weights must find more at the top without finding less within ten."""
-    return tuned.mrr > frozen.mrr and tuned.recall_at_10 >= frozen.recall_at_10
+    """Tuned weights must find more at the top, not less within ten, and not unlearn plain search.
+
+    Pairs that have little to do with each other teach a model to forget: on such an archive partners
+    were found better while the recall of questions fell from .88 to .28.
+    """
+    return (
+        tuned.mrr > frozen.mrr
+        and tuned.recall_at_10 >= frozen.recall_at_10
+        and tuned.own_mrr >= frozen.own_mrr
+    )
 
 
 def encode(model: SentenceTransformer, texts: Sequence[str]) -> NDArray[np.float32]:

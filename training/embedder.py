@@ -16,7 +16,7 @@ from data.redact import model_view
 from data.workspace import UserError, locate, write_atomically
 from training.contrast import base_model, encode, find_partners, is_better, tune
 from training.encode import choose_device, merged_folder, quietly
-from training.pairs import COLUMNS, Pair, training_pairs
+from training.pairs import COLUMNS, Pair, own_sentences, training_pairs
 from training.recipe import load_recipe
 from training.results import TrainedEmbedder, write_training_json
 from training.tracking import dataset_input, provenance_of, requirements, training_run, weights_digest
@@ -45,6 +45,7 @@ def train_embedder(
     source, target = locate(prepared), locate(embedder)
     train = _pairs(source, "train", chosen.embedder.max_pairs)
     valid = _pairs(source, "valid", MOST_VALID_PAIRS)
+    sentences = own_sentences(read_messages(source, columns=COLUMNS, split="valid"), most=MOST_VALID_PAIRS)
     provenance = provenance_of(chosen, read_manifest(source).digest, seed)
     with (
         training_run("embedder", provenance, chosen.embedder.model_dump(mode="json")) as run,
@@ -52,9 +53,9 @@ def train_embedder(
     ):
         started = time.monotonic()
         model = base_model(chosen.embedder.base_model)
-        frozen = find_partners(model, valid)
+        frozen = find_partners(model, valid, sentences)
         losses = tuple(tune(model, train, chosen.embedder, seed=seed))
-        tuned = find_partners(model, valid)
+        tuned = find_partners(model, valid, sentences)
         kept: Literal["tuned", "frozen"] = "tuned" if is_better(tuned, frozen) else "frozen"
         _save(model, folder, [pair.positive for pair in valid[:15]], kept=kept)
         seconds = time.monotonic() - started
@@ -66,6 +67,8 @@ def train_embedder(
             "frozen_mrr": frozen.mrr,
             "tuned_recall_at_10": tuned.recall_at_10,
             "tuned_mrr": tuned.mrr,
+            "frozen_own_mrr": frozen.own_mrr,
+            "tuned_own_mrr": tuned.own_mrr,
             "train_seconds": seconds,
         }
         logged = _log(folder, losses, figures, dataset)

@@ -27,7 +27,7 @@ _BREAK = re.compile(r"\n+|(?<=[.!?])\s+")
 class Pair:
     """Two texts of one thread: what is asked with, and what should be found."""
 
-    kind: Literal["subject", "reply", "halves"]
+    kind: Literal["subject", "reply", "halves", "sentence"]
     thread_id: str
     anchor: str
     positive: str
@@ -51,6 +51,21 @@ def training_pairs(messages: pa.Table, *, max_per_kind: int) -> tuple[Pair, ...]
         for pair in (*_subject_pairs(thread), *_reply_pairs(thread), *_halves(thread)):
             found[pair.kind].append(pair)
     return tuple(pair for pairs in found.values() for pair in _chosen(pairs, max_per_kind))
+
+
+def own_sentences(messages: pa.Table, *, most: int) -> tuple[Pair, ...]:
+    """Return at most ``most`` pairs of one sentence and the whole text that it stands in, chosen by hash.
+
+    Nothing is learned from them: they show whether a model still finds what it reads word for word,
+    which is what most questions come down to.
+    """
+    pairs = [
+        Pair("sentence", message.thread_id, max(later, key=len), message.text)
+        for thread in _threads(messages)
+        for message in thread
+        if (later := [each for each in _BREAK.split(message.text)[1:] if _says_enough(each)])
+    ]
+    return tuple(_chosen(pairs, most))
 
 
 def batches_of_strangers(pairs: Sequence[Pair], batch_size: int, *, seed: int) -> list[list[Pair]]:

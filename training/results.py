@@ -25,11 +25,15 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class Retrieval:
-    """How well texts are found by their partner among all valid positives of other threads."""
+    """How well texts are found by their partner among all valid positives of other threads.
+
+    ``own_mrr`` is how well texts are found by a sentence of their own.
+    """
 
     pairs: int
     recall_at_10: float
     mrr: float
+    own_mrr: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,7 @@ class TrainedEmbedder:
             "valid pairs": f"{self.frozen.pairs:,}",
             "valid recall@10": f"{self.tuned.recall_at_10:.3f} (frozen {self.frozen.recall_at_10:.3f})",
             "valid MRR": f"{self.tuned.mrr:.3f} (frozen {self.frozen.mrr:.3f})",
+            "valid MRR of own sentences": f"{self.tuned.own_mrr:.3f} (frozen {self.frozen.own_mrr:.3f})",
             "kept": self.kept,
             "time": f"{self.seconds:.0f} s",
             "MLflow run": self.mlflow_run_id,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import ChainMap
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from data.disguise import undisguise
@@ -17,7 +17,10 @@ PART = re.compile(r"[^\W\d_]+(?:'[^\W\d_]{2,})?")
 BETWEEN_PARTS = re.compile(r",? |-| [A-Z]\.? ")
 PARTICLES = frozenset(WORD.findall("von van der den del della des the and und les los dos"))
 WORDS_TOO = frozenset(
-    WORD.findall("May Will Can April June August Team Support Sales Desk Office Group Info Service Admin")
+    WORD.findall(
+        "May Will Can April June August Team Support Sales Desk Office Group Info Service Admin"
+        " Long Short Price Bond Banks Cash Day Best"
+    )
 )
 """Parts of names that are ordinary words: redacted inside a whole name, not alone."""
 
@@ -59,12 +62,8 @@ NO_NAMES = frozenset(
 """Capitalised in greetings and closings without naming anybody."""
 
 
-@dataclass(frozen=True, slots=True)
-class KnownNames:
-    """The parts by which people may be mentioned, and to whose full name each may belong."""
-
-    owners: dict[str, frozenset[str]]
-    alone: frozenset[str]
+Owners = Mapping[str, frozenset[str]]
+"""The parts by which people may be mentioned, and to whose full name each may belong."""
 
 
 def people(text: str, lower: str, names: Collection[str], addresses: Iterable[int] = ()) -> Iterator[Found]:
@@ -72,14 +71,15 @@ def people(text: str, lower: str, names: Collection[str], addresses: Iterable[in
 
     ``addresses`` are the places where e-mail addresses begin: names stand before them.
     """
-    introduced = frozenset(_introduced(text, lower, addresses))
-    known = known_names(frozenset(names) | introduced)
-    if known.owners:
-        yield from _mentions(text, known)
+    owners: Owners = owners_of(frozenset(names))
+    if introduced := frozenset(_introduced(text, lower, addresses)):
+        owners = _joined(owners, introduced)
+    if owners:
+        yield from _mentions(text, owners)
 
 
 @lru_cache(maxsize=512)
-def known_names(names: frozenset[str]) -> KnownNames:
+def owners_of(names: frozenset[str]) -> dict[str, frozenset[str]]:
     """Return the parts of all names, three letters and more.
 
     A name of one word belongs to whoever carries it in a longer name: "Mr Kowalski" is the
@@ -95,40 +95,50 @@ def known_names(names: frozenset[str]) -> KnownNames:
             for spelling in {part, part.title()} if part.isupper() or part.islower() else {part}:
                 if len(spelling) >= SHORTEST_PART and spelling.lower() not in PARTICLES:
                     owners.setdefault(spelling, set()).add(canonical_name(name))
-    alone = frozenset(part for part in owners if part not in WORDS_TOO and not part.islower())
-    return KnownNames({part: frozenset(full) for part, full in owners.items()}, alone)
+    return {part: frozenset(full) for part, full in owners.items()}
 
 
-def _mentions(text: str, known: KnownNames) -> Iterator[Found]:
+def _joined(known: Owners, introduced: frozenset[str]) -> Owners:
+    """Return both, without copying what may be the address book of a whole export."""
+    unknown = frozenset(name for name in introduced if PART.findall(name)[1:] or name not in known)
+    added = {part: full | known.get(part, frozenset()) for part, full in owners_of(unknown).items()}
+    return ChainMap(added, known) if added and known else added or known  # type: ignore[arg-type]
+
+
+def _mentions(text: str, known: Owners) -> Iterator[Found]:
     """Yield runs of name parts that belong to one person, as that person where it is clear who is meant."""
     hits = sorted(_parts(text, known))
     index = 0
     while index < len(hits):
         start, end, part = hits[index]
-        owners, count = known.owners[part], 1
+        owners, count = known[part], 1
         while index + count < len(hits):
             next_start, next_end, next_part = hits[index + count]
-            shared = owners & known.owners[next_part]
+            shared = owners & known[next_part]
             if not shared or next_start - end > 4 or not BETWEEN_PARTS.fullmatch(text, end, next_start):
                 break
             owners, end, count = shared, next_end, count + 1
-        if count > 1 or part in known.alone:
+        if count > 1 or _names_alone(part):
             value = next(iter(owners)) if len(owners) == 1 else canonical_name(text[start:end])
             yield Found("PERSON", start, end, value)
         index += count
 
 
-def _parts(text: str, known: KnownNames) -> Iterator[tuple[int, int, str]]:
+def _names_alone(part: str) -> bool:
+    return part not in WORDS_TOO and not part.islower()
+
+
+def _parts(text: str, known: Owners) -> Iterator[tuple[int, int, str]]:
     """Yield every part that stands as a whole word: searched one by one if few, else word by word."""
-    if len(known.owners) > FEW_PARTS:
+    if len(known) > FEW_PARTS:
         for word in WORD.finditer(text):
             whole = PART.match(text, word.start())
             for match in (whole, word):
-                if match and match[0] in known.owners and _is_whole(text, match.start(), match.end()):
+                if match and match[0] in known and _is_whole(text, match.start(), match.end()):
                     yield match.start(), match.end(), match[0]
                     break
         return
-    for part in known.owners:
+    for part in known:
         position = text.find(part)
         while position >= 0:
             end = position + len(part)

@@ -31,7 +31,7 @@ def test_names_people_and_threads_of_slack(tmp_path: Path) -> None:
     assert entry.body == "ask @Bo Lee & me"
     assert entry.key == "desk\n1700000000.01"
     assert entry.parents == ("desk\n1699.5",)
-    assert entry.names == ("Ada Ray", "Bo Lee")
+    assert set(entry.names) == {"Ada Ray", "Bo Lee"}
 
 
 def test_rejects_slack_entries_with_the_reason() -> None:
@@ -53,6 +53,17 @@ def test_rejects_a_chat_file_that_is_no_json_once() -> None:
     assert [each.reason for each in read_slack(b"[{]", source="a/b.json") if isinstance(each, Rejected)] == [
         "invalid_json"
     ]
+
+
+def test_teams_knows_the_people_of_the_whole_export_in_every_message() -> None:
+    def said(by: str, text: str) -> dict[str, object]:
+        return {"body": {"contentType": "text", "content": text}, "from": {"user": {"displayName": by}}}
+
+    export = {"value": [said("Ada Ray", "Ask Lee."), said("Bo Lee", "Fine.")]}
+
+    records = [each for each in read_teams(json.dumps(export).encode()) if isinstance(each, Record)]
+
+    assert [set(record.names) for record in records] == [{"Ada Ray", "Bo Lee"}] * 2
 
 
 def test_reads_html_and_replies_of_teams() -> None:

@@ -15,10 +15,19 @@ TEXTS = ["Soup at noon.", "A much longer text about the canteen, " * 20, "Soup a
 
 
 @pytest.mark.parametrize(
-    ("recall", "mrr", "better"), [(0.8, 0.6, True), (0.8, 0.5, False), (0.7, 0.9, False), (0.9, 0.4, False)]
+    ("recall", "mrr", "own_mrr", "better"),
+    [
+        (0.8, 0.6, 0.7, True),
+        (0.8, 0.5, 0.7, False),
+        (0.7, 0.9, 0.7, False),
+        (0.9, 0.4, 0.7, False),
+        (0.9, 0.6, 0.6, False),
+    ],
 )
-def test_tuned_weights_must_rank_better_and_lose_nothing(recall: float, mrr: float, better: bool) -> None:
-    assert is_better(Retrieval(100, recall, mrr), Retrieval(100, 0.8, 0.5)) is better
+def test_tuned_weights_must_rank_better_and_lose_nothing(
+    recall: float, mrr: float, own_mrr: float, better: bool
+) -> None:
+    assert is_better(Retrieval(100, recall, mrr, own_mrr), Retrieval(100, 0.8, 0.5, 0.7)) is better
 
 
 def test_an_archive_without_pairs_is_refused(tmp_path: Path, workspace: Path) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from tests.training.made_messages import message_row, messages_table, thread_rows
-from training.pairs import Pair, batches_of_strangers, training_pairs
+from training.pairs import Pair, batches_of_strangers, own_sentences, training_pairs
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 LONG = "The order was filled at noon. " * 4 + "The client asked for a written confirmation. " * 4
@@ -106,3 +106,17 @@ def test_too_few_pairs_for_a_full_batch_give_one_smaller_batch() -> None:
     pairs = [Pair("reply", f"t{n}", f"question {n}", f"answer {n}") for n in range(5)]
 
     assert [len(batch) for batch in batches_of_strangers(pairs, 32, seed=0)] == [5]
+
+
+def test_a_sentence_of_its_own_stands_for_a_text_of_several() -> None:
+    rows = [
+        message_row(1, text="Lunch is at noon. The canteen has soup today, and bread."),
+        message_row(2, text="Only one sentence, nothing to ask with."),
+    ]
+
+    (pair,) = own_sentences(messages_table(rows), most=10)
+
+    assert (pair.anchor, pair.positive) == (
+        "The canteen has soup today, and bread.",
+        "Lunch is at noon. The canteen has soup today, and bread.",
+    )
