@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import numpy as np
 from evaluation.candidate import Candidate
 from evaluation.findings import RoundTrip
 from evaluation.metrics import Floats
+from serving.champion import download_model
 
 CLASSIFIER = "mailroom-classifier"
 EMBEDDER = "mailroom-embedder"
@@ -70,14 +70,7 @@ def fetch(destination: Path, **place: str) -> Path:
 def restored(version: Version) -> Iterator[Path]:
     """Yield a plain model folder with the registered files and no other, deleted afterwards."""
     with tempfile.TemporaryDirectory(prefix="mailroom-") as temporary:
-        copy = fetch(Path(temporary) / "download", artifact_uri=version.uri)
-        packed = next((path.parent for path in sorted(copy.rglob("modules.json"))), None)
-        if packed is None:
-            packed = next(path.parent for path in sorted(copy.rglob("config.json")))
-            for tokenizer in sorted(copy.rglob("tokenizer_config.json")):
-                if tokenizer.parent != packed:
-                    shutil.copytree(tokenizer.parent, packed, dirs_exist_ok=True)
-        yield packed
+        yield download_model(version.name, version.version, Path(temporary))
 
 
 def classifier_round_trip(version: Version, folder: Path, texts: Sequence[str]) -> RoundTrip:

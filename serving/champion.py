@@ -109,8 +109,8 @@ def champion_models(champion: Champion) -> Iterator[ChampionModels]:
     tracking()
     with tempfile.TemporaryDirectory(prefix="mailroom-champion-") as scratch:
         yield ChampionModels(
-            classifier=_download(CLASSIFIER, champion.classifier_version, Path(scratch)),
-            embedder=_download(EMBEDDER, champion.embedder_version, Path(scratch)),
+            classifier=download_model(CLASSIFIER, champion.classifier_version, Path(scratch)),
+            embedder=download_model(EMBEDDER, champion.embedder_version, Path(scratch)),
             temperature=_temperature(mlflow.MlflowClient(), champion.classifier_version),
         )
 
@@ -142,8 +142,12 @@ def _check_aliases(champion: Champion) -> None:
             )
 
 
-def _download(name: str, version: str, scratch: Path) -> Path:
-    """Return the folder with the weights, the tokenizer beside them as transformers expects it."""
+def download_model(name: str, version: str, scratch: Path) -> Path:
+    """Return the folder with a registered version's weights and, as transformers expects it, the tokenizer.
+
+    Raises:
+        UserError: the version cannot be read, or holds no model.
+    """
     import mlflow
 
     try:

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.made_notebooks import write_notebook  # noqa: F401 (a fixture)
+
 # A gate must give the same answer for the same commit; open-ended search is for the developer's machine.
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("dev", deadline=None)

@@ -1,3 +1,5 @@
+"""A notebook as a test needs it: a few lines of source become a file."""
+
 from __future__ import annotations
 
 import json
