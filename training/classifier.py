@@ -20,6 +20,7 @@ from training.recipe import ClassifierRecipe, load_recipe
 from training.results import TrainedClassifier, write_training_json
 from training.scores import Scores, fit_temperature
 from training.tracking import dataset_input, provenance_of, requirements, training_run, weights_digest
+from training.warm_start import add_averaging_layer
 
 FEWEST_VALID = 8
 LARGEST_DIFFERENCE = 1e-4
@@ -82,10 +83,36 @@ def fit(
 
     device = choose_device()
     torch.manual_seed(seed)
-    model, tokenizer = _base_model(recipe.base_model, labels)
+    model, tokenizer = base_model(recipe.base_model, labels)
     model.to(device)
     warm_start(model, tokenizer, train, labels, recipe)
     return finetune(model, tokenizer, train, valid, recipe, seed=seed), tokenizer
+
+
+def base_model(name: str, labels: Sequence[str]) -> tuple[Any, Any]:
+    """Return what an adapter is trained on and can be loaded onto: encoder, averaging layer, fresh head.
+
+    Raises:
+        UserError: the base model is missing, or no BERT encoder.
+    """
+    from transformers import AutoConfig, AutoTokenizer, BertForSequenceClassification
+
+    folder = model_path(name)
+    kind = AutoConfig.from_pretrained(folder).model_type
+    if kind != "bert":
+        raise UserError(
+            f"the base model {name!r} is of type {kind!r}; the classifier's base must be a BERT encoder"
+        )
+    with quietly():
+        model = BertForSequenceClassification.from_pretrained(
+            folder,
+            num_labels=len(labels),
+            id2label=dict(enumerate(labels)),
+            label2id={label: position for position, label in enumerate(labels)},
+            problem_type="single_label_classification",
+        )
+        add_averaging_layer(model)
+        return model, AutoTokenizer.from_pretrained(folder)
 
 
 def predict_proba(model_folder: str | Path, texts: Sequence[str], *, max_length: int = 256) -> Scores:
@@ -128,26 +155,6 @@ def _labels_of(train: Examples, valid: Examples) -> tuple[str, ...]:
             f"and {FEWEST_VALID} are needed; label more messages"
         )
     return tuple(sorted(counts))
-
-
-def _base_model(name: str, labels: Sequence[str]) -> tuple[Any, Any]:
-    from transformers import AutoConfig, AutoTokenizer, BertForSequenceClassification
-
-    folder = model_path(name)
-    kind = AutoConfig.from_pretrained(folder).model_type
-    if kind != "bert":
-        raise UserError(
-            f"the base model {name!r} is of type {kind!r}; the classifier's base must be a BERT encoder"
-        )
-    with quietly():
-        model = BertForSequenceClassification.from_pretrained(
-            folder,
-            num_labels=len(labels),
-            id2label=dict(enumerate(labels)),
-            label2id={label: position for position, label in enumerate(labels)},
-            problem_type="single_label_classification",
-        )
-        return model, AutoTokenizer.from_pretrained(folder)
 
 
 def _save(tuned: Finetuned, tokenizer: Any, folder: Path) -> None:

@@ -8,7 +8,9 @@ import pytest
 from data.model_input import classifier_input
 from data.workspace import UserError, tracking
 from tests.training.made_messages import message_row, read_json, thread_rows, write_prepared
-from training.classifier import predict_proba, train_classifier
+from training.classifier import base_model, predict_proba, train_classifier
+from training.finetune import score
+from training.recipe import load_recipe
 from training.results import TrainedClassifier
 
 TEXTS = [
@@ -65,6 +67,20 @@ def test_training_writes_adapter_merged_model_and_record(trained: TrainedClassif
     assert record["dataset_digest"] == "d" * 64
     assert record["temperature"] == trained.temperature
     assert record["metrics"]["macro_f1"] >= record["history"][0]["valid"]["macro_f1"]
+
+
+@pytest.mark.slow
+def test_the_adapter_on_its_base_is_the_merged_model(trained: TrainedClassifier) -> None:
+    from peft import PeftModel
+
+    recipe = load_recipe("smoke").classifier
+    base, tokenizer = base_model(recipe.base_model, trained.labels)
+
+    adapted = PeftModel.from_pretrained(base, Path(trained.path) / "adapter").eval()
+
+    here = score(adapted, tokenizer, ["Lunch at noon?"], recipe.max_length, trained.labels).probabilities
+    there = predict_proba(trained.path, ["Lunch at noon?"], max_length=recipe.max_length).probabilities
+    assert np.abs(here - there).max() < 1e-4
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from transformers import AutoTokenizer, BertForSequenceClassification
 from training.encode import pad, tokenise
 from training.finetune import add_lora, score
 from training.recipe import load_recipe
-from training.warm_start import class_weights, fit_head, install_head
+from training.warm_start import add_averaging_layer, class_weights, fit_head, install_head
 
 TEXTS = ("the canteen serves soup", "you have won a prize", "write to me tonight", "thanks for the mail") * 6
 
@@ -34,6 +34,21 @@ def test_the_head_gives_the_probabilities_of_the_logistic_regression(tiny_bert: 
         scaled, targets
     )
     assert np.abs(reference.predict_proba(scaled) - probabilities).max() < 2e-3
+
+
+def test_the_averaging_layer_gives_the_first_token_the_mean_of_all(tiny_bert: Path) -> None:
+    model = BertForSequenceClassification.from_pretrained(tiny_bert, num_labels=2).eval()
+    tokenizer = AutoTokenizer.from_pretrained(tiny_bert)
+    batch = pad(tokenise(tokenizer, TEXTS, 32), 0, torch.device("cpu"))  # of several lengths: padded
+    with torch.inference_mode():
+        tokens, mask = model.bert(**batch).last_hidden_state, batch["attention_mask"][..., None]
+        means = (tokens * mask).sum(dim=1) / mask.sum(dim=1)
+
+        add_averaging_layer(model)
+        first = model.bert(**batch).last_hidden_state[:, 0]
+
+    assert model.config.num_hidden_layers == len(model.bert.encoder.layer)
+    assert torch.cosine_similarity(first, means - means.mean(dim=1, keepdim=True)).min() > 0.99
 
 
 def test_lora_adapts_the_encoder_and_leaves_the_pooler_alone(tiny_bert: Path) -> None:
