@@ -19,6 +19,6 @@ COPY notebooks notebooks
 RUN ./install.sh python3 ${WORLD} && rm -rf /root/.cache
 ENV PATH=/opt/mailroom/.venv/bin:$PATH \
     MAILROOM_HOME=/var/lib/mailroom MAILROOM_KEYS=/var/run/secrets/mailroom \
-    HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 VLLM_NO_USAGE_STATS=1 RAGAS_DO_NOT_TRACK=true MLFLOW_DISABLE_TELEMETRY=true
+    HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 VLLM_NO_USAGE_STATS=1 RAGAS_DO_NOT_TRACK=true MLFLOW_DISABLE_TELEMETRY=true PYTHONWARNINGS="ignore:IProgress not found"
 RUN useradd --create-home mailroom && mkdir -p /var/lib/mailroom && chown mailroom /var/lib/mailroom
 USER mailroom

@@ -13,7 +13,7 @@ import typer
 from components.component import IMAGE
 from components.contract import ContractError
 from data.workspace import UserError, home, locate
-from pipelines.endings import RunStoppedError, StepError
+from pipelines.endings import FREE_SPACE, RunStoppedError, StepError
 
 app = typer.Typer(
     help="From a raw archive of messages to a served, reviewed model.",
@@ -225,7 +225,7 @@ def main() -> None:
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        _end("the disk is full; free some space and run the same command again", 2)
+        _end(FREE_SPACE, 2)
 
 
 def _end(message: str, status: int) -> None:

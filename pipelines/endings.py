@@ -6,6 +6,7 @@ from components.failure import Failure
 
 MENDABLE = ("UserError", "ContractError")
 DISK_FULL = "No space left on device"
+FREE_SPACE = "the disk is full; free some space and run the same command again"
 
 
 class StepError(Exception):
@@ -27,3 +28,10 @@ class RunStoppedError(Exception):
 def is_mendable(failure: Failure) -> bool:
     """Say whether a step failed by something that the person at the terminal can put right."""
     return failure.error in MENDABLE or DISK_FULL in failure.message
+
+
+def in_one_line(failure: Failure) -> str:
+    """Return what a person reads: the way out of their own mistake, or where a step broke."""
+    if DISK_FULL in failure.message:
+        return FREE_SPACE
+    return failure.message if is_mendable(failure) else str(failure)

@@ -19,7 +19,7 @@ from components.progress import RUNNER
 from data.java import java_home
 from data.workspace import UserError, home, locate, tracking
 from pipelines.display import displayed
-from pipelines.endings import RunStoppedError, StepError, is_mendable
+from pipelines.endings import RunStoppedError, StepError, in_one_line
 from pipelines.fingerprint import archive_fingerprint, code_fingerprint, decisions_fingerprint
 from pipelines.retrain import NOTEBOOKS, Configure, retrain_graph
 from training.recipe import RECIPES, load_recipe
@@ -33,6 +33,7 @@ ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "false",
     "OMP_NUM_THREADS": "1",
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    "PYTHONWARNINGS": "ignore:IProgress not found",  # bars of plain text are what evidence should hold
 }
 
 
@@ -230,4 +231,4 @@ def _cause(root: Path, step: str, log: Path) -> StepError | RunStoppedError:
         return StepError(f"step {step or '?'} ended without a word (killed, or out of memory?); see {log}")
     if failure.error == "Interrupted":
         return RunStoppedError(f"stopped in {failure.step}; run the same command again to go on ({log})")
-    return StepError(failure.message if is_mendable(failure) else str(failure), failure)
+    return StepError(in_one_line(failure), failure)

@@ -114,11 +114,11 @@ def is_better(tuned: Retrieval, frozen: Retrieval) -> bool:
 
 
 def encode(model: SentenceTransformer, texts: Sequence[str]) -> NDArray[np.float32]:
-    """Encode in batches of similar length; a bar appears after two seconds."""
+    """Encode in batches of similar length; a bar appears when it takes long."""
     from tqdm import tqdm
 
     vectors = np.zeros((len(texts), int(model.get_embedding_dimension() or 0)), dtype=np.float32)
-    with tqdm(total=len(texts), desc="embedding", unit="text", delay=2, leave=False) as progress:
+    with tqdm(total=len(texts), desc="embedding", unit="text", delay=10, leave=False) as progress:
         for batch in by_length([len(text) for text in texts], SLICE):
             vectors[batch] = model.encode(
                 [texts[position] for position in batch],

@@ -191,12 +191,12 @@ def _trainable_state(model: Any) -> dict[str, torch.Tensor]:
 def _forward(
     model: Any, tokenizer: Any, ids: Sequence[Sequence[int]], device: torch.device, what: str
 ) -> Iterator[tuple[list[int], Any]]:
-    """Yield positions and model output of batches of similar length; a bar appears after two seconds."""
+    """Yield positions and model output of batches of similar length; a bar appears when it takes long."""
     import torch
     from tqdm import tqdm
 
     model.eval()
-    with tqdm(total=len(ids), desc=what, unit="text", delay=2, leave=False) as progress:
+    with tqdm(total=len(ids), desc=what, unit="text", delay=10, leave=False) as progress:
         for batch in by_length([len(each) for each in ids], PROBE):
             with torch.inference_mode():
                 yield batch, model(**pad([ids[each] for each in batch], tokenizer.pad_token_id, device))

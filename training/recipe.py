@@ -117,7 +117,10 @@ def _recipe_path(name_or_path: str) -> Path:
 
 
 def _first_mistake(error: ValidationError) -> str:
-    mistake = error.errors(include_url=False)[0]
+    mistakes = error.errors(include_url=False)
+    mistake = next(
+        (each for each in mistakes if each["type"] == "extra_forbidden"), mistakes[0]
+    )  # a typing error
     key = ".".join(str(part) for part in mistake["loc"])
     if mistake["type"] == "extra_forbidden":
         return f"unknown key {key!r}; known keys: {', '.join(_keys_beside(mistake['loc']))}"

@@ -6,8 +6,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from html import escape
+from io import StringIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from training.scores import Metrics
 from training.tracking import Provenance
@@ -75,10 +76,10 @@ class TrainedClassifier:
             "written to": self.path,
         }
 
-    def plot(self) -> Any:
-        """Return the learning curve as a Matplotlib figure."""
-        curve = [epoch.valid.macro_f1 for epoch in self.history]
-        return _curve([epoch.step for epoch in self.history], curve, "macro-F1 on valid")
+    def plot(self) -> Curve:
+        """Return the learning curve."""
+        macro_f1 = tuple(epoch.valid.macro_f1 for epoch in self.history)
+        return Curve("macro-F1 on valid", tuple(epoch.step for epoch in self.history), macro_f1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +121,9 @@ class TrainedEmbedder:
             "written to": self.path,
         }
 
-    def plot(self) -> Any:
-        """Return the contrastive loss by step as a Matplotlib figure."""
-        return _curve(list(range(1, len(self.losses) + 1)), list(self.losses), "contrastive loss on train")
+    def plot(self) -> Curve:
+        """Return the contrastive loss by step."""
+        return Curve("contrastive loss on train", tuple(range(1, len(self.losses) + 1)), self.losses)
 
 
 def write_training_json(folder: Path, result: TrainedClassifier | TrainedEmbedder) -> None:
@@ -143,12 +144,24 @@ def _as_table(rows: Mapping[str, str]) -> str:
     return f"<table>{''.join(f'<tr>{each}</tr>' for each in cells)}</table>"
 
 
-def _curve(steps: list[int], values: list[float], title: str) -> Any:
-    from matplotlib.figure import Figure
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One figure by step, drawn where a notebook shows it, whichever Matplotlib backend is set up."""
 
-    figure = Figure(figsize=(5, 2.5), layout="constrained")
-    axes = figure.subplots()
-    axes.plot(steps, values, marker="o" if len(steps) < 20 else None)
-    axes.set(title=title, xlabel="step")
-    axes.grid(alpha=0.3)
-    return figure
+    title: str
+    steps: tuple[int, ...]
+    values: tuple[float, ...]
+
+    def _repr_svg_(self) -> str:
+        from matplotlib import rc_context
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(5, 2.5), layout="constrained")
+        axes = figure.subplots()
+        axes.plot(self.steps, self.values, marker="o" if len(self.steps) < 20 else None)
+        axes.set(title=self.title, xlabel="step")
+        axes.grid(alpha=0.3)
+        drawn = StringIO()
+        with rc_context({"svg.hashsalt": self.title}):  # the same figures give the same bytes
+            figure.savefig(drawn, format="svg", metadata={"Date": None})
+        return drawn.getvalue()

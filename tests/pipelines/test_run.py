@@ -95,8 +95,14 @@ def test_a_failed_step_is_one_line_and_the_rerun_goes_on_from_the_cache(
     assert mendable.value.failure is not None
     assert list(mendable.value.failure.inputs) == ["made"]
 
+    write_notebook("02_copy", READS, "raise OSError(28, 'No space left on device')")
+    with pytest.raises(
+        StepError, match=r"^the disk is full; free some space and run the same command again$"
+    ):
+        run(folder, "a")
+
     states = [line.split()[1] for line in capsys.readouterr().out.splitlines()]
-    assert states == ["done", "failed", "cached", "failed"]
+    assert states == ["done", "failed", "cached", "failed", "cached", "failed"]
 
 
 @pytest.mark.slow

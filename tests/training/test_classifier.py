@@ -88,7 +88,8 @@ def test_the_result_shows_figures_and_a_curve_and_no_text(trained: TrainedClassi
     assert "valid macro-F1" in str(trained)
     assert "<table>" in trained._repr_html_()
     assert "canteen" not in str(trained) + repr(trained)
-    assert trained.plot().axes
+    assert trained.plot()._repr_svg_() == trained.plot()._repr_svg_()
+    assert "<svg" in trained.plot()._repr_svg_()
 
 
 @pytest.mark.slow

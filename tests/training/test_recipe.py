@@ -35,6 +35,7 @@ def test_a_rate_may_be_written_as_yaml_reads_no_number(tmp_path: Path) -> None:
         ("  epochs: 1", "  epochs: 0", "classifier.epochs is 0"),
         ("  scale: 20.0", "  scale: .nan", "embedder.scale is nan"),
         ("  epochs: 1\n", "", "'classifier.epochs' is missing"),
+        ("  epochs: 1\n", "  epoch: 1\n", "unknown key 'classifier.epoch'"),
         ("class_weight: softened", "class_weight: harder", "classifier.class_weight is 'harder'"),
         ("name: smoke", "name: [", "is no YAML"),
     ],
