@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 
 from data.dedupe import Fingerprint, fingerprints
 from data.normalise import Normal, normalise
+from data.packed import unpacked
 from data.read_chat import read_slack, read_teams
-from data.read_mail import LARGEST, read_mail, read_mbox
+from data.read_mail import LARGEST, read_mail, read_mbox, read_mbox_stream
 from data.read_table import read_jsonl, read_parquet
 from data.read_transcript import read_transcript
 from data.record import Entry, Record, Rejected
@@ -23,6 +25,7 @@ from data.sources import Item, file_sha256
 BATCH_MESSAGES = 500
 BATCH_CHARACTERS = 8_000_000
 LARGEST_EXPORT = 512 << 20
+STREAMED = ("jsonl", "parquet")
 REFUSALS = {
     "unreadable": "unreadable_file",
     "unrecognised": "unrecognised_format",
@@ -40,6 +43,8 @@ ITEM = pa.struct(
         ("count", pa.int64()),
         ("sha256", pa.string()),
         ("context", pa.binary()),
+        ("packing", pa.string()),
+        ("member", pa.string()),
     ]
 )
 WORK = pa.schema([("items", pa.list_(ITEM))])
@@ -156,23 +161,49 @@ def _normal(record: Record, item: Item, sha256: str, secret: bytes) -> Normal | 
 
 
 def read(item: Item) -> Iterator[Entry]:
-    """Return the entries of a work item, read by the reader of its format.
+    """Yield the entries of a work item, read by the reader of its format.
 
     Raises:
-        OSError: the file cannot be opened; also while iterating.
+        OSError: while iterating: the file cannot be opened, goes away, or unpacks to nothing usable.
     """
-    path = Path(os.fsdecode(item.path))
     if item.format in REFUSALS:
-        return iter([Rejected(0, 0, item.end, REFUSALS[item.format])])
-    if item.format == "jsonl":
-        return read_jsonl(path)
-    if item.format == "parquet":
-        return read_parquet(path)
-    if item.end - item.start > (LARGEST if item.format in ("mail", "mbox") else LARGEST_EXPORT):
-        return iter([Rejected(item.first, item.start, item.end, "too_large")])
-    with open(path, "rb") as handle:
-        handle.seek(item.start)
-        return _parsed(handle.read(item.end - item.start), item)
+        yield Rejected(0, 0, item.end, REFUSALS[item.format])
+    elif item.packing:
+        with unpacked(Path(os.fsdecode(item.path)), item.packing, item.member) as handle:
+            yield from _unpacked(handle, item)
+    elif item.format not in STREAMED and item.end - item.start > _largest(item):
+        yield Rejected(item.first, item.start, item.end, "too_large")
+    else:
+        with open(os.fsdecode(item.path), "rb") as handle:
+            if item.format in STREAMED:
+                yield from _streamed(handle, item)
+            else:
+                handle.seek(item.start)
+                yield from _parsed(handle.read(item.end - item.start), item)
+
+
+def _unpacked(handle: BinaryIO, item: Item) -> Iterator[Entry]:
+    """Read what comes out of a decompressor: its size is only known at its end."""
+    if item.format == "mbox":
+        yield from read_mbox_stream(handle)
+    elif item.format == "jsonl":
+        yield from _streamed(handle, item)
+    else:
+        content = handle.read(_largest(item) + 1)
+        if len(content) > _largest(item):
+            yield Rejected(0, 0, len(content), "too_large")
+        elif item.format == "parquet":
+            yield from read_parquet(io.BytesIO(content), size=len(content))
+        else:
+            yield from _parsed(content, item)
+
+
+def _streamed(handle: BinaryIO, item: Item) -> Iterator[Entry]:
+    return read_jsonl(handle) if item.format == "jsonl" else read_parquet(handle, size=item.end)
+
+
+def _largest(item: Item) -> int:
+    return LARGEST if item.format in ("mail", "mbox") else LARGEST_EXPORT
 
 
 def _parsed(content: bytes, item: Item) -> Iterator[Entry]:

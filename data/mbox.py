@@ -12,9 +12,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 RANGE_BYTES = 32 << 20
 HASH_BYTES = 8 << 20
+STREAM_BYTES = 4 << 20
+LONGEST_SEPARATOR = 1024
 
 _HEADER_FOLLOWS = rb"(?=(?:>?From [^\n]{0,300}\n)?[!-9;-~]{1,100}[ \t]*:)"
 SEPARATOR = re.compile(
@@ -81,6 +84,47 @@ def _then(starts: Iterator[int], last: int) -> Iterator[int]:
     yield last
 
 
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """One message of a stream with its place; ``raw`` is None for one above the limit."""
+
+    start: int
+    end: int
+    raw: bytes | None
+
+
+def stream(handle: BinaryIO, *, largest: int) -> Iterator[Streamed]:
+    """Yield the messages of an mbox that can only be read once, from its beginning to its end.
+
+    Memory holds one message and a block; of a message above ``largest`` bytes only the size is kept.
+    """
+    buffer, start, dropped, searched, last = bytearray(), 0, 0, 0, False
+
+    def message(begin: int, end: int) -> Streamed:
+        size = dropped + end - begin
+        raw = None if dropped or size > largest else _without_envelope(bytes(buffer[begin:end]), 0, size)
+        return Streamed(start, start + size, raw)
+
+    while not last:
+        block = handle.read(STREAM_BYTES)
+        last = not block
+        buffer += block
+        decided = len(buffer) if last else len(buffer) - LONGEST_SEPARATOR
+        cut = 0
+        for found in SEPARATOR.finditer(buffer, max(0, searched)):
+            if found.start() >= decided:
+                break
+            yield (streamed := message(cut, found.start() + 1))
+            start, cut, dropped = streamed.end, found.start() + 1, 0
+        del buffer[:cut]
+        if len(buffer) > largest + LONGEST_SEPARATOR and not last:
+            surplus = len(buffer) - LONGEST_SEPARATOR
+            dropped += surplus
+            del buffer[:surplus]
+        searched = len(buffer) - LONGEST_SEPARATOR
+    yield message(0, len(buffer))
+
+
 def split(content: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield every message of a range with the offset of its separator line, which is left off.
 
@@ -88,8 +132,10 @@ def split(content: bytes) -> Iterator[tuple[int, bytes]]:
     """
     starts = [0, *(found.start() + 1 for found in SEPARATOR.finditer(content))]
     for start, end in zip(starts, [*starts[1:], len(content)], strict=True):
-        line_end = content.find(b"\n", start, end)
-        body = content[line_end + 1 : end] if line_end >= 0 else b""
-        if b"\n>" in body:
-            body = ESCAPED.sub(rb"\1", body)
-        yield start, body
+        yield start, _without_envelope(content, start, end)
+
+
+def _without_envelope(content: bytes, start: int, end: int) -> bytes:
+    line_end = content.find(b"\n", start, end)
+    body = content[line_end + 1 : end] if line_end >= 0 else b""
+    return ESCAPED.sub(rb"\1", body) if b"\n>" in body else body

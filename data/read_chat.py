@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import html
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from data.html_text import html_to_text
+from data.packed import unpacked
 from data.record import Attached, Entry, Party, Record, Rejected
 
 # What Slack itself writes into a channel; other subtypes (file_share, bot_message, me_message,
@@ -22,6 +22,9 @@ SYSTEM = re.compile(
     r"^(?:(?:channel|group)_\w+|bot_(?:add|remove|enable|disable)|pinned_item|unpinned_item|tombstone"
     r"|reminder_add|sh_room_\w+|ekm_access_denied|app_conversation_\w+|huddle_\w+)$"
 )
+IN_ZIP = "\0"
+"""Stands between the path of a zip and the folder in it, in the context of a Slack export."""
+
 _USER = re.compile(r"<@([A-Z0-9]+)(?:\|([^>]*))?>")
 _CHANNEL = re.compile(r"<#[A-Z0-9]+(?:\|([^>]*))?>")
 _SPECIAL = re.compile(r"<!(\w+)(?:[|^][^>]*)?>")
@@ -84,8 +87,13 @@ def _entries(content: bytes, key: str | None) -> list[Any]:
 @functools.lru_cache(maxsize=8)
 def _users(context: str) -> Mapping[str, str]:
     """Return the names by user id of a Slack export; without a usable ``users.json`` the ids stand."""
+    folder, in_zip, prefix = context.partition(IN_ZIP)
     try:
-        entries = json.loads((Path(os.fsdecode(context)) / "users.json").read_bytes())
+        if in_zip:
+            with unpacked(Path(folder), "zip", f"{prefix}users.json") as handle:
+                entries = json.loads(handle.read())
+        else:
+            entries = json.loads((Path(folder) / "users.json").read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}
     names: dict[str, str] = {}

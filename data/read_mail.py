@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import getaddresses, parsedate_to_datetime
+from typing import BinaryIO
 
 from data.html_text import html_to_text
-from data.mbox import split
+from data.mbox import split, stream
 from data.mime import Part, UnreadableMailError, parse
 from data.record import Attached, Entry, Party, Record, Rejected
 
@@ -28,6 +29,19 @@ def read_mbox(content: bytes, *, first: int, offset: int) -> Iterator[Entry]:
     ends = [start for start, _ in starts[1:]] + [len(content)]
     for ordinal, ((start, raw), end) in enumerate(zip(starts, ends, strict=True)):
         yield read_mail(raw, locator=first + ordinal, byte_start=offset + start, byte_end=offset + end)
+
+
+def read_mbox_stream(handle: BinaryIO) -> Iterator[Entry]:
+    """Read the messages of an mbox that comes out of a decompressor; places count unpacked bytes.
+
+    Raises:
+        OSError: while iterating: the stream ends in damage.
+    """
+    for locator, each in enumerate(stream(handle, largest=LARGEST)):
+        if each.raw is None:
+            yield Rejected(locator, each.start, each.end, "too_large")
+        else:
+            yield read_mail(each.raw, locator=locator, byte_start=each.start, byte_end=each.end)
 
 
 def read_mail(raw: bytes, *, locator: int = 0, byte_start: int = 0, byte_end: int | None = None) -> Entry:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from data.record import Channel, Entry, Party, Record, Rejected
 
@@ -14,23 +13,22 @@ COLUMNS = ("subject", "text", "sender", "recipients", "sent_at", "thread", "chan
 LONGEST_LINE = 16 << 20
 
 
-def read_jsonl(path: Path) -> Iterator[Entry]:
+def read_jsonl(lines: BinaryIO) -> Iterator[Entry]:
     """Read one JSON object per line; blank lines do not count."""
-    with open(path, "rb") as lines:
-        start = locator = 0
-        while line := lines.readline(LONGEST_LINE):
-            end = start + len(line)
-            if len(line) == LONGEST_LINE and not line.endswith(b"\n"):
-                end += _skip_line(lines)
-                yield Rejected(locator, start, end, "too_large")
-                locator += 1
-            elif line.strip():
-                yield _from_line(line, locator, start, end)
-                locator += 1
-            start = end
+    start = locator = 0
+    while line := lines.readline(LONGEST_LINE):
+        end = start + len(line)
+        if len(line) == LONGEST_LINE and not line.endswith(b"\n"):
+            end += _skip_line(lines)
+            yield Rejected(locator, start, end, "too_large")
+            locator += 1
+        elif line.strip():
+            yield _from_line(line, locator, start, end)
+            locator += 1
+        start = end
 
 
-def _skip_line(lines: Any) -> int:
+def _skip_line(lines: BinaryIO) -> int:
     """Read to the end of an overlong line without keeping it; return how many bytes that was."""
     skipped = 0
     while piece := lines.readline(LONGEST_LINE):
@@ -50,15 +48,14 @@ def _from_line(line: bytes, locator: int, start: int, end: int) -> Entry:
     return _record(row, locator, start, end)
 
 
-def read_parquet(path: Path) -> Iterator[Entry]:
+def read_parquet(file: BinaryIO, *, size: int) -> Iterator[Entry]:
     """Read the rows of a Parquet file, a row group's part at a time."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    size = path.stat().st_size
     locator = 0
     try:
-        table = pq.ParquetFile(path)
+        table = pq.ParquetFile(file)
         known = [name for name in COLUMNS if name in table.schema_arrow.names]
         if "text" not in known:
             yield Rejected(0, 0, size, "missing_columns")

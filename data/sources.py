@@ -10,10 +10,12 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from data.mbox import Survey, survey
+from data.packed import Packing, members, packing_of, unpacked
+from data.read_chat import IN_ZIP
 from data.workspace import UserError
 
 Format = Literal[
@@ -29,6 +31,7 @@ Format = Literal[
     "unrecognised",
 ]
 LABELS, QUESTIONS = "labels.csv", "questions.jsonl"
+SLACK_INDEX = "channels.json"
 SNIFFED_BYTES = 8192
 FILE_COST = 20_000  # opening and hashing a small file costs about as much as parsing this many bytes
 
@@ -46,7 +49,7 @@ _TEAMS_EXPORT = re.compile(rb'\A\s*\{[^\0]{0,4000}?"value"\s*:\s*\[')
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A piece of work: a file, or a range of one. ``context`` is the root of a Slack export."""
+    """A piece of work: a file, a range of one, or a member of a zip. ``context`` is a Slack export's root."""
 
     format: Format
     path: bytes
@@ -57,6 +60,8 @@ class Item:
     count: int = -1
     sha256: str = ""
     context: bytes = b""
+    packing: Packing = ""
+    member: str = ""
 
     @property
     def cost(self) -> int:
@@ -117,28 +122,68 @@ def _classified(path: Path, root: Path, slack_roots: dict[Path, bool]) -> list[I
         size, start = _size_and_start(path)
     except OSError:
         return [whole(format="unreadable", end=0)]
+    if packing := packing_of(start):
+        return _packed(path, packing, whole(format="unreadable", end=size))
     slack_root = _slack_root(path, root, slack_roots)
     if slack_root == path.parent and path.suffix == ".json":
         return [] if _is_json(path) else [whole(format="damaged", end=size)]
     if path.suffix == ".json" and slack_root == path.parent.parent:
         return [whole(format="slack", end=size, context=os.fsencode(slack_root))]
-    format_ = _format_of(path, start)
-    if format_ != "mbox":
-        return [whole(format=format_, end=size)]
+    item = whole(format=_format_of(path, start), end=size)
+    return _ranges(path, item) if item.format == "mbox" else [item]
+
+
+def _ranges(path: Path, item: Item) -> list[Item]:
+    """Return the ranges of an mbox, each a piece of work of its own."""
     try:
         found: Survey = survey(path)
     except (OSError, ValueError):
-        return [whole(format="unreadable", end=size)]
+        return [replace(item, format="unreadable")]
     return [
-        replace(
-            whole(format="mbox", end=each.end),
-            start=each.start,
-            first=each.first,
-            count=each.count,
-            sha256=found.sha256,
-        )
+        replace(item, start=each.start, end=each.end, first=each.first, count=each.count, sha256=found.sha256)
         for each in found.ranges
     ]
+
+
+def _packed(path: Path, packing: Packing, whole: Item) -> list[Item]:
+    """Return an item for every member; a zip's source names it behind an exclamation mark."""
+    try:
+        found = members(path, packing)
+        sha256 = file_sha256(path) if packing == "zip" else ""
+    except OSError:
+        return [whole]
+    slack_roots = {
+        name.removesuffix(SLACK_INDEX) for name, _ in found if PurePosixPath(name).name == SLACK_INDEX
+    }
+    items = []
+    for name, size in found:
+        place = PurePosixPath(name)
+        if any(part == "__MACOSX" or (part.startswith(".") and part != "..") for part in place.parts):
+            continue  # hidden, as in a folder
+        source = f"{whole.source}!{name}" if packing == "zip" else whole.source
+        source = source.encode("utf-8", "backslashreplace").decode()
+        item = replace(whole, source=source, end=size, sha256=sha256, packing=packing, member=name)
+        folder, export = f"{place.parent}/".removeprefix("./"), f"{place.parent.parent}/".removeprefix("./")
+        if place.suffix == ".json" and folder in slack_roots:
+            continue
+        if place.suffix == ".json" and export in slack_roots:
+            context = f"{os.fsdecode(whole.path)}{IN_ZIP}{export}"
+            items.append(replace(item, format="slack", context=os.fsencode(context)))
+        else:
+            items.append(_sniffed(path, item))
+    return items
+
+
+def _sniffed(path: Path, item: Item) -> Item:
+    """Return the item with the format that its first unpacked bytes show; packed twice is once too often."""
+    try:
+        with unpacked(path, item.packing, item.member) as handle:
+            start = handle.read(SNIFFED_BYTES)
+    except OSError:
+        return replace(item, packing="")
+    if packing_of(start) or not start:
+        return replace(item, format="unrecognised", packing="")
+    return replace(item, format=_format_of(Path(item.member), start))
 
 
 def _size_and_start(path: Path) -> tuple[int, bytes]:
@@ -177,7 +222,7 @@ def _slack_root(path: Path, root: Path, known: dict[Path, bool]) -> Path | None:
     """Return the folder of a Slack export that the file belongs to, as index or as a day of a channel."""
     for folder in (path.parent, path.parent.parent):
         if folder not in known:
-            known[folder] = folder.is_relative_to(root) and (folder / "channels.json").is_file()
+            known[folder] = folder.is_relative_to(root) and (folder / SLACK_INDEX).is_file()
         if known[folder]:
             return folder
     return None

@@ -165,6 +165,19 @@ def sample(
     )
 
 
+@app.command("account")
+def account_command(
+    run_or_folder: Annotated[
+        str, typer.Argument(help="A run's name or a dataset's folder; default: the newest run.")
+    ] = "",
+) -> None:
+    """Show what became of every entry of every source: in = kept + duplicates + rejects."""
+    from data.account import account, newest_dataset
+
+    is_folder = bool(run_or_folder) and locate(run_or_folder).is_dir()
+    typer.echo(account(run_or_folder if is_folder else newest_dataset(run_or_folder)))
+
+
 @review.command("list")
 def list_pending() -> None:
     """List the releases that wait for a decision."""

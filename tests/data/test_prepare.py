@@ -2,15 +2,18 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from data import stages
+from data.account import account
 from data.dataset import (
     read_chunks,
     read_duplicates,
@@ -63,6 +66,21 @@ def test_every_entry_of_the_archive_is_in_one_table(dataset: Path, tiny_archive:
         *(read_manifest(dataset).counts.kept, read_manifest(dataset).counts.duplicates),
         read_manifest(dataset).counts.rejects,
     ]
+
+
+def test_the_account_counts_again_and_sees_a_lost_message(dataset: Path, tmp_path: Path) -> None:
+    ledger, counts = account(dataset), read_manifest(dataset).counts
+
+    assert (ledger.total.read, ledger.total.kept) == (counts.read, counts.kept)
+    assert f"balanced: {counts.read:,} = {counts.kept:,} kept" in str(ledger)
+
+    robbed = shutil.copytree(dataset, tmp_path / "robbed")
+    rejects = pq.read_table(robbed / "rejects").slice(1)
+    shutil.rmtree(robbed / "rejects")
+    (robbed / "rejects").mkdir()
+    pq.write_table(rejects, robbed / "rejects" / "part-0.parquet")
+    with pytest.raises(UserError, match="does not balance"):
+        account(robbed)
 
 
 def test_planted_copies_are_left_out_and_nothing_else(dataset: Path, tiny_archive: Path) -> None:

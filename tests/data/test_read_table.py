@@ -1,5 +1,6 @@
 """JSON lines and Parquet."""
 
+import io
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +20,7 @@ def test_reads_lines_and_says_what_is_wrong_with_the_others(tmp_path: Path) -> N
         json.dumps(ROW | {"sent_at": "2024-01-02T03:04:05Z"}) + '\n\n{"text": \n[1]\n{"other": 1}\n'
     )
 
-    first, *rest = read_jsonl(path)
+    first, *rest = read_jsonl(io.BytesIO(path.read_bytes()))
 
     assert isinstance(first, Record)
     assert Party("Ada", "ada@x.org") == first.sender
@@ -34,7 +35,12 @@ def test_reads_the_same_rows_from_parquet(tmp_path: Path) -> None:
     pq.write_table(pa.Table.from_pylist([ROW]), tmp_path / "a.parquet")
     (tmp_path / "a.jsonl").write_text(json.dumps(ROW))
 
-    (one,), (other,) = read_parquet(tmp_path / "a.parquet"), read_jsonl(tmp_path / "a.jsonl")
+    table = (tmp_path / "a.parquet").read_bytes()
+
+    (one,), (other,) = (
+        read_parquet(io.BytesIO(table), size=len(table)),
+        read_jsonl(io.BytesIO((tmp_path / "a.jsonl").read_bytes())),
+    )
 
     assert isinstance(one, Record)
     assert isinstance(other, Record)
@@ -49,8 +55,8 @@ def test_rejects_a_table_without_text_or_without_end(tmp_path: Path) -> None:
 
     reasons = [
         entry.reason
-        for name in ("a", "b")
-        for entry in read_parquet(tmp_path / f"{name}.parquet")
+        for content in ((tmp_path / f"{name}.parquet").read_bytes() for name in ("a", "b"))
+        for entry in read_parquet(io.BytesIO(content), size=len(content))
         if isinstance(entry, Rejected)
     ]
 

@@ -1,5 +1,7 @@
 """Whatever bytes a file holds: the readers yield records and rejects, and raise nothing."""
 
+import gzip
+import io
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from data.intake import Tally, take
 from data.read_chat import read_slack, read_teams
-from data.read_mail import read_mail, read_mbox
+from data.read_mail import read_mail, read_mbox, read_mbox_stream
 from data.read_table import read_jsonl, read_parquet
 from data.read_transcript import read_transcript
 from data.record import Record, Rejected
@@ -62,20 +64,18 @@ CONTENT = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None)
 @given(content=CONTENT)
-def test_readers_yield_records_and_rejects_for_any_bytes(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(content)
-
+def test_readers_yield_records_and_rejects_for_any_bytes(content: bytes) -> None:
     entries = [
         read_mail(content),
         *read_mbox(content, first=0, offset=0),
         *read_slack(content, source="a/b.json"),
         *read_teams(content),
         *read_transcript(content, source="a.vtt"),
-        *read_jsonl(path),
-        *read_parquet(path),
+        *read_mbox_stream(io.BytesIO(content)),
+        *read_jsonl(io.BytesIO(content)),
+        *read_parquet(io.BytesIO(content), size=len(content)),
     ]
 
     assert all(isinstance(entry, Record | Rejected) for entry in entries)
@@ -83,7 +83,10 @@ def test_readers_yield_records_and_rejects_for_any_bytes(tmp_path: Path, content
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(content=CONTENT, name=st.sampled_from(["file", "file.eml", "file.jsonl", "file.vtt", "file.json"]))
+@given(
+    content=CONTENT | CONTENT.map(gzip.compress) | CONTENT.map(gzip.compress).map(lambda packed: packed[:-9]),
+    name=st.sampled_from(["file", "file.eml", "file.jsonl", "file.vtt", "file.json"]),
+)
 def test_every_file_is_classified_read_and_counted(tmp_path: Path, content: bytes, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(content)

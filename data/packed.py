@@ -1,0 +1,140 @@
+"""Compressed files and zip archives: read as a stream, never unpacked onto disk, safe from bombs."""
+
+from __future__ import annotations
+
+import bz2
+import functools
+import gzip
+import io
+import lzma
+import os
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Literal, cast
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+Packing = Literal["", "gzip", "bzip2", "xz", "zstd", "zip"]
+MAGIC: dict[bytes, Packing] = {
+    b"\x1f\x8b\x08": "gzip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\x00": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"PK\x03\x04": "zip",
+    b"PK\x05\x06": "zip",
+}
+SUFFIXES = frozenset({".gz", ".bz2", ".xz", ".zst"})
+MOST_TIMES_LARGER = 1000  # mail shrinks to a tenth, identical newsletters to a hundredth; a bomb to nothing
+ALWAYS_ALLOWED = 64 << 20
+MOST_MEMBERS = 1_000_000
+BUFFER_BYTES = 1 << 20
+
+
+class PackedError(OSError):
+    """A packed file that is damaged, encrypted, or unpacks to absurdly more than it is."""
+
+
+def packing_of(start: bytes) -> Packing:
+    """Return how a file with these first bytes is packed, or nothing."""
+    return next((packing for magic, packing in MAGIC.items() if start.startswith(magic)), "")
+
+
+def members(path: Path, packing: Packing) -> list[tuple[str, int]]:
+    """Return the names and packed sizes of what a packed file holds; one of its own name unless it is a zip.
+
+    Raises:
+        OSError: it cannot be read, or is a zip without a readable directory or with too many members.
+    """
+    if packing != "zip":
+        return [(path.stem if path.suffix.lower() in SUFFIXES else path.name, path.stat().st_size)]
+    files = [each for each in _zip(path).infolist() if not each.is_dir()]
+    if len(files) > MOST_MEMBERS:
+        raise PackedError(f"more than {MOST_MEMBERS:,} members")
+    return [(each.filename, each.compress_size) for each in files]
+
+
+@contextmanager
+def unpacked(path: Path, packing: Packing, member: str = "") -> Iterator[BinaryIO]:
+    """Open a packed file, or a member of a zip, for reading.
+
+    Raises:
+        OSError: at once or while reading: damaged, encrypted, or far larger than what it was packed into.
+    """
+    with ExitStack() as opened:
+        with _as_packed_error():
+            if packing == "zip":
+                archive = _zip(path)
+                size = archive.getinfo(member).compress_size
+                inner = cast(BinaryIO, opened.enter_context(archive.open(member)))
+            else:
+                file = opened.enter_context(open(path, "rb"))
+                size = os.fstat(file.fileno()).st_size
+                inner = opened.enter_context(_decompressor(file, packing))
+        yield io.BufferedReader(_Bounded(inner, size), BUFFER_BYTES)
+
+
+def _zip(path: Path) -> zipfile.ZipFile:
+    status = path.stat()
+    with _as_packed_error():
+        return _directory(os.fspath(path), status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=4)
+def _directory(path: str, size: int, changed: int) -> zipfile.ZipFile:
+    """Read a zip's directory once for all of its members, as long as it stays the same file."""
+    del size, changed
+    return zipfile.ZipFile(path)
+
+
+def _decompressor(file: BinaryIO, packing: Packing) -> BinaryIO:
+    if packing == "zstd":
+        import zstandard
+
+        return cast(BinaryIO, zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True))
+    opened: dict[str, Callable[..., object]] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
+    return cast(BinaryIO, opened[packing](file, "rb"))
+
+
+class _Bounded(io.RawIOBase):
+    """Reads on while what comes out stays in proportion to what went in."""
+
+    def __init__(self, inner: BinaryIO, packed_size: int) -> None:
+        self._inner = inner
+        self._left = max(ALWAYS_ALLOWED, packed_size * MOST_TIMES_LARGER)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        view = memoryview(buffer)
+        with _as_packed_error():
+            content = self._inner.read(len(view))
+        self._left -= len(content)
+        if self._left < 0:
+            raise PackedError(f"unpacks to more than {MOST_TIMES_LARGER} times its size")
+        view[: len(content)] = content
+        return len(content)
+
+
+@contextmanager
+def _as_packed_error() -> Iterator[None]:
+    """Give what five libraries raise for damaged or encrypted files one name."""
+    import zstandard
+
+    try:
+        yield
+    except (
+        EOFError,
+        zlib.error,
+        lzma.LZMAError,
+        zipfile.BadZipFile,
+        zstandard.ZstdError,
+        ValueError,
+    ) as error:
+        raise PackedError(f"damaged: {type(error).__name__}") from None
+    except (RuntimeError, NotImplementedError, KeyError) as error:  # zipfile: a password, a method
+        raise PackedError(f"cannot be unpacked: {type(error).__name__}") from None

@@ -1,0 +1,150 @@
+"""Compressed mailboxes and zipped exports are read as if they lay there unpacked, and never trusted."""
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from data.intake import Refused, Tally, take
+from data.mbox import stream
+from data.normalise import Normal
+from data.sources import discover
+
+ENVELOPE = b"From a@example.org Fri Apr 20 19:35:02 2001\n"
+KEY = b"k" * 32
+COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
+    "gz": gzip.compress,
+    "bz2": bz2.compress,
+    "xz": lzma.compress,
+    "zst": zstandard.compress,
+}
+
+
+def mail(number: int, body: str = "Soup at noon.") -> bytes:
+    return f"From: Ann <ann@example.org>\nSubject: number {number}\n\n{body}\n\n".encode()
+
+
+def mbox(messages: int) -> bytes:
+    return b"".join(ENVELOPE + mail(number) for number in range(messages))
+
+
+def taken(archive: Path) -> tuple[list[Normal], list[str], int]:
+    results = [each for item in discover(archive) for each in take(item, KEY)]
+    return (
+        [each for each in results if isinstance(each, Normal)],
+        [each.entry.reason for each in results if isinstance(each, Refused)],
+        sum(each.entries for each in results if isinstance(each, Tally)),
+    )
+
+
+@pytest.mark.parametrize("suffix", COMPRESSORS)
+def test_a_compressed_mbox_is_read_like_a_plain_one(tmp_path: Path, suffix: str) -> None:
+    (tmp_path / f"box.mbox.{suffix}").write_bytes(COMPRESSORS[suffix](mbox(5)))
+
+    messages, rejects, entries = taken(tmp_path)
+
+    assert [message.subject for message in messages] == [f"number {number}" for number in range(5)]
+    assert {message.source for message in messages} == {f"box.mbox.{suffix}"}
+    assert (rejects, entries) == ([], 5)
+
+
+def test_places_in_a_compressed_mbox_are_those_of_the_unpacked_bytes(tmp_path: Path) -> None:
+    content = mbox(3)
+    (tmp_path / "box.gz").write_bytes(gzip.compress(content))
+
+    messages, _, _ = taken(tmp_path)
+
+    cut = [content[message.byte_start : message.byte_end] for message in messages]
+    assert cut == [ENVELOPE + mail(number) for number in range(3)]
+
+
+def test_every_member_of_a_zip_is_a_source_of_its_own(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "export.zip", "w") as archive:
+        archive.writestr("in/box", mbox(2))
+        archive.writestr("../../one.eml", mail(7))
+        archive.writestr("rows.jsonl", b'{"text": "a row"}\n')
+        archive.writestr("picture.png", b"\x89PNG")
+        archive.writestr("inner.gz", gzip.compress(mbox(1)))
+        archive.writestr("__MACOSX/x", b"junk")
+
+    messages, rejects, entries = taken(tmp_path)
+
+    sources = sorted(message.source for message in messages)
+    assert sources == ["export.zip!../../one.eml", *["export.zip!in/box"] * 2, "export.zip!rows.jsonl"]
+    assert rejects == ["unrecognised_format"] * 2
+    assert entries == 6
+
+
+def test_a_zipped_slack_export_keeps_its_names(tmp_path: Path) -> None:
+    said = {"user": "U1", "text": "Ask <@U1>, or Ada.", "ts": "1700000000.01"}
+    with zipfile.ZipFile(tmp_path / "slack.zip", "w") as archive:
+        archive.writestr("acme/channels.json", "[]")
+        archive.writestr("acme/users.json", json.dumps([{"id": "U1", "real_name": "Ada Ray"}]))
+        archive.writestr("acme/desk/2024-01-02.json", json.dumps([said]))
+
+    (message,), rejects, _ = taken(tmp_path)
+
+    assert message.channel == "chat"
+    assert "Ada" not in message.text
+    assert message.text.count("[PERSON_") == 2
+    assert rejects == []
+
+
+@pytest.mark.parametrize("damage", ["truncated", "altered", "not_packed"])
+def test_what_comes_before_the_damage_is_kept_and_the_rest_is_one_reject(tmp_path: Path, damage: str) -> None:
+    packed = gzip.compress(b"".join(ENVELOPE + mail(n, "words " * 4000) for n in range(400)), compresslevel=0)
+    broken = {
+        "truncated": packed[: len(packed) // 2],
+        "altered": packed[:-8] + bytes(8),
+        "not_packed": b"\x1f\x8b\x08 no gzip at all",
+    }[damage]
+    (tmp_path / "box.gz").write_bytes(broken)
+
+    messages, rejects, entries = taken(tmp_path)
+
+    assert rejects == ["unreadable_file"]
+    assert len(messages) + 1 == entries
+    assert bool(messages) is (damage != "not_packed")
+
+
+def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
+    (tmp_path / "bomb.gz").write_bytes(gzip.compress(ENVELOPE + mail(1) + bytes(300 << 20)))
+
+    _, rejects, entries = taken(tmp_path)
+
+    assert rejects == ["unreadable_file"]
+    assert entries == 1
+
+
+def test_an_encrypted_member_is_a_reject(tmp_path: Path) -> None:
+    path = tmp_path / "locked.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("one.eml", mail(1))
+    content = bytearray(path.read_bytes())
+    for signature, flag in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(signature) + flag] |= 1
+    path.write_bytes(bytes(content))
+
+    assert taken(tmp_path)[1] == ["unreadable_file"]
+
+
+@pytest.mark.parametrize("step", [1, 7, 4096])
+def test_a_stream_gives_the_same_messages_whatever_its_blocks(
+    step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("data.mbox.STREAM_BYTES", step)
+    content = ENVELOPE + mail(0, "x\n>From here\nFrom here\n") + ENVELOPE + mail(1, "y" * 9000) + mbox(2)
+
+    found = list(stream(io.BytesIO(content), largest=5000))
+
+    assert [each.raw is None for each in found] == [False, True, False, False]
+    assert b"".join(content[each.start : each.end] for each in found) == content
+    assert found[0].raw is not None
+    assert b"\nFrom here\nFrom here" in found[0].raw
