@@ -85,8 +85,8 @@ def account(prepared: str | Path) -> Account:
         counted = sum(line.figures[1:])
         if line.read != counted:
             raise UserError(
-                f"{line.source} does not balance: {line.read:,} entries were read, and the tables of {folder} "
-                f"hold {counted:,}; they were changed since, so prepare the archive again"
+                f"{line.source} does not balance: {line.read:,} entries were read, but the tables "
+                f"of {folder} hold {counted:,}; they were changed, so prepare the archive again"
             )
     return Account(folder, lines, dict(Counter(row["reason"] for row in rejects)))
 
