@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from data.assign import assign, read_index
 from data.dataset import MANIFEST
+from data.incremental import recall
 from data.labels import read_labels, read_questions
 from data.outputs import manifest_of, write_duplicates, write_manifest, write_questions, write_rejects
 from data.progress import stage
@@ -27,12 +27,15 @@ def prepare(
     labels: str = "",
     seed: int = 7,
     spark_master: str = "local[*]",
+    reread: bool = False,
 ) -> Manifest:
     """Write the prepared dataset of an archive and return its manifest.
 
     ``archive`` is a folder, a file, or "sample", which is then written first. ``labels`` is a CSV
     with the columns source and label; by default the archive's own labels.csv, if it has one.
-    What stood at ``prepared`` is replaced when everything has succeeded, and stays otherwise.
+    What stood at ``prepared`` is replaced when everything has succeeded, and stays otherwise. Of an
+    archive that was prepared before, only what has changed since is read, unless ``reread`` is set; the
+    dataset is the same either way.
 
     Raises:
         UserError: the archive is missing, empty or unreadable, no label matches, the disk is full.
@@ -52,9 +55,13 @@ def prepare(
         part.mkdir()
         taken = part / "taken_in"
         with stage("take in", spark) as done:
-            take_in(spark, items, taken, key)
+            memory = recall(place, items, key, forget=reread)
+            if fresh := memory.fresh(items):
+                take_in(spark, fresh, taken, key)
+            known = memory.carry_over(taken)
             index = read_index(taken)
-            done.said = f"{len(index.message_ids):,} messages read and redacted"
+            read = f"{len(index.message_ids):,} messages, redacted"
+            done.said = f"{read}; {known:,} sources unchanged since the last time" if known else read
         with stage("dedupe", spark) as done:
             assigned = assign(index, find_links(spark, taken, index), stated, seed=seed)
             done.said = f"{len(assigned.copies):,} duplicates"
@@ -68,7 +75,7 @@ def prepare(
             write_chunks(spark, part / "messages", part / "chunks")
             manifest = manifest_of(part, taken, assigned, stated, seed=seed)
             done.said = f"{manifest.chunks:,} chunks"
-        shutil.rmtree(taken)
+        memory.remember(taken)
         write_manifest(part, manifest)
     return manifest
 

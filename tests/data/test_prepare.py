@@ -26,6 +26,7 @@ from data.normalise import without_digits
 from data.prepare import prepare
 from data.sample import write_sample
 from data.schema import TABLES
+from data.sources import Item
 from data.spark import session
 from data.workspace import UserError
 
@@ -149,10 +150,39 @@ def test_partitioning_changes_nothing(
 ) -> None:
     monkeypatch.setattr(stages, "GROUPS_PER_CORE", groups_per_core)
 
-    manifest = prepare(str(tiny_archive), tmp_path / "prepared")
+    manifest = prepare(str(tiny_archive), tmp_path / "prepared", reread=True)
 
     assert manifest == read_manifest(dataset)
     assert everything(dataset) == everything(tmp_path / "prepared")
+
+
+def test_only_what_is_new_is_read_and_the_dataset_is_that_of_reading_all(
+    spark: object, dataset: Path, tiny_archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[set[str]] = []
+
+    def counting(running: object, items: list[Item], *rest: object) -> None:
+        read.append({item.source for item in items})
+        stages.take_in(running, items, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("data.prepare.take_in", counting)
+    archive = shutil.copytree(tiny_archive, tmp_path / "archive")
+    mail = archive / "maildir"
+    shutil.move(mail, tmp_path / "later")
+    (archive / "gone.eml").write_text("Subject: gone\n\nThis one is deleted later.")
+    prepare(str(archive), tmp_path / "prepared")
+    first = read.pop()
+
+    shutil.move(tmp_path / "later", mail)
+    (archive / "gone.eml").unlink()
+    manifest = prepare(str(archive), tmp_path / "prepared")
+
+    assert manifest == read_manifest(dataset)
+    assert everything(dataset) == everything(tmp_path / "prepared")
+    assert read
+    assert not read.pop() & first
+    prepare(str(archive), tmp_path / "prepared")
+    assert not read
 
 
 def test_other_personal_data_changes_pseudonyms_and_provenance_only(
@@ -218,7 +248,7 @@ def test_lost_messages_fail_the_run_and_name_the_source(
     monkeypatch.setattr("data.prepare.write_duplicates", lambda folder, index, assigned: _nothing(folder))
 
     with pytest.raises(RuntimeError, match="does not balance"):
-        prepare(str(tiny_archive), tmp_path / "prepared")
+        prepare(str(tiny_archive), tmp_path / "prepared", reread=True)
 
     assert not list(tmp_path.iterdir())
 
