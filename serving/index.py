@@ -15,6 +15,7 @@ from data.workspace import UserError, locate, write_atomically
 from serving.digest import folder_digest
 from serving.embed import (
     Vectors,
+    embed_passages,
     embed_texts,
     load_embedder,
     passage_input,
@@ -88,7 +89,7 @@ def build_index(
         passage_input(subject, text)
         for subject, text in zip(chunks["subject"].to_pylist(), chunks["text"].to_pylist(), strict=True)
     ]
-    vectors = embed_texts(encoder, inputs, progress="embed chunks")
+    vectors = embed_passages(encoder, inputs, progress="embed chunks")
     embedder_digest = folder_digest(model)
     collection = f"mailroom_{dataset_digest[:12]}_{embedder_digest[:12]}"
     with write_atomically(locate(index)) as unfinished:

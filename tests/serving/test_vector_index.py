@@ -140,3 +140,19 @@ def test_a_server_gives_what_the_file_gives(
     assert not (tmp_path / "index" / "vectors.db").exists()
     from_file = search(small_index, question, embedder=frozen_embedder, k=5)
     assert {hit.chunk_id for hit in served} == {hit.chunk_id for hit in from_file}
+
+
+@pytest.mark.slow
+def test_passages_embedded_in_bulk_lie_where_single_texts_lie(frozen_embedder: Path):
+    import torch
+
+    from serving.embed import embed_passages, embed_texts, load_embedder
+
+    embedder = load_embedder(frozen_embedder)
+    texts = ["Soup at noon.", "The order was filled. " * 40, "Lunch in the canteen on Friday?"]
+
+    bulk, single = embed_passages(embedder, texts), embed_texts(embedder, texts)
+
+    assert bulk.dtype == single.dtype
+    assert (1 - (bulk * single).sum(axis=1)).max() < 1e-3
+    assert torch.get_num_threads() == 1
