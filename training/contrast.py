@@ -91,8 +91,9 @@ def find_partners(model: SentenceTransformer, pairs: Sequence[Pair], sentences: 
 
 def _ranked_ahead(model: SentenceTransformer, pairs: Sequence[Pair]) -> NDArray[np.int64]:
     """Return for every pair how many texts of other threads come before its own positive."""
-    anchors = encode(model, [pair.anchor for pair in pairs])
-    positives = encode(model, [pair.positive for pair in pairs])
+    with autocast("bf16", model.device):
+        anchors = encode(model, [pair.anchor for pair in pairs])
+        positives = encode(model, [pair.positive for pair in pairs])
     similarity = anchors @ positives.T
     threads = np.array([pair.thread_id for pair in pairs])
     own = similarity.diagonal()[:, None]

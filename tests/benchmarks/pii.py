@@ -52,7 +52,7 @@ def presidio() -> Finder | None:
     registry = RecognizerRegistry()
     registry.load_predefined_recognizers(languages=["en"])
     patterns = [each for each in registry.recognizers if "Spacy" not in type(each).__name__]
-    nothing = NlpArtifacts([], [], [], [], None, "en")  # type: ignore[arg-type]
+    nothing = NlpArtifacts([], [], [], [], None, "en")
 
     def find(text: str) -> Spans:
         results = [
