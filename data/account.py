@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 
 from data.dataset import read_duplicates, read_manifest, read_messages, read_rejects
@@ -97,7 +98,9 @@ def newest_dataset(run: str = "") -> Path:
     Raises:
         UserError: no run of that name has prepared one.
     """
-    found = list((home() / "pipeline").glob(f"{run or '*'}/*/prepare/prepared/manifest.json"))
+    if "/" in run:
+        raise UserError(f"there is no folder {run}; give a run's name or the folder of a prepared dataset")
+    found = list((home() / "pipeline").glob(f"{escape(run) or '*'}/*/prepare/prepared/manifest.json"))
     if not found:
         raise UserError(
             f"no run {f'{run!r} ' if run else ''}in {home() / 'pipeline'} has prepared a dataset; "

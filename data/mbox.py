@@ -11,12 +11,12 @@ import mmap
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import BinaryIO
 
 RANGE_BYTES = 32 << 20
 HASH_BYTES = 8 << 20
-STREAM_BYTES = 4 << 20
+STREAM_BYTES = 1 << 20
 LONGEST_SEPARATOR = 1024
 
 _HEADER_FOLLOWS = rb"(?=(?:>?From [^\n]{0,300}\n)?[!-9;-~]{1,100}[ \t]*:)"
@@ -93,10 +93,14 @@ class Streamed:
     raw: bytes | None
 
 
-def stream(handle: BinaryIO, *, largest: int) -> Iterator[Streamed]:
+def stream(handle: BufferedReader | BytesIO, *, largest: int) -> Iterator[Streamed]:
     """Yield the messages of an mbox that can only be read once, from its beginning to its end.
 
     Memory holds one message and a block; of a message above ``largest`` bytes only the size is kept.
+    Where the stream breaks off, the messages before the broken one are yielded first.
+
+    Raises:
+        OSError: while iterating: what the stream raises.
     """
     buffer, start, dropped, searched, last = bytearray(), 0, 0, 0, False
 
@@ -105,8 +109,12 @@ def stream(handle: BinaryIO, *, largest: int) -> Iterator[Streamed]:
         raw = None if dropped or size > largest else _without_envelope(bytes(buffer[begin:end]), 0, size)
         return Streamed(start, start + size, raw)
 
+    damage: OSError | None = None
     while not last:
-        block = handle.read(STREAM_BYTES)
+        try:
+            block = handle.read1(STREAM_BYTES)
+        except OSError as error:
+            block, damage = b"", error
         last = not block
         buffer += block
         decided = len(buffer) if last else len(buffer) - LONGEST_SEPARATOR
@@ -122,6 +130,8 @@ def stream(handle: BinaryIO, *, largest: int) -> Iterator[Streamed]:
             dropped += surplus
             del buffer[:surplus]
         searched = len(buffer) - LONGEST_SEPARATOR
+    if damage:
+        raise damage
     yield message(0, len(buffer))
 
 

@@ -26,7 +26,7 @@ _SUBJECT_CHARACTERS = 500
 
 @dataclass(frozen=True, slots=True)
 class Normal:
-    """A message without raw text; the fields after ``byte_end`` serve grouping and are not kept."""
+    """A message without raw text; the fields after ``byte_end`` serve grouping and are in no dataset."""
 
     message_id: str
     channel: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -63,9 +64,11 @@ def write_questions(
     for their names: no name was written anywhere on the way.
     """
     rank_of = {each: rank for rank, each in enumerate(index.references)}
-    names = _names(items, {source for question in questions for source in question.sources})
+    names, reached = _names(items, {source for question in questions for source in question.sources})
     rows = []
     for question in questions:
+        if not reached.issuperset(each for each in question.sources if each in rank_of):
+            continue  # whom it may name is not known
         ranks = [assigned.kept(rank_of[source]) for source in question.sources if source in rank_of]
         answerable = question.answerable and bool(ranks)
         rows.append(
@@ -81,15 +84,19 @@ def write_questions(
     _write(folder, pa.Table.from_pylist(rows, schema=QUESTIONS))
 
 
-def _names(items: Sequence[Item], references: set[str]) -> tuple[str, ...]:
+def _names(items: Sequence[Item], references: set[str]) -> tuple[frozenset[str], set[str]]:
+    """Return the people known to the referenced messages, and which of these could be read."""
     sources = {each.rpartition("#")[0] for each in references}
-    found: dict[str, None] = {}
+    found, reached = set[str](), set[str]()
     for item in items:
         if item.source in sources:
-            for entry in read(item):
-                if isinstance(entry, Record) and f"{item.source}#{entry.locator}" in references:
-                    found.update(dict.fromkeys(entry.names))
-    return tuple(found)
+            with suppress(OSError):  # what could not be read is a reject by now
+                for entry in read(item):
+                    reference = f"{item.source}#{entry.locator}"
+                    if isinstance(entry, Record) and reference in references:
+                        found.update(entry.names)
+                        reached.add(reference)
+    return frozenset(found), reached
 
 
 def manifest_of(

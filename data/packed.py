@@ -12,6 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, cast
 
@@ -29,9 +30,9 @@ MAGIC: dict[bytes, Packing] = {
 }
 SUFFIXES = frozenset({".gz", ".bz2", ".xz", ".zst"})
 MOST_TIMES_LARGER = 1000  # mail shrinks to a tenth, identical newsletters to a hundredth; a bomb to nothing
-ALWAYS_ALLOWED = 64 << 20
+ALWAYS_ALLOWED = 1 << 20
 MOST_MEMBERS = 1_000_000
-BUFFER_BYTES = 1 << 20
+BUFFER_BYTES = 64 << 10
 
 
 class PackedError(OSError):
@@ -43,23 +44,41 @@ def packing_of(start: bytes) -> Packing:
     return next((packing for magic, packing in MAGIC.items() if start.startswith(magic)), "")
 
 
-def members(path: Path, packing: Packing) -> list[tuple[str, int]]:
-    """Return the names and packed sizes of what a packed file holds; one of its own name unless it is a zip.
+@dataclass(frozen=True, slots=True)
+class Member:
+    """What a packed file holds: its place in a zip's directory, its name, its packed size."""
+
+    number: int
+    name: str
+    size: int
+    is_folder: bool = False
+
+
+def members(path: Path, packing: Packing) -> list[Member]:
+    """Return what a packed file holds: a zip's members, or one with the file's name but its last suffix.
 
     Raises:
-        OSError: it cannot be read, or is a zip without a readable directory or with too many members.
+        OSError: it cannot be read, or is a zip without a readable directory, with too many members,
+            or with more in its members than in itself.
     """
     if packing != "zip":
-        return [(path.stem if path.suffix.lower() in SUFFIXES else path.name, path.stat().st_size)]
-    files = [each for each in _zip(path).infolist() if not each.is_dir()]
-    if len(files) > MOST_MEMBERS:
+        return [Member(0, path.stem if path.suffix.lower() in SUFFIXES else path.name, path.stat().st_size)]
+    entries = _zip(path).infolist()
+    if len(entries) > MOST_MEMBERS:
         raise PackedError(f"more than {MOST_MEMBERS:,} members")
-    return [(each.filename, each.compress_size) for each in files]
+    if sum(each.compress_size for each in entries) > path.stat().st_size:
+        raise PackedError("members that overlap")
+    return [
+        Member(number, each.filename, each.compress_size, each.is_dir())
+        for number, each in enumerate(entries)
+    ]
 
 
 @contextmanager
-def unpacked(path: Path, packing: Packing, member: str = "") -> Iterator[BinaryIO]:
-    """Open a packed file, or a member of a zip, for reading.
+def unpacked(path: Path, packing: Packing, member: int = 0) -> Iterator[io.BufferedReader]:
+    """Open a packed file, or the ``member``-th of a zip, for reading.
+
+    What comes before damage is given out before the damage is raised, if it is read with ``read1``.
 
     Raises:
         OSError: at once or while reading: damaged, encrypted, or far larger than what it was packed into.
@@ -68,8 +87,9 @@ def unpacked(path: Path, packing: Packing, member: str = "") -> Iterator[BinaryI
         with _as_packed_error():
             if packing == "zip":
                 archive = _zip(path)
-                size = archive.getinfo(member).compress_size
-                inner = cast(BinaryIO, opened.enter_context(archive.open(member)))
+                entry = archive.infolist()[member]
+                size = entry.compress_size
+                inner = cast(io.BufferedReader, opened.enter_context(archive.open(entry)))
             else:
                 file = opened.enter_context(open(path, "rb"))
                 size = os.fstat(file.fileno()).st_size
@@ -90,19 +110,21 @@ def _directory(path: str, size: int, changed: int) -> zipfile.ZipFile:
     return zipfile.ZipFile(path)
 
 
-def _decompressor(file: BinaryIO, packing: Packing) -> BinaryIO:
+def _decompressor(file: BinaryIO, packing: Packing) -> io.BufferedReader:
     if packing == "zstd":
         import zstandard
 
-        return cast(BinaryIO, zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True))
+        return cast(
+            io.BufferedReader, zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
+        )
     opened: dict[str, Callable[..., object]] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
-    return cast(BinaryIO, opened[packing](file, "rb"))
+    return cast(io.BufferedReader, opened[packing](file, "rb"))
 
 
 class _Bounded(io.RawIOBase):
     """Reads on while what comes out stays in proportion to what went in."""
 
-    def __init__(self, inner: BinaryIO, packed_size: int) -> None:
+    def __init__(self, inner: io.BufferedReader, packed_size: int) -> None:
         self._inner = inner
         self._left = max(ALWAYS_ALLOWED, packed_size * MOST_TIMES_LARGER)
 
@@ -112,7 +134,7 @@ class _Bounded(io.RawIOBase):
     def readinto(self, buffer: Buffer, /) -> int:
         view = memoryview(buffer)
         with _as_packed_error():
-            content = self._inner.read(len(view))
+            content = self._inner.read1(len(view))
         self._left -= len(content)
         if self._left < 0:
             raise PackedError(f"unpacks to more than {MOST_TIMES_LARGER} times its size")
@@ -136,5 +158,10 @@ def _as_packed_error() -> Iterator[None]:
         ValueError,
     ) as error:
         raise PackedError(f"damaged: {type(error).__name__}") from None
-    except (RuntimeError, NotImplementedError, KeyError) as error:  # zipfile: a password, a method
+    except (
+        RuntimeError,
+        NotImplementedError,
+        KeyError,
+        IndexError,
+    ) as error:  # zipfile: a password, a method
         raise PackedError(f"cannot be unpacked: {type(error).__name__}") from None

@@ -51,11 +51,15 @@ def prepare(
     stated = read_labels(labels_path) if labels or labels_path.is_file() else {}
     questions = read_questions(root / QUESTIONS)
     key = secret("redaction")
-    with _unwritable_in_one_line(folder), write_atomically(folder) as part, session(spark_master) as spark:
+    with (
+        _unwritable_in_one_line(folder),
+        recall(place, items, key, forget=reread) as memory,
+        write_atomically(folder) as part,
+        session(spark_master) as spark,
+    ):
         part.mkdir()
         taken = part / "taken_in"
         with stage("take in", spark) as done:
-            memory = recall(place, items, key, forget=reread)
             if fresh := memory.fresh(items):
                 take_in(spark, fresh, taken, key)
             known = memory.carry_over(taken)
@@ -75,7 +79,7 @@ def prepare(
             write_chunks(spark, part / "messages", part / "chunks")
             manifest = manifest_of(part, taken, assigned, stated, seed=seed)
             done.said = f"{manifest.chunks:,} chunks"
-        memory.remember(taken)
+        memory.remember(taken, items)
         write_manifest(part, manifest)
     return manifest
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from data.html_text import html_to_text
-from data.packed import unpacked
+from data.packed import members, unpacked
 from data.record import Attached, Entry, Party, Record, Rejected
 
 # What Slack itself writes into a channel; other subtypes (file_share, bot_message, me_message,
@@ -24,6 +24,8 @@ SYSTEM = re.compile(
 )
 IN_ZIP = "\0"
 """Stands between the path of a zip and the folder in it, in the context of a Slack export."""
+
+LARGEST_INDEX = 256 << 20
 
 _USER = re.compile(r"<@([A-Z0-9]+)(?:\|([^>]*))?>")
 _CHANNEL = re.compile(r"<#[A-Z0-9]+(?:\|([^>]*))?>")
@@ -84,17 +86,31 @@ def _entries(content: bytes, key: str | None) -> list[Any]:
     return found if isinstance(found, list) else [Rejected(0, 0, len(content), "not_a_message")]
 
 
-@functools.lru_cache(maxsize=8)
 def _users(context: str) -> Mapping[str, str]:
     """Return the names by user id of a Slack export; without a usable ``users.json`` the ids stand."""
     folder, in_zip, prefix = context.partition(IN_ZIP)
+    path = Path(folder) if in_zip else Path(folder) / "users.json"
     try:
-        if in_zip:
-            with unpacked(Path(folder), "zip", f"{prefix}users.json") as handle:
-                entries = json.loads(handle.read())
+        status = path.stat()
+    except OSError:
+        return {}
+    return _read_users(path, f"{prefix}users.json" if in_zip else "", status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=8)
+def _read_users(path: Path, member: str, size: int, changed: int) -> Mapping[str, str]:
+    """Read the names once for all days of an export, as long as its file stays the same."""
+    del size, changed
+    try:
+        if member:
+            number = next(each.number for each in members(path, "zip") if each.name == member)
+            with unpacked(path, "zip", number) as handle:
+                content = handle.read(LARGEST_INDEX)
         else:
-            entries = json.loads((Path(folder) / "users.json").read_bytes())
-    except (OSError, ValueError, RecursionError):
+            with open(path, "rb") as file:
+                content = file.read(LARGEST_INDEX)
+        entries = json.loads(content)
+    except (OSError, ValueError, RecursionError, StopIteration):
         return {}
     names: dict[str, str] = {}
     for entry in entries if isinstance(entries, list) else []:

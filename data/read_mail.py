@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import getaddresses, parsedate_to_datetime
-from typing import BinaryIO
+from io import BufferedReader, BytesIO
 
 from data.html_text import html_to_text
 from data.mbox import split, stream
@@ -31,7 +31,7 @@ def read_mbox(content: bytes, *, first: int, offset: int) -> Iterator[Entry]:
         yield read_mail(raw, locator=first + ordinal, byte_start=offset + start, byte_end=offset + end)
 
 
-def read_mbox_stream(handle: BinaryIO) -> Iterator[Entry]:
+def read_mbox_stream(handle: BufferedReader | BytesIO) -> Iterator[Entry]:
     """Read the messages of an mbox that comes out of a decompressor; places count unpacked bytes.
 
     Raises:

@@ -7,14 +7,14 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Literal
 
 from data.mbox import Survey, survey
-from data.packed import Packing, members, packing_of, unpacked
+from data.packed import SUFFIXES, Packing, members, packing_of, unpacked
 from data.read_chat import IN_ZIP
 from data.workspace import UserError
 
@@ -31,7 +31,7 @@ Format = Literal[
     "unrecognised",
 ]
 LABELS, QUESTIONS = "labels.csv", "questions.jsonl"
-SLACK_INDEX = "channels.json"
+SLACK_INDEX, USERS = "channels.json", "users.json"
 SNIFFED_BYTES = 8192
 FILE_COST = 20_000  # opening and hashing a small file costs about as much as parsing this many bytes
 
@@ -49,7 +49,10 @@ _TEAMS_EXPORT = re.compile(rb'\A\s*\{[^\0]{0,4000}?"value"\s*:\s*\[')
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A piece of work: a file, a range of one, or a member of a zip. ``context`` is a Slack export's root."""
+    """A piece of work: a file, a range of one, or a member of a zip.
+
+    ``context`` is a Slack export's root; ``state`` changes with the file, empty where it cannot be read.
+    """
 
     format: Format
     path: bytes
@@ -61,7 +64,8 @@ class Item:
     sha256: str = ""
     context: bytes = b""
     packing: Packing = ""
-    member: str = ""
+    member: int = 0
+    state: str = ""
 
     @property
     def cost(self) -> int:
@@ -117,20 +121,36 @@ def _is_maildir(folder: Path) -> bool:
 
 def _classified(path: Path, root: Path, slack_roots: dict[Path, bool]) -> list[Item]:
     source = os.fsencode(path.relative_to(root)).replace(os.sep.encode(), b"/")
-    whole = partial(Item, path=os.fsencode(path), source=source.decode("utf-8", "backslashreplace"), start=0)
+    whole = Item("unreadable", os.fsencode(path), source.decode("utf-8", "backslashreplace"), 0, 0)
     try:
         size, start = _size_and_start(path)
     except OSError:
-        return [whole(format="unreadable", end=0)]
-    if packing := packing_of(start):
-        return _packed(path, packing, whole(format="unreadable", end=size))
+        return [whole]
+    whole = replace(whole, end=size, state=state_of(path))
+    packing = packing_of(start)
     slack_root = _slack_root(path, root, slack_roots)
-    if slack_root == path.parent and path.suffix == ".json":
-        return [] if _is_json(path) else [whole(format="damaged", end=size)]
-    if path.suffix == ".json" and slack_root == path.parent.parent:
-        return [whole(format="slack", end=size, context=os.fsencode(slack_root))]
-    item = whole(format=_format_of(path, start), end=size)
+    stem = path.stem if packing and path.suffix.lower() in SUFFIXES else path.name
+    if slack_root and packing != "zip" and stem.endswith(".json"):
+        if slack_root == path.parent:
+            return [] if not packing and _is_json(path) else [replace(whole, format="damaged")]
+        if slack_root == path.parent.parent:
+            state = f"{whole.state} {state_of(slack_root / USERS)}"
+            context = os.fsencode(slack_root)
+            return [replace(whole, format="slack", packing=packing, context=context, state=state)]
+    if packing:
+        return _packed(path, packing, whole)
+    in_maildir = path.parent.name in ("cur", "new") and _is_maildir(path.parent.parent)
+    item = replace(whole, format=_format_of(path, start, in_maildir=in_maildir))
     return _ranges(path, item) if item.format == "mbox" else [item]
+
+
+def state_of(path: Path) -> str:
+    """Return what changes whenever a file or the permission to read it does; nothing where it is unknown."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return ""
+    return f"{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}:{status.st_ino}"
 
 
 def _ranges(path: Path, item: Item) -> list[Item]:
@@ -146,44 +166,72 @@ def _ranges(path: Path, item: Item) -> list[Item]:
 
 
 def _packed(path: Path, packing: Packing, whole: Item) -> list[Item]:
-    """Return an item for every member; a zip's source names it behind an exclamation mark."""
+    """Return an item for every member; a zip's source names it behind an exclamation mark.
+
+    Of a name that occurs again the later ones are numbered. Left out is what a folder would leave out:
+    folders, Maildir's ``tmp`` and what macOS adds.
+    """
     try:
         found = members(path, packing)
         sha256 = file_sha256(path) if packing == "zip" else ""
     except OSError:
         return [whole]
-    slack_roots = {
-        name.removesuffix(SLACK_INDEX) for name, _ in found if PurePosixPath(name).name == SLACK_INDEX
-    }
-    items = []
-    for name, size in found:
-        place = PurePosixPath(name)
-        if any(part == "__MACOSX" or (part.startswith(".") and part != "..") for part in place.parts):
-            continue  # hidden, as in a folder
-        source = f"{whole.source}!{name}" if packing == "zip" else whole.source
-        source = source.encode("utf-8", "backslashreplace").decode()
-        item = replace(whole, source=source, end=size, sha256=sha256, packing=packing, member=name)
-        folder, export = f"{place.parent}/".removeprefix("./"), f"{place.parent.parent}/".removeprefix("./")
-        if place.suffix == ".json" and folder in slack_roots:
+    if packing != "zip":
+        return [_sniffed(path, replace(whole, packing=packing), found[0].name, in_maildir=False)]
+    layout = _Layout([member.name for member in found])
+    items, seen = [], Counter[str]()
+    for member in found:
+        place = PurePosixPath(member.name)
+        if member.is_folder or layout.leaves_out(place):
             continue
-        if place.suffix == ".json" and export in slack_roots:
-            context = f"{os.fsdecode(whole.path)}{IN_ZIP}{export}"
-            items.append(replace(item, format="slack", context=os.fsencode(context)))
+        seen[member.name] += 1
+        again = f"~{seen[member.name]}" if seen[member.name] > 1 else ""
+        source = f"{whole.source}!{member.name}{again}".encode("utf-8", "backslashreplace").decode()
+        item = replace(
+            whole, source=source, end=member.size, sha256=sha256, packing=packing, member=member.number
+        )
+        if place.suffix == ".json" and layout.is_export(place.parent):
+            continue
+        if place.suffix == ".json" and layout.is_export(place.parent.parent):
+            export = f"{place.parent.parent}/".removeprefix("./")
+            context = os.fsencode(f"{os.fsdecode(whole.path)}{IN_ZIP}{export}")
+            items.append(replace(item, format="slack", context=context))
         else:
-            items.append(_sniffed(path, item))
+            items.append(_sniffed(path, item, member.name, in_maildir=layout.is_maildir(place.parent.parent)))
     return items
 
 
-def _sniffed(path: Path, item: Item) -> Item:
+class _Layout:
+    """What the names in a zip say about its folders."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        places = [PurePosixPath(name) for name in names]
+        self._folders = {folder for place in places for folder in (place, *place.parents)}
+        self._exports = {place.parent for place in places if place.name == SLACK_INDEX}
+
+    def is_export(self, folder: PurePosixPath) -> bool:
+        return folder in self._exports
+
+    def is_maildir(self, folder: PurePosixPath) -> bool:
+        return folder / "cur" in self._folders and folder / "new" in self._folders
+
+    def leaves_out(self, place: PurePosixPath) -> bool:
+        is_of_macos = "__MACOSX" in place.parts or place.name == ".DS_Store"
+        return is_of_macos or (place.parent.name == "tmp" and self.is_maildir(place.parent.parent))
+
+
+def _sniffed(path: Path, item: Item, name: str, *, in_maildir: bool) -> Item:
     """Return the item with the format that its first unpacked bytes show; packed twice is once too often."""
     try:
         with unpacked(path, item.packing, item.member) as handle:
-            start = handle.read(SNIFFED_BYTES)
+            start = handle.read1(SNIFFED_BYTES)
     except OSError:
         return replace(item, packing="")
-    if packing_of(start) or not start:
+    if packing_of(start):
         return replace(item, format="unrecognised", packing="")
-    return replace(item, format=_format_of(Path(item.member), start))
+    place = PurePosixPath(name)
+    in_maildir = in_maildir and place.parent.name in ("cur", "new")
+    return replace(item, format=_format_of(place, start, in_maildir=in_maildir))
 
 
 def _size_and_start(path: Path) -> tuple[int, bytes]:
@@ -195,11 +243,11 @@ def _size_and_start(path: Path) -> tuple[int, bytes]:
         return status.st_size, handle.read(SNIFFED_BYTES)
 
 
-def _format_of(path: Path, start: bytes) -> Format:
+def _format_of(path: PurePath, start: bytes, *, in_maildir: bool) -> Format:
     text = start.removeprefix(b"\xef\xbb\xbf")
     suffix = path.suffix.lower()
     found: Format = "unrecognised"
-    if suffix == ".eml" or (path.parent.name in ("cur", "new") and _is_maildir(path.parent.parent)):
+    if suffix == ".eml" or in_maildir:
         found = "mail"
     elif text.startswith(b"PAR1"):
         found = "parquet"

@@ -11,7 +11,7 @@ import pyarrow as pa
 from data.assign import Assignment, Index, distinct_ranks
 from data.chunks import CARRIED, chunk_batches
 from data.dedupe import Link, near_links
-from data.intake import TAKEN_IN, WORK, taking_in
+from data.intake import ITEM, TAKEN_IN, WORK, taking_in
 from data.schema import CHUNKS, MESSAGES
 from data.sources import Item
 
@@ -101,7 +101,7 @@ def write_chunks(spark: SparkSession, messages: Path, chunks: Path) -> None:
 
 
 def _as_row(item: Item) -> dict[str, object]:
-    return {name: getattr(item, name) for name in Item.__dataclass_fields__}
+    return {field.name: getattr(item, field.name) for field in ITEM}
 
 
 def _spark_schema(schema: pa.Schema) -> object:

@@ -55,7 +55,9 @@ def run(
     engine: Engine = "auto",
     spark_master: SparkMaster = "local[*]",
     milvus_uri: MilvusUri = "",
-    cache: Annotated[bool, typer.Option(help="Take finished steps from the cache.")] = True,
+    cache: Annotated[
+        bool, typer.Option(help="Take finished steps, and files read before, from the cache.")
+    ] = True,
 ) -> None:
     """Run every notebook on this machine, from the archive to the deployed champion."""
     from rich.console import Console

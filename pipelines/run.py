@@ -141,6 +141,7 @@ def run_graph(
     )
     if not use_cache:
         shutil.rmtree(cache, ignore_errors=True)
+        shutil.rmtree(home() / "intake", ignore_errors=True)
     _prepare_environment(name)
     code = _code(notebooks, recipe)
     graph = build(lambda step, task: task.set_env_variable("MAILROOM_CODE", code[step]))

@@ -78,7 +78,7 @@ def people(text: str, lower: str, names: Collection[str], addresses: Iterable[in
         yield from _mentions(text, owners)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=64)
 def owners_of(names: frozenset[str]) -> dict[str, frozenset[str]]:
     """Return the parts of all names, three letters and more.
 
@@ -130,7 +130,8 @@ def _names_alone(part: str) -> bool:
 
 def _parts(text: str, known: Owners) -> Iterator[tuple[int, int, str]]:
     """Yield every part that stands as a whole word: searched one by one if few, else word by word."""
-    if len(known) > FEW_PARTS:
+    size = sum(map(len, known.maps)) if isinstance(known, ChainMap) else len(known)
+    if size > FEW_PARTS:
         for word in WORD.finditer(text):
             whole = PART.match(text, word.start())
             for match in (whole, word):
