@@ -77,8 +77,12 @@ def _verdict(gate: Mapping[str, Any]) -> Iterator[Row]:
 def _release(release: Mapping[str, Any]) -> Iterator[Row]:
     if not release:
         return
-    yield "release", f"{release.get('id')} is {release.get('status')}"
-    if release.get("status") == "pending" and release.get("outcome") != "reject":
+    was_rejected = release.get("status") == "pending" and release.get("outcome") == "reject"
+    yield (
+        "release",
+        f"{release.get('id')} is {'turned down by the gate' if was_rejected else release.get('status')}",
+    )
+    if release.get("status") == "pending" and not was_rejected:
         yield "", f"to decide: mailroom review approve {release.get('id')} --reviewer NAME --reason TEXT"
 
 

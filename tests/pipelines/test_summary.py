@@ -95,3 +95,15 @@ def test_finds_the_evaluation_of_a_release_that_could_not_be_deployed(tmp_path: 
     assert "hold" in text
     assert str(tmp_path / "e" / "eval_report.html") in text
     assert "mailroom review approve fd37" in text
+
+
+def test_a_release_that_the_gate_turned_down_waits_for_nobody(tmp_path: Path) -> None:
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "release.json").write_text('{"id": "fd37", "status": "pending", "outcome": "reject"}')
+    console = Console(file=io.StringIO())
+
+    show(Produced(release=tmp_path / "r"), console)
+
+    text = console.file.getvalue()
+    assert "fd37 is turned down by the gate" in text
+    assert "review approve" not in text
