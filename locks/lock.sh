@@ -11,7 +11,9 @@ compgen -G "${PIP_FIND_LINKS:-/nowhere}/torch-*cpu*.whl" >/dev/null && cpu=(--fi
 resolve --extra cpu --extra dev "${cpu[@]}" --output-file locks/cpu.txt
 sed -i 's/^torch==\(.*\)+cpu$/torch==\1/' locks/cpu.txt # the wheel's place decides which build it is
 resolve --extra gpu --extra dev --output-file locks/gpu.txt
-# JupyterLab alone, on top of what the other two lock
-resolve --extra cpu --extra dev --extra lab "${cpu[@]}" --constraint locks/cpu.txt --output-file /tmp/mailroom-lab.txt
-grep -E '^[a-zA-Z0-9]' /tmp/mailroom-lab.txt | grep -vxFf <(grep -E '^[a-zA-Z0-9]' locks/cpu.txt) | grep -v '^torch==' >locks/lab.txt
-rm /tmp/mailroom-lab.txt
+# JupyterLab alone, and what the benchmarks compare with, on top of what the other two lock
+for extra in lab bench; do
+  resolve --extra cpu --extra dev --extra "$extra" "${cpu[@]}" --constraint locks/cpu.txt --output-file "/tmp/mailroom-$extra.txt"
+  grep -E '^[a-zA-Z0-9]' "/tmp/mailroom-$extra.txt" | grep -vxFf <(grep -E '^[a-zA-Z0-9]' locks/cpu.txt) | grep -v '^torch==' >"locks/$extra.txt"
+  rm "/tmp/mailroom-$extra.txt"
+done
