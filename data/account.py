@@ -75,7 +75,7 @@ def account(prepared: str | Path) -> Account:
     copies, rejects = read_duplicates(folder).to_pylist(), read_rejects(folder).to_pylist()
     exact, near = (_by_source([row for row in copies if row["kind"] == kind]) for kind in ("exact", "near"))
     read, later = (
-        _by_source([row for row in rejects if (row["stage"] == "read") is at_reading])
+        _by_source([row for row in rejects if (row["stage"] in ("event", "read")) is at_reading])
         for at_reading in (True, False)
     )
     lines = tuple(

@@ -47,17 +47,17 @@ class Memory:
         """Return the items that have to be read."""
         return [item for item in items if item.source not in self.unchanged]
 
-    def carry_over(self, taken: Path) -> int:
-        """Copy what is known of the unchanged sources beside what was read now; return how many they are."""
+    def carry_over(self, taken: Path) -> str:
+        """Copy what is known of the unchanged sources beside what was read now; say how many they are."""
         if not self.unchanged:
-            return 0
+            return "every file was read"
         wanted = pc.field("source").isin(pa.array(sorted(self.unchanged), pa.string()))
         known = ds.dataset(self.folder / TAKEN, schema=TAKEN_IN, format="parquet")
         taken.mkdir(exist_ok=True)
         with pq.ParquetWriter(taken / "carried-over.parquet", TAKEN_IN, compression="zstd") as writer:
             for batch in known.to_batches(filter=wanted):
                 writer.write_batch(batch)
-        return len(self.unchanged)
+        return f"{len(self.unchanged):,} sources unchanged since the last time"
 
     def remember(self, taken: Path, items: Sequence[Item]) -> None:
         """Keep what was read in place of what was kept before.

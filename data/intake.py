@@ -50,7 +50,7 @@ ITEM = pa.struct(
 WORK = pa.schema([("items", pa.list_(ITEM))])
 TAKEN_IN = pa.schema(
     [
-        ("outcome", pa.string()),  # message, reject, or tally: how many entries a work item held
+        ("outcome", pa.string()),  # message, reject, tally (how many entries a work item held), event
         ("message_id", pa.string()),
         ("channel", pa.string()),
         ("sent_at", INSTANT),
@@ -79,6 +79,7 @@ TAKEN_IN = pa.schema(
         ("reason", pa.string()),
         ("stage", pa.string()),
         ("entries", pa.int64()),
+        ("event", pa.int64()),  # which event of a stream it came with; 0 in an archive
     ]
 )
 _PLAIN = (
@@ -116,7 +117,16 @@ class Tally:
     entries: int
 
 
-Taken = Normal | Refused | Tally
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """An event of a stream: the file that it brought, or why it brought none."""
+
+    source: str
+    source_sha256: str
+    reason: str = ""
+
+
+Taken = Normal | Refused | Tally | Arrived
 
 
 def taking_in(secret: bytes) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
@@ -125,7 +135,7 @@ def taking_in(secret: bytes) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa
     def take_in(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for group in batch.column("items").to_pylist():
-                yield from _batched(taken for item in group for taken in take(Item(**item), secret))
+                yield from batched((0, taken) for item in group for taken in take(Item(**item), secret))
 
     return take_in
 
@@ -220,11 +230,12 @@ def _parsed(content: bytes, item: Item) -> Iterator[Entry]:
             return read_transcript(content, source=item.source)
 
 
-def _batched(taken: Iterator[Taken]) -> Iterator[pa.RecordBatch]:
-    held: list[Taken] = []
+def batched(taken: Iterator[tuple[int, Taken]]) -> Iterator[pa.RecordBatch]:
+    """Yield batches of bounded size of what was taken in, each with its event's number."""
+    held: list[tuple[int, Taken]] = []
     characters = 0
-    for each in taken:
-        held.append(each)
+    for event, each in taken:
+        held.append((event, each))
         characters += len(each.full_text) + len(each.text) if isinstance(each, Normal) else 0
         if len(held) >= BATCH_MESSAGES or characters >= BATCH_CHARACTERS:
             yield _batch(held)
@@ -233,10 +244,13 @@ def _batched(taken: Iterator[Taken]) -> Iterator[pa.RecordBatch]:
         yield _batch(held)
 
 
-def _batch(taken: list[Taken]) -> pa.RecordBatch:
-    messages = [each for each in taken if isinstance(each, Normal)]
+def _batch(taken: list[tuple[int, Taken]]) -> pa.RecordBatch:
+    messages = [each for _, each in taken if isinstance(each, Normal)]
     prints = iter(fingerprints(messages))
-    rows = [_row(each, next(prints) if isinstance(each, Normal) else None) for each in taken]
+    rows = [
+        _row(each, next(prints) if isinstance(each, Normal) else None) | {"event": event}
+        for event, each in taken
+    ]
     return pa.RecordBatch.from_arrays(
         [pa.array([row.get(field.name) for row in rows], field.type) for field in TAKEN_IN], schema=TAKEN_IN
     )
@@ -246,6 +260,13 @@ def _row(taken: Taken, fingerprint: Fingerprint | None) -> dict[str, Any]:
     """Return a row for Arrow, the one place where a record becomes columns."""
     if isinstance(taken, Tally):
         return {"outcome": "tally", "source": taken.source, "entries": taken.entries}
+    if isinstance(taken, Arrived):
+        return {
+            "outcome": "event",
+            "source": taken.source,
+            "source_sha256": taken.source_sha256,
+            "reason": taken.reason or None,
+        }
     if isinstance(taken, Refused):
         entry = taken.entry
         return {

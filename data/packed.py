@@ -46,7 +46,7 @@ def packing_of(start: bytes) -> Packing:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """What a packed file holds: its place in a zip's directory, its name, its packed size."""
+    """What a zip holds: its place in the directory, its name, its packed size."""
 
     number: int
     name: str
@@ -54,15 +54,13 @@ class Member:
     is_folder: bool = False
 
 
-def members(path: Path, packing: Packing) -> list[Member]:
-    """Return what a packed file holds: a zip's members, or one with the file's name but its last suffix.
+def members(path: Path) -> list[Member]:
+    """Return what a zip holds.
 
     Raises:
         OSError: it cannot be read, or is a zip without a readable directory, with too many members,
             or with more in its members than in itself.
     """
-    if packing != "zip":
-        return [Member(0, path.stem if path.suffix.lower() in SUFFIXES else path.name, path.stat().st_size)]
     entries = _zip(path).infolist()
     if len(entries) > MOST_MEMBERS:
         raise PackedError(f"more than {MOST_MEMBERS:,} members")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from data.assign import assign, read_index
 from data.dataset import MANIFEST
 from data.incremental import recall
 from data.labels import read_labels, read_questions
+from data.landing import gather, is_landing
 from data.outputs import manifest_of, write_duplicates, write_manifest, write_questions, write_rejects
 from data.progress import stage
 from data.schema import Manifest
@@ -31,8 +33,8 @@ def prepare(
 ) -> Manifest:
     """Write the prepared dataset of an archive and return its manifest.
 
-    ``archive`` is a folder, a file, or "sample", which is then written first. ``labels`` is a CSV
-    with the columns source and label; by default the archive's own labels.csv, if it has one.
+    ``archive`` is a folder, a file, the landing of a stream, or "sample", which is then written first.
+    ``labels`` is a CSV with the columns source and label; by default the archive's own labels.csv.
     What stood at ``prepared`` is replaced when everything has succeeded, and stays otherwise. Of an
     archive that was prepared before, only what has changed since is read, unless ``reread`` is set; the
     dataset is the same either way.
@@ -45,9 +47,10 @@ def prepare(
     root = place if place.is_dir() else place.parent
     _refuse_to_replace_other_files(folder, place)
     labels_path = locate(labels) if labels else root / LABELS
+    stream = is_landing(place)
     with stage("discover") as done:
-        items = discover(place, skipped=(labels_path,))
-        done.said = f"{len(items):,} files and ranges"
+        items = [] if stream else discover(place, skipped=(labels_path,))
+        done.said = "the landing of a stream" if stream else f"{len(items):,} files and ranges"
     stated = read_labels(labels_path) if labels or labels_path.is_file() else {}
     questions = read_questions(root / QUESTIONS)
     key = secret("redaction")
@@ -62,10 +65,9 @@ def prepare(
         with stage("take in", spark) as done:
             if fresh := memory.fresh(items):
                 take_in(spark, fresh, taken, key)
-            known = memory.carry_over(taken)
+            known = gather(place, taken) if stream else memory.carry_over(taken)
             index = read_index(taken)
-            read = f"{len(index.message_ids):,} messages, redacted"
-            done.said = f"{read}; {known:,} sources unchanged since the last time" if known else read
+            done.said = f"{len(index.message_ids):,} messages, redacted; {known}"
         with stage("dedupe", spark) as done:
             assigned = assign(index, find_links(spark, taken, index), stated, seed=seed)
             done.said = f"{len(assigned.copies):,} duplicates"
@@ -79,7 +81,10 @@ def prepare(
             write_chunks(spark, part / "messages", part / "chunks")
             manifest = manifest_of(part, taken, assigned, stated, seed=seed)
             done.said = f"{manifest.chunks:,} chunks"
-        memory.remember(taken, items)
+        if stream:
+            shutil.rmtree(taken)  # the landing itself remembers
+        else:
+            memory.remember(taken, items)
         write_manifest(part, manifest)
     return manifest
 

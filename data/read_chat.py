@@ -103,7 +103,7 @@ def _read_users(path: Path, member: str, size: int, changed: int) -> Mapping[str
     del size, changed
     try:
         if member:
-            number = next(each.number for each in members(path, "zip") if each.name == member)
+            number = next(each.number for each in members(path) if each.name == member)
             with unpacked(path, "zip", number) as handle:
                 content = handle.read(LARGEST_INDEX)
         else:

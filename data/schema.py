@@ -100,9 +100,12 @@ TABLES = {
 }
 
 REASONS = {
+    "altered_file": "a file that an event names has another SHA-256 than the event says",
     "archive_metadata_damaged": "an export's own index file cannot be read",
     "empty_message": "no text, no subject and no attachment",
+    "forbidden_uri": "an event names a file outside the places that may be read",
     "invalid_cue": "a line of a transcript whose times cannot be read",
+    "invalid_event": "an event that is no JSON, or without a file's name, hash or content",
     "invalid_json": "a line or a file that is not JSON",
     "invalid_message": "a message that no parser could read",
     "missing_columns": "a table without a text column",
@@ -111,6 +114,7 @@ REASONS = {
     "too_large": "a message above the size limit",
     "unreadable_file": "the file could not be opened, read or decoded",
     "unrecognised_format": "no reader knows this file",
+    "vanished_file": "a file that an event names is not there, or cannot be read",
 }
 
 

@@ -121,26 +121,39 @@ def _is_maildir(folder: Path) -> bool:
 
 def _classified(path: Path, root: Path, slack_roots: dict[Path, bool]) -> list[Item]:
     source = os.fsencode(path.relative_to(root)).replace(os.sep.encode(), b"/")
-    whole = Item("unreadable", os.fsencode(path), source.decode("utf-8", "backslashreplace"), 0, 0)
+    in_maildir = path.parent.name in ("cur", "new") and _is_maildir(path.parent.parent)
+    return items_of(
+        path,
+        source.decode("utf-8", "backslashreplace"),
+        in_maildir=in_maildir,
+        slack_root=_slack_root(path, root, slack_roots),
+    )
+
+
+def items_of(
+    path: Path, source: str, *, in_maildir: bool = False, slack_root: Path | None = None
+) -> list[Item]:
+    """Return the work items of one file; ``source`` is what it is called in the archive."""
+    whole = Item("unreadable", os.fsencode(path), source, 0, 0)
     try:
         size, start = _size_and_start(path)
     except OSError:
         return [whole]
     whole = replace(whole, end=size, state=state_of(path))
-    packing = packing_of(start)
-    slack_root = _slack_root(path, root, slack_roots)
-    stem = path.stem if packing and path.suffix.lower() in SUFFIXES else path.name
-    if slack_root and packing != "zip" and stem.endswith(".json"):
+    packing, place = packing_of(start), PurePosixPath(source)
+    unpacked_name = place.stem if packing and place.suffix.lower() in SUFFIXES else place.name
+    if slack_root and packing != "zip" and unpacked_name.endswith(".json"):
         if slack_root == path.parent:
             return [] if not packing and _is_json(path) else [replace(whole, format="damaged")]
         if slack_root == path.parent.parent:
             state = f"{whole.state} {state_of(slack_root / USERS)}"
             context = os.fsencode(slack_root)
             return [replace(whole, format="slack", packing=packing, context=context, state=state)]
+    if packing == "zip":
+        return _zipped(path, whole)
     if packing:
-        return _packed(path, packing, whole)
-    in_maildir = path.parent.name in ("cur", "new") and _is_maildir(path.parent.parent)
-    item = replace(whole, format=_format_of(path, start, in_maildir=in_maildir))
+        return [_sniffed(path, replace(whole, packing=packing), unpacked_name, in_maildir=False)]
+    item = replace(whole, format=_format_of(place, start, in_maildir=in_maildir))
     return _ranges(path, item) if item.format == "mbox" else [item]
 
 
@@ -165,19 +178,17 @@ def _ranges(path: Path, item: Item) -> list[Item]:
     ]
 
 
-def _packed(path: Path, packing: Packing, whole: Item) -> list[Item]:
-    """Return an item for every member; a zip's source names it behind an exclamation mark.
+def _zipped(path: Path, whole: Item) -> list[Item]:
+    """Return an item for every member of a zip; its source names it behind an exclamation mark.
 
     Of a name that occurs again the later ones are numbered. Left out is what a folder would leave out:
     folders, Maildir's ``tmp`` and what macOS adds.
     """
     try:
-        found = members(path, packing)
-        sha256 = file_sha256(path) if packing == "zip" else ""
+        found = members(path)
+        sha256 = file_sha256(path)
     except OSError:
         return [whole]
-    if packing != "zip":
-        return [_sniffed(path, replace(whole, packing=packing), found[0].name, in_maildir=False)]
     layout = _Layout([member.name for member in found])
     items, seen = [], Counter[str]()
     for member in found:
@@ -188,7 +199,7 @@ def _packed(path: Path, packing: Packing, whole: Item) -> list[Item]:
         again = f"~{seen[member.name]}" if seen[member.name] > 1 else ""
         source = f"{whole.source}!{member.name}{again}".encode("utf-8", "backslashreplace").decode()
         item = replace(
-            whole, source=source, end=member.size, sha256=sha256, packing=packing, member=member.number
+            whole, source=source, end=member.size, sha256=sha256, packing="zip", member=member.number
         )
         if place.suffix == ".json" and layout.is_export(place.parent):
             continue

@@ -26,11 +26,11 @@ MESSAGES_PER_FILE = 100_000
 def take_in(spark: SparkSession, items: Sequence[Item], taken: Path, key: bytes) -> None:
     """Read, normalise, redact and fingerprint everything: what is written holds no raw text."""
     groups = list(grouped(items, spark.sparkContext.defaultParallelism * GROUPS_PER_CORE))
-    rows = [[_as_row(item) for item in group] for group in groups]
+    rows = [[as_row(item) for item in group] for group in groups]
     work = spark.createDataFrame(pa.table({"items": pa.array(rows, WORK.field("items").type)}))
     (
         work.repartition(len(groups))
-        .mapInArrow(taking_in(key), _spark_schema(TAKEN_IN))
+        .mapInArrow(taking_in(key), spark_schema(TAKEN_IN))
         .write.mode("error")
         .parquet(taken.as_uri())
     )
@@ -54,7 +54,7 @@ def find_links(spark: SparkSession, taken: Path, index: Index) -> list[Link]:
     """Return the pairs of messages whose texts are alike."""
     ranks = spark.createDataFrame(distinct_ranks(index))
     fingerprinted = (
-        spark.read.schema(_spark_schema(TAKEN_IN))
+        spark.read.schema(spark_schema(TAKEN_IN))
         .parquet(taken.as_uri())
         .where("outcome = 'message' and size(bands) > 0")
         .select("message_id", "text", "bands")
@@ -77,7 +77,7 @@ def write_messages(
     table = pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
     files = max(1, -(-len(kept) // MESSAGES_PER_FILE))
     (
-        spark.read.schema(_spark_schema(TAKEN_IN))
+        spark.read.schema(spark_schema(TAKEN_IN))
         .parquet(taken.as_uri())
         .where("outcome = 'message'")
         .join(spark.createDataFrame(table), "message_id")
@@ -95,16 +95,17 @@ def write_chunks(spark: SparkSession, messages: Path, chunks: Path) -> None:
         .select("text", *CARRIED)
         .repartition(spark.sparkContext.defaultParallelism, "message_id")
         .sortWithinPartitions("message_id")
-        .mapInArrow(chunk_batches, _spark_schema(CHUNKS))
+        .mapInArrow(chunk_batches, spark_schema(CHUNKS))
         .write.parquet(chunks.as_uri())
     )
 
 
-def _as_row(item: Item) -> dict[str, object]:
+def as_row(item: Item) -> dict[str, object]:
     return {field.name: getattr(item, field.name) for field in ITEM}
 
 
-def _spark_schema(schema: pa.Schema) -> object:
+def spark_schema(schema: pa.Schema) -> object:
+    """Return an Arrow schema as Spark writes it."""
     from pyspark.sql.pandas.types import from_arrow_schema
 
     return from_arrow_schema(schema)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import platform
 import secrets
 import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 
 WORKSPACE = ".mailroom"
+_HOST = "".join(sign for sign in platform.node() if sign.isalnum()) or "host"
 
 
 class UserError(Exception):
@@ -67,20 +70,44 @@ def secret(name: str) -> bytes:
 def write_atomically(path: Path) -> Iterator[Path]:
     """Yield a temporary sibling that becomes ``path`` when the block ends well, and vanishes otherwise.
 
-    Works for files and for folders; what stood at ``path`` is replaced.
+    Works for files and for folders; what stood at ``path`` is replaced. What a process that was killed
+    has left of such a sibling is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+    _sweep(path)
+    temporary = path.with_name(f".{path.name}.{_HOST}-{os.getpid()}-{uuid.uuid4().hex[:8]}.part")
     try:
         yield temporary
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         os.replace(temporary, path)
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
-            temporary.unlink(missing_ok=True)
+        _remove(temporary)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what processes of this machine that live no more were writing for ``path``."""
+    for left in path.parent.glob(f".{escape(path.name)}.{escape(_HOST)}-*-*.part"):
+        writer = left.name.rsplit("-", 2)[1]
+        if writer.isdigit() and not _lives(int(writer)):
+            _remove(left)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def tracking() -> None:

@@ -6,7 +6,7 @@ import errno
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,9 @@ from components.component import IMAGE
 from components.contract import ContractError
 from data.workspace import UserError, home, locate
 from pipelines.endings import FREE_SPACE, RunStoppedError, StepError
+
+if TYPE_CHECKING:
+    from data.kafka import Topic
 
 app = typer.Typer(
     help="From a raw archive of messages to a served, reviewed model.",
@@ -41,6 +44,12 @@ Endpoint = Annotated[str, typer.Option(envvar="KF_PIPELINES_ENDPOINT", help="Add
 Image = Annotated[str, typer.Option(help="Container image of the steps; pin it by digest.")]
 Gpu = Annotated[str, typer.Option(help="Accelerator for training, such as nvidia.com/gpu; empty: none.")]
 Gpus = Annotated[int, typer.Option(help="How many accelerators a training step gets.")]
+Broker = Annotated[
+    str, typer.Option(envvar="KAFKA_BOOTSTRAP_SERVERS", help="Addresses of the Kafka brokers.")
+]
+ClientConfig = Annotated[
+    Path | None, typer.Option(help="YAML with librdkafka's settings: security.protocol, sasl.mechanism...")
+]
 Reason = Annotated[str, typer.Option(help="Why; it is signed into the decision log.")]
 Reviewer = Annotated[str, typer.Option(envvar="MAILROOM_REVIEWER", help="Who decides.")]
 
@@ -180,6 +189,58 @@ def account_command(
     typer.echo(account(run_or_folder if is_folder else newest_dataset(run_or_folder)))
 
 
+@app.command()
+def stream(
+    *,
+    topic: Annotated[str, typer.Argument(help="The topic; an event carries a file, or says where it lies.")],
+    broker: Broker = "127.0.0.1:9092",
+    files: Annotated[
+        list[str] | None,
+        typer.Option(help="Where files that events name may be read: a folder or a URI; repeat it."),
+    ] = None,
+    landing: Annotated[
+        Path | None, typer.Option(help="Folder that it lands in; default: in the workspace.")
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Events in a micro-batch.")] = 10_000,
+    follow: Annotated[
+        bool, typer.Option(help="Go on until Ctrl-C instead of ending with the topic.")
+    ] = False,
+    client_config: ClientConfig = None,
+    spark_master: SparkMaster = "local[*]",
+) -> None:
+    """Take in the events of a Kafka topic, redacted, each exactly once; then prepare what has landed."""
+    from data.events import prefixes
+    from data.landing import default_landing, land
+
+    folder = locate(landing) if landing else default_landing(topic)
+    counts = land(
+        _topic(topic, broker, client_config),
+        folder,
+        allowed=prefixes(files or []),
+        most=batch,
+        follow=follow,
+        spark_master=spark_master,
+    )
+    typer.echo(f"{counts}\n{folder}")
+
+
+@app.command()
+def publish(
+    *,
+    archive: Annotated[str, typer.Argument(help="Folder or file with the messages.")],
+    topic: Annotated[str, typer.Argument(help="The topic.")],
+    broker: Broker = "127.0.0.1:9092",
+    inline: Annotated[
+        int, typer.Option(min=0, help="Larger files stay where they lie: the event says where.")
+    ] = 65_536,
+    client_config: ClientConfig = None,
+) -> None:
+    """Send an event for every file of an archive to a Kafka topic."""
+    from data.publish import publish as send
+
+    typer.echo(f"{send(locate(archive), _topic(topic, broker, client_config), inline=inline):,} events")
+
+
 @review.command("list")
 def list_pending() -> None:
     """List the releases that wait for a decision."""
@@ -227,6 +288,12 @@ def rollback(reviewer: Reviewer, reason: Reason) -> None:
     from evaluation import decision
 
     typer.echo(f"{decision.rollback(reviewer=reviewer, reason=reason)}\n{DEPLOY_IT}")
+
+
+def _topic(name: str, broker: str, client_config: Path | None) -> Topic:
+    from data.kafka import read_settings, topic_of
+
+    return topic_of(name, broker, read_settings(locate(client_config)) if client_config else {})
 
 
 def main() -> None:

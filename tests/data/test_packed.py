@@ -18,7 +18,7 @@ from data.intake import ITEM, Refused, Tally, take
 from data.mbox import stream
 from data.normalise import Normal
 from data.sources import discover
-from data.stages import _as_row
+from data.stages import as_row
 
 ENVELOPE = b"From a@example.org Fri Apr 20 19:35:02 2001\n"
 KEY = b"k" * 32
@@ -115,7 +115,7 @@ def test_a_name_that_is_no_text_is_no_obstacle(tmp_path: Path) -> None:
 
     (message,), _, _ = taken(tmp_path)
 
-    assert pa.array([_as_row(item) for item in discover(tmp_path)], ITEM)
+    assert pa.array([as_row(item) for item in discover(tmp_path)], ITEM)
     assert message.source == "caf\\xe9.mbox.gz"
 
 
