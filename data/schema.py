@@ -101,12 +101,14 @@ TABLES = {
 
 REASONS = {
     "archive_metadata_damaged": "an export's own index file cannot be read",
+    "deleted_message": "deleted by its author or an administrator before the export",
     "empty_message": "no text, no subject and no attachment",
     "invalid_cue": "a line of a transcript whose times cannot be read",
     "invalid_json": "a line or a file that is not JSON",
     "invalid_message": "a message that no parser could read",
     "missing_columns": "a table without a text column",
     "not_a_message": "an entry that is no message",
+    "superseded": "an earlier wording of a message that the same file holds edited",
     "system_message": "an entry written by the chat system: joins, topics, archiving",
     "too_large": "a message above the size limit",
     "unreadable_file": "the file could not be opened, read or decoded",
