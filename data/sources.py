@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Literal
 
+from data.columns import read_columns
 from data.mbox import Survey, survey
 from data.packed import SUFFIXES, Packing, members, packing_of, unpacked
 from data.read_chat import IN_ZIP
@@ -30,7 +31,8 @@ Format = Literal[
     "unreadable",
     "unrecognised",
 ]
-LABELS, QUESTIONS = "labels.csv", "questions.jsonl"
+LABELS, QUESTIONS, COLUMNS = "labels.csv", "questions.jsonl", "columns.yaml"
+TABLES: tuple[Format, ...] = ("jsonl", "parquet")
 SLACK_INDEX, USERS = "channels.json", "users.json"
 SNIFFED_BYTES = 8192
 FILE_COST = 20_000  # opening and hashing a small file costs about as much as parsing this many bytes
@@ -51,7 +53,8 @@ _TEAMS_EXPORT = re.compile(rb'\A\s*\{[^\0]{0,4000}?"value"\s*:\s*\[')
 class Item:
     """A piece of work: a file, a range of one, or a member of a zip.
 
-    ``context`` is a Slack export's root; ``state`` changes with the file, empty where it cannot be read.
+    ``context`` is a Slack export's root, or which columns of a table mean what; ``state`` changes with
+    the file, empty where it cannot be read.
     """
 
     format: Format
@@ -75,18 +78,19 @@ class Item:
 def discover(archive: Path, *, skipped: tuple[Path, ...] = ()) -> list[Item]:
     """Return one item per file and one per range of a large mbox, ordered by source.
 
-    Hidden files, Maildir's ``tmp``, the labels, the questions and the index files of a Slack
-    export are no messages and left out.
+    Hidden files, Maildir's ``tmp``, the labels, the questions, the names of columns and the index
+    files of a Slack export are no messages and left out.
 
     Raises:
-        UserError: the archive is missing, cannot be read, or holds no file.
+        UserError: the archive is missing, cannot be read, or holds no file, or its columns.yaml is wrong.
     """
     if not archive.exists():
         raise UserError(f"no archive at {archive}; give the path of a folder, of one file, or: sample")
     root = archive if archive.is_dir() else archive.parent
     if not os.access(archive, os.R_OK | (os.X_OK if archive.is_dir() else 0)):
         raise UserError(f"the archive {archive} cannot be read by this user; check its permissions")
-    left_out = {root / LABELS, root / QUESTIONS, *skipped}
+    left_out = {root / LABELS, root / QUESTIONS, root / COLUMNS, *skipped}
+    columns = read_columns(root / COLUMNS).model_dump_json().encode()
     paths = _files(archive) if archive.is_dir() else iter([archive])
     items: list[Item] = []
     slack_roots: dict[Path, bool] = {}
@@ -97,6 +101,7 @@ def discover(archive: Path, *, skipped: tuple[Path, ...] = ()) -> list[Item]:
         raise UserError(
             f"the archive {archive} holds no messages; put mail, chat exports or transcripts there"
         )
+    items = [replace(item, context=columns) if item.format in TABLES else item for item in items]
     return sorted(items, key=lambda item: (item.source, item.start))
 
 
