@@ -18,7 +18,7 @@ from data.packed import unpacked
 from data.read_chat import read_slack, read_teams
 from data.read_mail import LARGEST, read_mail, read_mbox, read_mbox_stream
 from data.read_table import read_jsonl, read_parquet
-from data.read_transcript import read_transcript
+from data.read_transcript import read_plain_transcript, read_transcript
 from data.record import Entry, Record, Rejected
 from data.schema import ATTACHMENT, INSTANT, PARSER, ZONE
 from data.sources import TABLES, Item, file_sha256
@@ -222,6 +222,8 @@ def _parsed(content: bytes, item: Item) -> Iterator[Entry]:
             return read_slack(content, source=item.source, context=os.fsdecode(item.context))
         case "teams":
             return read_teams(content)
+        case "plain_transcript":
+            return read_plain_transcript(content, source=item.source)
         case _:
             return read_transcript(content, source=item.source)
 

@@ -17,6 +17,7 @@ from data.columns import read_columns
 from data.mbox import Survey, survey
 from data.packed import SUFFIXES, Packing, members, packing_of, unpacked
 from data.read_chat import IN_ZIP
+from data.read_transcript import is_plain_transcript
 from data.workspace import UserError
 
 Format = Literal[
@@ -25,6 +26,7 @@ Format = Literal[
     "slack",
     "teams",
     "transcript",
+    "plain_transcript",
     "jsonl",
     "parquet",
     "damaged",
@@ -266,6 +268,8 @@ def _format_of(path: PurePath, start: bytes, *, in_maildir: bool) -> Format:
         found = "teams"
     elif _CHAT_EXPORT.match(text):
         found = "slack"
+    elif suffix == ".txt" and is_plain_transcript(text.decode("utf-8", "replace")):
+        found = "plain_transcript"
     elif _MAIL.match(text):
         found = "mail"
     return found
