@@ -1,4 +1,4 @@
-"""Mail: from an mbox, a Maildir or single files to records."""
+"""Mail: from an mbox, a Maildir or single files, Outlook's among them, to records."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from io import BufferedReader, BytesIO
 from data.html_text import html_to_text
 from data.mbox import split, stream
 from data.mime import Part, UnreadableMailError, decoded, parse
+from data.outlook import MAGIC as OUTLOOK
+from data.outlook import NotOutlookError, parse_outlook
 from data.record import Attached, Entry, Party, Record, Rejected
 
 LARGEST = 64 << 20
@@ -62,7 +64,9 @@ def read_mail(raw: bytes, *, locator: int = 0, byte_start: int = 0, byte_end: in
     if not raw.strip():
         return Rejected(locator, byte_start, end, "empty_message")
     try:
-        mail = parse(raw)
+        mail = parse_outlook(raw) if raw.startswith(OUTLOOK) else parse(raw)
+    except NotOutlookError:
+        return Rejected(locator, byte_start, end, "unrecognised_format")
     except UnreadableMailError:
         return Rejected(locator, byte_start, end, "invalid_message")
     return _record(mail, locator, byte_start, end)

@@ -15,6 +15,7 @@ from typing import Literal
 
 from data.columns import read_columns
 from data.mbox import Survey, survey
+from data.outlook import MAGIC as OUTLOOK
 from data.packed import SUFFIXES, Packing, members, packing_of, unpacked
 from data.read_chat import IN_ZIP
 from data.read_transcript import is_plain_transcript
@@ -254,7 +255,7 @@ def _format_of(path: PurePath, start: bytes, *, in_maildir: bool) -> Format:
     text = start.removeprefix(b"\xef\xbb\xbf")
     suffix = path.suffix.lower()
     found: Format = "unrecognised"
-    if suffix == ".eml" or in_maildir:
+    if suffix == ".eml" or in_maildir or text.startswith(OUTLOOK):
         found = "mail"
     elif text.startswith(b"PAR1"):
         found = "parquet"
