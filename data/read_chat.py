@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from data.html_text import html_to_text
-from data.packed import members, unpacked
+from data.packed import members, packing_of, unpacked
 from data.record import Attached, Entry, Party, Record, Rejected
 
 # What Slack itself writes into a channel; other subtypes (file_share, bot_message, me_message,
@@ -22,10 +22,11 @@ SYSTEM = re.compile(
     r"^(?:(?:channel|group)_\w+|bot_(?:add|remove|enable|disable)|pinned_item|unpinned_item|message_replied"
     r"|reminder_add|sh_room_\w+|ekm_access_denied|app_conversation_\w+|huddle_\w+)$"
 )
-IN_ZIP = "\0"
-"""Stands between the path of a zip and the folder in it, in the context of a Slack export."""
+IN_ARCHIVE = "\0"
+"""Stands between the path of an archive and the folder in it, in the context of a Slack export."""
 
 LARGEST_INDEX = 256 << 20
+SNIFFED_BYTES = 512
 
 _USER = re.compile(r"<@([A-Z0-9]+)(?:\|([^>]*))?>")
 _CHANNEL = re.compile(r"<#[A-Z0-9]+(?:\|([^>]*))?>")
@@ -185,13 +186,13 @@ def _entries(content: bytes, key: str | None) -> list[Any]:
 
 def _users(context: str) -> Mapping[str, str]:
     """Return the names by user id of a Slack export; without a usable ``users.json`` the ids stand."""
-    folder, in_zip, prefix = context.partition(IN_ZIP)
-    path = Path(folder) if in_zip else Path(folder) / "users.json"
+    folder, in_archive, prefix = context.partition(IN_ARCHIVE)
+    path = Path(folder) if in_archive else Path(folder) / "users.json"
     try:
         status = path.stat()
     except OSError:
         return {}
-    return _read_users(path, f"{prefix}users.json" if in_zip else "", status.st_size, status.st_mtime_ns)
+    return _read_users(path, f"{prefix}users.json" if in_archive else "", status.st_size, status.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=8)
@@ -200,8 +201,10 @@ def _read_users(path: Path, member: str, size: int, changed: int) -> Mapping[str
     del size, changed
     try:
         if member:
-            number = next(each.number for each in members(path, "zip") if each.name == member)
-            with unpacked(path, "zip", number) as handle:
+            with open(path, "rb") as file:
+                packing = packing_of(file.read(SNIFFED_BYTES))
+            number = next(each.number for each in members(path, packing) if each.name == member)
+            with unpacked(path, packing, number) as handle:
                 content = handle.read(LARGEST_INDEX)
         else:
             with open(path, "rb") as file:

@@ -16,8 +16,8 @@ from typing import Literal
 from data.columns import read_columns
 from data.mbox import Survey, survey
 from data.outlook import MAGIC as OUTLOOK
-from data.packed import SUFFIXES, Packing, members, packing_of, unpacked
-from data.read_chat import IN_ZIP
+from data.packed import ARCHIVES, SUFFIXES, Packing, members, packing_of, unpacked
+from data.read_chat import IN_ARCHIVE
 from data.read_transcript import is_plain_transcript
 from data.workspace import UserError
 
@@ -54,7 +54,7 @@ _TEAMS_EXPORT = re.compile(rb'\A\s*\{[^\0]{0,4000}?"value"\s*:\s*\[')
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A piece of work: a file, a range of one, or a member of a zip.
+    """A piece of work: a file, a range of one, or a member of an archive.
 
     ``context`` is a Slack export's root, or which columns of a table mean what; ``state`` changes with
     the file, empty where it cannot be read.
@@ -138,7 +138,7 @@ def _classified(path: Path, root: Path, slack_roots: dict[Path, bool]) -> list[I
     packing = packing_of(start)
     slack_root = _slack_root(path, root, slack_roots)
     stem = path.stem if packing and path.suffix.lower() in SUFFIXES else path.name
-    if slack_root and packing != "zip" and stem.endswith(".json"):
+    if slack_root and packing not in ARCHIVES and stem.endswith(".json"):
         if slack_root == path.parent:
             return [] if not packing and _is_json(path) else [replace(whole, format="damaged")]
         if slack_root == path.parent.parent:
@@ -174,22 +174,27 @@ def _ranges(path: Path, item: Item) -> list[Item]:
 
 
 def _packed(path: Path, packing: Packing, whole: Item) -> list[Item]:
-    """Return an item for every member; a zip's source names it behind an exclamation mark.
+    """Return an item for every member; an archive's source names it behind an exclamation mark.
+
+    Of a damaged tar what comes before the damage is read; the archive itself is unreadable beside it.
 
     Of a name that occurs again the later ones are numbered. Left out is what a folder would leave out:
     folders, Maildir's ``tmp`` and what macOS adds.
     """
     try:
         found = members(path, packing)
-        sha256 = file_sha256(path) if packing == "zip" else ""
+        sha256 = file_sha256(path) if packing in ARCHIVES else ""
     except OSError:
         return [whole]
-    if packing != "zip":
+    if packing not in ARCHIVES:
         return [_sniffed(path, replace(whole, packing=packing), found[0].name, in_maildir=False)]
     layout = _Layout([member.name for member in found])
     items, seen = [], Counter[str]()
     for member in found:
         place = PurePosixPath(member.name)
+        if member.is_broken and not member.name:
+            items.append(whole)
+            continue
         if member.is_folder or layout.leaves_out(place):
             continue
         seen[member.name] += 1
@@ -198,11 +203,14 @@ def _packed(path: Path, packing: Packing, whole: Item) -> list[Item]:
         item = replace(
             whole, source=source, end=member.size, sha256=sha256, packing=packing, member=member.number
         )
+        if member.is_broken:
+            items.append(replace(item, format="unreadable", packing=""))
+            continue
         if place.suffix == ".json" and layout.is_export(place.parent):
             continue
         if place.suffix == ".json" and layout.is_export(place.parent.parent):
             export = f"{place.parent.parent}/".removeprefix("./")
-            context = os.fsencode(f"{os.fsdecode(whole.path)}{IN_ZIP}{export}")
+            context = os.fsencode(f"{os.fsdecode(whole.path)}{IN_ARCHIVE}{export}")
             items.append(replace(item, format="slack", context=context))
         else:
             items.append(_sniffed(path, item, member.name, in_maildir=layout.is_maildir(place.parent.parent)))
@@ -210,7 +218,7 @@ def _packed(path: Path, packing: Packing, whole: Item) -> list[Item]:
 
 
 class _Layout:
-    """What the names in a zip say about its folders."""
+    """What the names in an archive say about its folders."""
 
     def __init__(self, names: Sequence[str]) -> None:
         places = [PurePosixPath(name) for name in names]
@@ -224,7 +232,7 @@ class _Layout:
         return folder / "cur" in self._folders and folder / "new" in self._folders
 
     def leaves_out(self, place: PurePosixPath) -> bool:
-        is_of_macos = "__MACOSX" in place.parts or place.name == ".DS_Store"
+        is_of_macos = "__MACOSX" in place.parts or place.name == ".DS_Store" or place.name.startswith("._")
         return is_of_macos or (place.parent.name == "tmp" and self.is_maildir(place.parent.parent))
 
 
