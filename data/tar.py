@@ -67,7 +67,7 @@ def tar_members(path: Path) -> Iterator[TarMember]:
 
 
 def _block(file: BinaryIO, at: int) -> bytes:
-    """Return the header at a place, or nothing where the tar ends: at its last byte or at a block of zeros."""
+    """Return the header at a place, or nothing where the tar ends: at its last byte or a block of zeros."""
     file.seek(at)
     header = file.read(BLOCK)
     return header if header.strip(b"\0") else b""
