@@ -125,7 +125,7 @@ def _with_attached(
     for each in attachments:
         if each.text.strip():
             apart = "\n\n" if end else ""
-            pieces.append(f"{apart}----- Attachment: {each.name or each.content_type} -----\n{each.text}")
+            pieces.append(f"{apart}----- Attachment: {each.name or 'unnamed'} -----\n{each.text}")
             below.append(Zone("attachment", end, end + len(pieces[-1])))
             end = below[-1].end
     return "".join(pieces), (*zones, *below)
