@@ -8,6 +8,7 @@ from glob import escape
 from pathlib import Path
 
 from data.dataset import read_duplicates, read_manifest, read_messages, read_rejects
+from data.schema import top_of
 from data.workspace import UserError, home, locate
 
 STAGES = ("read", "unreadable", "unusable", "exact copies", "near copies", "kept")
@@ -110,4 +111,4 @@ def newest_dataset(run: str = "") -> Path:
 
 
 def _by_source(rows: list[dict[str, str]]) -> Counter[str]:
-    return Counter(row["source"].partition("/")[0] for row in rows)
+    return Counter(top_of(row["source"]) for row in rows)

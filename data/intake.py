@@ -11,21 +11,21 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
+from data.columns import Columns
 from data.dedupe import Fingerprint, fingerprints
 from data.normalise import Normal, normalise
 from data.packed import unpacked
 from data.read_chat import read_slack, read_teams
 from data.read_mail import LARGEST, read_mail, read_mbox, read_mbox_stream
 from data.read_table import read_jsonl, read_parquet
-from data.read_transcript import read_transcript
+from data.read_transcript import read_plain_transcript, read_transcript
 from data.record import Entry, Record, Rejected
 from data.schema import ATTACHMENT, INSTANT, PARSER, ZONE
-from data.sources import Item, file_sha256
+from data.sources import TABLES, Item, file_sha256
 
 BATCH_MESSAGES = 500
 BATCH_CHARACTERS = 8_000_000
 LARGEST_EXPORT = 512 << 20
-STREAMED = ("jsonl", "parquet")
 REFUSALS = {
     "unreadable": "unreadable_file",
     "unrecognised": "unrecognised_format",
@@ -181,11 +181,11 @@ def read(item: Item) -> Iterator[Entry]:
     elif item.packing:
         with unpacked(Path(os.fsdecode(item.path)), item.packing, item.member) as handle:
             yield from _unpacked(handle, item)
-    elif item.format not in STREAMED and item.end - item.start > _largest(item):
+    elif item.format not in TABLES and item.end - item.start > _largest(item):
         yield Rejected(item.first, item.start, item.end, "too_large")
     else:
         with open(os.fsdecode(item.path), "rb") as handle:
-            if item.format in STREAMED:
+            if item.format in TABLES:
                 yield from _streamed(handle, item)
             else:
                 handle.seek(item.start)
@@ -203,13 +203,19 @@ def _unpacked(handle: io.BufferedReader, item: Item) -> Iterator[Entry]:
         if len(content) > _largest(item):
             yield Rejected(0, 0, len(content), "too_large")
         elif item.format == "parquet":
-            yield from read_parquet(io.BytesIO(content), size=len(content))
+            yield from read_parquet(io.BytesIO(content), size=len(content), columns=_columns(item))
         else:
             yield from _parsed(content, item)
 
 
 def _streamed(handle: BinaryIO, item: Item) -> Iterator[Entry]:
-    return read_jsonl(handle) if item.format == "jsonl" else read_parquet(handle, size=item.end)
+    if item.format == "jsonl":
+        return read_jsonl(handle, columns=_columns(item))
+    return read_parquet(handle, size=item.end, columns=_columns(item))
+
+
+def _columns(item: Item) -> Columns:
+    return Columns.model_validate_json(item.context)
 
 
 def _largest(item: Item) -> int:
@@ -226,6 +232,8 @@ def _parsed(content: bytes, item: Item) -> Iterator[Entry]:
             return read_slack(content, source=item.source, context=os.fsdecode(item.context))
         case "teams":
             return read_teams(content)
+        case "plain_transcript":
+            return read_plain_transcript(content, source=item.source)
         case _:
             return read_transcript(content, source=item.source)
 

@@ -8,7 +8,7 @@ import hmac
 import json
 import re
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -55,26 +55,29 @@ def normalise(record: Record, *, source: str, source_sha256: str, secret: bytes)
     """Return the message redacted, or a reject when nothing is left to read.
 
     Models read the author's own text. Where there is none (a bare forward, a file without a
-    word) the subject stands in for it, then the whole body, then the attachments' names: what a
-    message says is then still in ``text``, and an entry without any of them is rejected as empty.
+    word) the subject stands in for it, then the whole body, then the attachments' names and texts:
+    what a message says is then still in ``text``, and an entry without any of them is rejected as empty.
     """
     subject = _redacted(" ".join(clean(record.subject).split())[:_SUBJECT_CHARACTERS], record.names, secret)
     body = clean(record.body)
     if record.channel == "transcript":
         body = _with_speakers_replaced(body, record.names, secret)
-    full_text = _redacted(body, record.names, secret)
-    zones = find_zones(full_text) if record.channel == "email" else _one_zone(full_text)
+    body = _redacted(body, record.names, secret)
+    zones = find_zones(body) if record.channel == "email" else _one_zone(body)
     attachments = tuple(
         Attached(
             _redacted(clean(each.name)[:300], record.names, secret),
             each.content_type[:100],
             each.size,
             each.sha256,
+            _redacted(clean(each.text), record.names, secret),
         )
         for each in record.attachments
     )
+    full_text, zones = _with_attached(body, zones, attachments)
     names = "\n".join(each.name for each in attachments if each.name)
-    text = own_text(full_text, zones).strip() or subject or full_text.strip() or names
+    attached = "\n\n".join(each.text for each in attachments if each.text)
+    text = own_text(body, zones).strip() or subject or names or attached.strip()
     if not text:
         return Rejected(record.locator, record.byte_start, record.byte_end, "empty_message")
     sent = record.sent_at.isoformat() if record.sent_at else ""
@@ -108,6 +111,24 @@ def normalise(record: Record, *, source: str, source_sha256: str, secret: bytes)
         topic=keyed(secret, f"topic\n{record.topic}") if record.topic else "",
         is_reply=record.is_reply,
     )
+
+
+def _with_attached(
+    body: str, zones: tuple[Zone, ...], attachments: Sequence[Attached]
+) -> tuple[str, tuple[Zone, ...]]:
+    """Return the body with the attachments' texts below it, each in a zone of its own.
+
+    A zone is known by its offsets: no body that imitates the line above an attachment makes one.
+    """
+    pieces, end = [body], len(body)
+    below: list[Zone] = []
+    for each in attachments:
+        if each.text.strip():
+            apart = "\n\n" if end else ""
+            pieces.append(f"{apart}----- Attachment: {each.name or 'unnamed'} -----\n{each.text}")
+            below.append(Zone("attachment", end, end + len(pieces[-1])))
+            end = below[-1].end
+    return "".join(pieces), (*zones, *below)
 
 
 def clean(text: str) -> str:

@@ -20,7 +20,7 @@ from data.labels import Question
 from data.normalise import clean
 from data.record import Record
 from data.redact import redact
-from data.schema import DUPLICATES, PARSER, QUESTIONS, REJECTS, Counts, Manifest
+from data.schema import DUPLICATES, PARSER, QUESTIONS, REJECTS, Counts, Manifest, top_of
 from data.sources import Item
 from data.workspace import UserError, write_atomically
 
@@ -160,7 +160,7 @@ def _balanced(
                 f"{source} does not balance: {counts.read} entries read, but {counts.kept} kept + "
                 f"{counts.duplicates} duplicates + {counts.rejects} rejects; nothing was written"
             )
-        by_top.setdefault(source.partition("/")[0], []).append(counts)
+        by_top.setdefault(top_of(source), []).append(counts)
     return {top: _total(counts) for top, counts in by_top.items()}
 
 

@@ -1,4 +1,4 @@
-"""Compressed files and zip archives: read as a stream, never unpacked onto disk, safe from bombs."""
+"""Compressed files, zip and tar archives: read as a stream, never unpacked onto disk, safe from bombs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import bz2
 import functools
 import gzip
 import io
+import itertools
 import lzma
 import os
 import zipfile
@@ -16,10 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, cast
 
+from data.tar import MAGIC as TAR
+from data.tar import MAGIC_AT, TarMember, tar_members
+
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-Packing = Literal["", "gzip", "bzip2", "xz", "zstd", "zip"]
+Packing = Literal["", "gzip", "bzip2", "xz", "zstd", "zip", "tar"]
+ARCHIVES: tuple[Packing, ...] = ("zip", "tar")
 MAGIC: dict[bytes, Packing] = {
     b"\x1f\x8b\x08": "gzip",
     b"BZh": "bzip2",
@@ -41,26 +46,37 @@ class PackedError(OSError):
 
 def packing_of(start: bytes) -> Packing:
     """Return how a file with these first bytes is packed, or nothing."""
+    if start.startswith(TAR, MAGIC_AT):
+        return "tar"
     return next((packing for magic, packing in MAGIC.items() if start.startswith(magic)), "")
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """What a zip holds: its place in the directory, its name, its packed size."""
+    """What a zip or a tar holds: its place in the directory, its name, its packed size.
+
+    A broken one cannot be read; without a name it stands for the rest of a damaged archive.
+    """
 
     number: int
     name: str
     size: int
     is_folder: bool = False
+    is_broken: bool = False
 
 
-def members(path: Path) -> list[Member]:
-    """Return what a zip holds.
+def members(path: Path, packing: Packing) -> list[Member]:
+    """Return what a zip or a tar holds.
 
     Raises:
-        OSError: it cannot be read, or is a zip without a readable directory, with too many members,
+        OSError: it cannot be read, or is an archive without a readable directory, with too many members,
             or with more in its members than in itself.
     """
+    if packing == "tar":
+        return [
+            Member(number, each.name, each.size, each.kind == "folder", each.kind == "broken")
+            for number, each in enumerate(_tar(path))
+        ]
     entries = _zip(path).infolist()
     if len(entries) > MOST_MEMBERS:
         raise PackedError(f"more than {MOST_MEMBERS:,} members")
@@ -74,7 +90,7 @@ def members(path: Path) -> list[Member]:
 
 @contextmanager
 def unpacked(path: Path, packing: Packing, member: int = 0) -> Iterator[io.BufferedReader]:
-    """Open a packed file, or the ``member``-th of a zip, for reading.
+    """Open a packed file, or the ``member``-th of an archive, for reading.
 
     What comes before damage is given out before the damage is raised, if it is read with ``read1``.
 
@@ -88,6 +104,12 @@ def unpacked(path: Path, packing: Packing, member: int = 0) -> Iterator[io.Buffe
                 entry = archive.infolist()[member]
                 size = entry.compress_size
                 inner = cast(io.BufferedReader, opened.enter_context(archive.open(entry)))
+            elif packing == "tar":
+                found = _tar(path)[member]
+                size = found.size
+                file = opened.enter_context(open(path, "rb"))
+                file.seek(found.start)
+                inner = cast(io.BufferedReader, _Stretch(file, size))
             else:
                 file = opened.enter_context(open(path, "rb"))
                 size = os.fstat(file.fileno()).st_size
@@ -106,6 +128,35 @@ def _directory(path: str, size: int, changed: int) -> zipfile.ZipFile:
     """Read a zip's directory once for all of its members, as long as it stays the same file."""
     del size, changed
     return zipfile.ZipFile(path)
+
+
+def _tar(path: Path) -> tuple[TarMember, ...]:
+    status = path.stat()
+    return _tar_directory(path, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=4)
+def _tar_directory(path: Path, size: int, changed: int) -> tuple[TarMember, ...]:
+    """Walk through a tar's headers once for all of its members, as long as it stays the same file."""
+    del size, changed
+    found = tuple(itertools.islice(tar_members(path), MOST_MEMBERS + 1))
+    if len(found) > MOST_MEMBERS:
+        raise PackedError(f"more than {MOST_MEMBERS:,} members")
+    return found
+
+
+class _Stretch:
+    """Reads ``size`` bytes of a file from where it stands, and complains if there are fewer."""
+
+    def __init__(self, file: io.BufferedReader, size: int) -> None:
+        self._file, self._left = file, size
+
+    def read1(self, wanted: int) -> bytes:
+        content = self._file.read1(min(wanted, self._left))
+        if self._left and not content:
+            raise EOFError
+        self._left -= len(content)
+        return content
 
 
 def _decompressor(file: BinaryIO, packing: Packing) -> io.BufferedReader:

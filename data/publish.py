@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.events import Event, to_json
+from data.packed import ARCHIVES
 from data.progress import stage
 from data.sources import Item, discover
 from data.workspace import UserError
@@ -56,7 +57,7 @@ def events_of(archive: Path, *, inline: int = INLINE_BYTES) -> Iterator[Event]:
 
 def _event(item: Item, inline: int) -> Event:
     path = Path(os.fsdecode(item.path))
-    source = item.source.partition("!")[0] if item.packing == "zip" else item.source
+    source = item.source.partition("!")[0] if item.packing in ARCHIVES else item.source
     is_mail = item.format == "mail"
     try:
         with open(path, "rb") as handle:

@@ -6,26 +6,27 @@ import functools
 import html
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from data.html_text import html_to_text
-from data.packed import members, unpacked
+from data.packed import members, packing_of, unpacked
 from data.record import Attached, Entry, Party, Record, Rejected
 
 # What Slack itself writes into a channel; other subtypes (file_share, bot_message, me_message,
 # thread_broadcast, file_comment) carry what somebody said.
 SYSTEM = re.compile(
-    r"^(?:(?:channel|group)_\w+|bot_(?:add|remove|enable|disable)|pinned_item|unpinned_item|tombstone"
+    r"^(?:(?:channel|group)_\w+|bot_(?:add|remove|enable|disable)|pinned_item|unpinned_item|message_replied"
     r"|reminder_add|sh_room_\w+|ekm_access_denied|app_conversation_\w+|huddle_\w+)$"
 )
-IN_ZIP = "\0"
-"""Stands between the path of a zip and the folder in it, in the context of a Slack export."""
+IN_ARCHIVE = "\0"
+"""Stands between the path of an archive and the folder in it, in the context of a Slack export."""
 
 LARGEST_INDEX = 256 << 20
+SNIFFED_BYTES = 512
 
 _USER = re.compile(r"<@([A-Z0-9]+)(?:\|([^>]*))?>")
 _CHANNEL = re.compile(r"<#[A-Z0-9]+(?:\|([^>]*))?>")
@@ -48,18 +49,27 @@ def read_slack(content: bytes, *, source: str, context: str = "") -> Iterator[En
     users = _users(context) if context else {}
     channel = source.rsplit("/", 2)[-2] if "/" in source else source
     day = _Day(channel, len(content), users, frozenset(filter(None, users.values())))
-    for locator, entry in enumerate(_entries(content, None)):
+    entries = _entries(content, None)
+    outdated = _outdated(
+        [_slack_wording(entry) if isinstance(entry, dict) else _NO_WORDING for entry in entries]
+    )
+    for locator, entry in enumerate(entries):
         if isinstance(entry, Rejected):
             yield entry
         elif not isinstance(entry, dict):
             yield Rejected(locator, 0, len(content), "not_a_message")
+        elif locator in outdated:
+            yield Rejected(locator, 0, len(content), outdated[locator])
         else:
-            yield _from_slack(entry, locator, day)
+            yield _from_slack(_object(entry["message"]) if _is_change(entry) else entry, locator, day)
 
 
 def read_teams(content: bytes) -> Iterator[Entry]:
     """Read an export of Microsoft Graph's chatMessage resources."""
-    entries = _entries(content, "value")
+    entries = list(_with_replies(_entries(content, "value")))
+    outdated = _outdated(
+        [_teams_wording(entry) if isinstance(entry, dict) else _NO_WORDING for entry in entries]
+    )
     people = frozenset(
         name
         for entry in entries
@@ -70,10 +80,98 @@ def read_teams(content: bytes) -> Iterator[Entry]:
     for locator, entry in enumerate(entries):
         if isinstance(entry, Rejected):
             yield entry
+        elif locator in outdated:
+            yield Rejected(locator, 0, len(content), outdated[locator])
         elif not isinstance(entry, dict) or not isinstance(entry.get("body"), dict):
             yield Rejected(locator, 0, len(content), "not_a_message")
         else:
             yield _from_teams(entry, locator, len(content), people)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wording:
+    """Which message an entry words, and when; an event says that the message was changed or deleted."""
+
+    message: str = ""
+    worded_at: float = 0.0
+    is_event: bool = False
+    is_deletion: bool = False
+
+
+_NO_WORDING = _Wording()
+
+
+def _outdated(wordings: Sequence[_Wording]) -> dict[int, str]:
+    """Return why an entry is no message any more, by its place: reworded later in this file, or deleted.
+
+    Without an event about it no entry outdates another: two that look alike are left to deduplication.
+    """
+    touched = {each.message for each in wordings if each.is_event and each.message}
+    deleted = {each.message for each in wordings if each.is_deletion and each.message}
+    last: dict[str, int] = {}
+    for place, each in enumerate(wordings):
+        if each.message in touched and (
+            each.message not in last or each.worded_at >= wordings[last[each.message]].worded_at
+        ):
+            last[each.message] = place
+    reasons: dict[int, str] = {}
+    for place, each in enumerate(wordings):
+        if each.is_deletion or each.message in deleted:
+            reasons[place] = "deleted_message"
+        elif each.message in touched and last[each.message] != place:
+            reasons[place] = "superseded"
+    return reasons
+
+
+def _slack_wording(entry: Mapping[str, Any]) -> _Wording:
+    """Return what an entry words: of an event about a message, that message."""
+    subtype, stamp = _text(entry, "subtype"), _text(entry, "ts")
+    if subtype == "tombstone":
+        return _Wording(stamp, _moment(stamp), is_deletion=True)
+    if subtype == "message_deleted":
+        stated = _text(entry, "deleted_ts") or _text(_object(entry.get("previous_message")), "ts")
+        return _Wording(stated, _moment(stamp), is_event=True, is_deletion=True)
+    message = _object(entry["message"]) if _is_change(entry) else entry
+    worded_at = _moment(_text(_object(message.get("edited")), "ts") or stamp)
+    if message is entry:
+        return _Wording(stamp, worded_at)
+    is_deletion = _text(message, "subtype") == "tombstone"
+    return _Wording(_text(message, "ts"), worded_at, is_event=True, is_deletion=is_deletion)
+
+
+def _is_change(entry: Mapping[str, Any]) -> bool:
+    return _text(entry, "subtype") == "message_changed" and isinstance(entry.get("message"), dict)
+
+
+def _teams_wording(entry: Mapping[str, Any]) -> _Wording:
+    """Return what an entry words; Graph hands out every version of an edited message under its id."""
+    edited, deleted = _text(entry, "lastEditedDateTime"), _text(entry, "deletedDateTime")
+    worded_at = _moment(deleted or edited or _text(entry, "createdDateTime"))
+    place = f"{_teams_channel(entry)}\n{_text(entry, 'id')}" if _text(entry, "id") else ""
+    return _Wording(place, worded_at, is_event=bool(edited or deleted), is_deletion=bool(deleted))
+
+
+def _with_replies(entries: Sequence[Any]) -> Iterator[Any]:
+    """Yield every entry and, behind it, the replies nested in it, which say where they belong as it does."""
+    waiting = list(reversed(entries))
+    while waiting:
+        entry = waiting.pop()
+        yield entry
+        if isinstance(entry, dict):
+            about = {
+                "channelIdentity": entry.get("channelIdentity"),
+                "chatId": entry.get("chatId"),
+                "replyToId": entry.get("id"),
+            }
+            replies = _list(entry.get("replies"))
+            for reply in reversed(replies):
+                stated = _object(reply).items()
+                of_its_own = {name: value for name, value in stated if value is not None}
+                waiting.append(about | of_its_own if isinstance(reply, dict) else reply)
+
+
+def _teams_channel(entry: Mapping[str, Any]) -> str:
+    return _text(_object(entry.get("channelIdentity")), "channelId") or _text(entry, "chatId")
 
 
 def _entries(content: bytes, key: str | None) -> list[Any]:
@@ -88,13 +186,13 @@ def _entries(content: bytes, key: str | None) -> list[Any]:
 
 def _users(context: str) -> Mapping[str, str]:
     """Return the names by user id of a Slack export; without a usable ``users.json`` the ids stand."""
-    folder, in_zip, prefix = context.partition(IN_ZIP)
-    path = Path(folder) if in_zip else Path(folder) / "users.json"
+    folder, in_archive, prefix = context.partition(IN_ARCHIVE)
+    path = Path(folder) if in_archive else Path(folder) / "users.json"
     try:
         status = path.stat()
     except OSError:
         return {}
-    return _read_users(path, f"{prefix}users.json" if in_zip else "", status.st_size, status.st_mtime_ns)
+    return _read_users(path, f"{prefix}users.json" if in_archive else "", status.st_size, status.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=8)
@@ -103,8 +201,10 @@ def _read_users(path: Path, member: str, size: int, changed: int) -> Mapping[str
     del size, changed
     try:
         if member:
-            number = next(each.number for each in members(path) if each.name == member)
-            with unpacked(path, "zip", number) as handle:
+            with open(path, "rb") as file:
+                packing = packing_of(file.read(SNIFFED_BYTES))
+            number = next(each.number for each in members(path, packing) if each.name == member)
+            with unpacked(path, packing, number) as handle:
                 content = handle.read(LARGEST_INDEX)
         else:
             with open(path, "rb") as file:
@@ -188,8 +288,7 @@ def _from_teams(entry: Mapping[str, Any], locator: int, size: int, people: froze
         text = html_to_text(text)
     if not text.strip() and not files:
         return Rejected(locator, 0, size, "empty_message")
-    place = _object(entry.get("channelIdentity"))
-    channel = _text(place, "channelId") or _text(entry, "chatId")
+    channel = _teams_channel(entry)
     root = _text(entry, "replyToId")
     return Record(
         locator=locator,
@@ -228,6 +327,13 @@ def _instant(stated: str) -> datetime | None:
     except (ValueError, OverflowError, OSError):
         return None
     return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+
+
+def _moment(stated: str) -> float:
+    if re.fullmatch(r"\d{1,12}\.\d{1,9}", stated):
+        return float(stated)
+    when = _instant(stated)
+    return when.timestamp() if when else 0.0
 
 
 def _text(entry: Mapping[str, Any], key: str) -> str:

@@ -1,26 +1,36 @@
-"""Mail: from an mbox, a Maildir or single files to records."""
+"""Mail: from an mbox, a Maildir or single files, Outlook's among them, to records."""
 
 from __future__ import annotations
 
 import hashlib
 import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import getaddresses, parsedate_to_datetime
 from io import BufferedReader, BytesIO
 
 from data.html_text import html_to_text
 from data.mbox import split, stream
-from data.mime import Part, UnreadableMailError, parse
+from data.mime import Part, UnreadableMailError, decoded, parse
+from data.outlook import MAGIC as OUTLOOK
+from data.outlook import NotOutlookError, parse_outlook
 from data.record import Attached, Entry, Party, Record, Rejected
 
 LARGEST = 64 << 20
+LONGEST_ATTACHED = 200_000  # characters of all attached texts of a mail
+LONGEST_MARKUP = 4_000_000
 LONGEST_BODY = 1_000_000  # characters; what follows in a longer one is a log or a dump, not correspondence
 REPLY = re.compile(r"^\s*(?:re|aw|sv|vs|antw|fwd?|wg|tr|rif|res|ref)\s*(?:\[\d+\])?\s*[::]\s*", re.IGNORECASE)
 TAG = re.compile(r"^\s*\[[^\]]{1,40}\]\s*")
 _ID = re.compile(r"<([^<>\s]{1,998})>")
 _PARENTS = 200
 TEXTS = ("text/plain", "text/html", "text/enriched", "text", "")
+VARIANTS = ("text/x-amp-html", "text/watch-html")  # of a body, beside its plain one
+MARKED_UP = ("text/rtf", "text/richtext")  # no text that anybody would read
+FOLDED = ("text/calendar", "text/vcard", "text/x-vcard", "text/x-vcalendar", "text/directory")
+_FOLD = re.compile(r"\n[ \t]")
 
 
 def read_mbox(content: bytes, *, first: int, offset: int) -> Iterator[Entry]:
@@ -54,7 +64,9 @@ def read_mail(raw: bytes, *, locator: int = 0, byte_start: int = 0, byte_end: in
     if not raw.strip():
         return Rejected(locator, byte_start, end, "empty_message")
     try:
-        mail = parse(raw)
+        mail = parse_outlook(raw) if raw.startswith(OUTLOOK) else parse(raw)
+    except NotOutlookError:
+        return Rejected(locator, byte_start, end, "unrecognised_format")
     except UnreadableMailError:
         return Rejected(locator, byte_start, end, "invalid_message")
     return _record(mail, locator, byte_start, end)
@@ -144,18 +156,34 @@ def _topic(subject: str, parties: list[Party]) -> str:
 
 
 def _content(mail: Part) -> tuple[str, tuple[Attached, ...]]:
-    texts: list[str] = []
-    attachments: list[Attached] = []
-    named: list[str] = []
-    _collect(mail, texts, named, attachments, depth=0)
-    body = "\n\n".join(text for text in texts if text)
-    if not body.strip():  # a mail whose only text carries a file name
-        body = "\n\n".join(named)
+    leaves = list(_leaves(mail, depth=0))
+    body = "\n\n".join(leaf for leaf in leaves if isinstance(leaf, str) and leaf)
+    files = [leaf for leaf in leaves if isinstance(leaf, _File)]
+    stands_in = not body.strip()  # of a mail whose only text carries a file name
+    if stands_in:
+        body = "\n\n".join(_shown(file.part) for file in files if file.is_inline)
+    left = LONGEST_ATTACHED
+    attachments = []
+    for file in files:
+        text = "" if stands_in and file.is_inline else _attached_text(file.part, left)
+        left -= len(text)
+        content = file.part.content or b""
+        digest = hashlib.sha256(content).hexdigest()
+        attachments.append(Attached(file.name, file.part.content_type, len(content), digest, text))
     return body[:LONGEST_BODY], tuple(attachments)
 
 
-def _collect(part: Part, texts: list[str], named: list[str], attachments: list[Attached], depth: int) -> None:
-    """Walk the tree: inline text into the body, everything else described as an attachment.
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A part that is recorded as an attachment."""
+
+    part: Part
+    name: str
+    is_inline: bool = False
+
+
+def _leaves(part: Part, depth: int) -> Iterator[str | _File]:
+    """Walk the tree in order: inline text as text, everything else as an attachment.
 
     Of alternatives the plain one is taken, unless it is blank; a mail inside the mail is an
     attachment whose text is read too, below the sender's own.
@@ -163,30 +191,29 @@ def _collect(part: Part, texts: list[str], named: list[str], attachments: list[A
     if part.content_type == "multipart/alternative":
         chosen = _alternative(part)
         for child in part.children:
-            if child is chosen or not child.content_type.startswith("text/"):
-                _collect(child, texts, named, attachments, depth + 1)
+            if child is chosen or not (_is_body(child) or child.content_type in VARIANTS):
+                yield from _leaves(child, depth + 1)
     elif part.content_type == "message/rfc822" and part.children:
         inner = part.children[0]
-        attachments.append(_attached(part, inner.header("subject")))
-        texts.append(_forwarded_heading(inner))
+        yield _File(part, part.filename or inner.header("subject"))
+        yield _forwarded_heading(inner)
         for child in part.children:
-            _collect(child, texts, named, attachments, depth + 1)
+            yield from _leaves(child, depth + 1)
     elif part.children:
         for child in part.children:
-            _collect(child, texts, named, attachments, depth + 1)
+            yield from _leaves(child, depth + 1)
     elif part.content is not None and not part.content_type.startswith("multipart/"):
         if _is_body(part):
-            texts.append(_shown(part))
+            yield _shown(part)
         else:
-            attachments.append(_attached(part, ""))
-            if part.content_type in TEXTS and part.disposition != "attachment":
-                named.append(_shown(part))
+            is_inline = part.content_type in TEXTS and part.disposition != "attachment"
+            yield _File(part, part.filename, is_inline)
     elif part.content and depth == 0:
-        texts.append(_plain(part.text))  # a container whose boundary never comes: what is there is text
+        yield _plain(part.text)  # a container whose boundary never comes: what is there is text
 
 
 def _alternative(part: Part) -> Part | None:
-    for wanted in ("text/plain", "text/html"):
+    for wanted in ("text/plain", "text/html", "text/enriched"):
         for child in part.children:
             if child.content_type == wanted and _is_body(child) and child.text.strip():
                 return child
@@ -201,11 +228,31 @@ def _shown(part: Part) -> str:
     return html_to_text(part.text) if part.content_type == "text/html" else _plain(part.text)
 
 
-def _attached(part: Part, fallback: str) -> Attached:
+def _attached_text(part: Part, longest: int) -> str:
+    """Return the text of an attached text file; nothing for anything else, or for what only claims to be one.
+
+    Lines that a calendar or an address card has folded are joined: redaction would not know half an address.
+    """
     content = part.content or b""
-    return Attached(
-        part.filename or fallback, part.content_type, len(content), hashlib.sha256(content).hexdigest()
-    )
+    if longest <= 0 or not part.content_type.startswith("text/") or part.content_type in MARKED_UP:
+        return ""
+    is_wide = content.startswith((BOM_UTF16_LE, BOM_UTF16_BE))
+    text = decoded(content, "utf-16") if is_wide else part.text
+    if b"\0" in content and not is_wide and not part.charset.lower().startswith(("utf-16", "utf-32")):
+        return ""
+    text = text[:LONGEST_MARKUP].removeprefix("\ufeff")
+    if part.content_type == "text/html":
+        return _cut(html_to_text(text), longest)
+    text = _plain(text)
+    return _cut(_FOLD.sub("", text) if part.content_type in FOLDED else text, longest)
+
+
+def _cut(text: str, longest: int) -> str:
+    """Return the beginning of a text up to the end of a line or a word: half an address looks like none."""
+    if len(text) <= longest:
+        return text
+    start = text[:longest]
+    return start.rpartition("\n")[0] or start.rpartition(" ")[0]
 
 
 def _forwarded_heading(mail: Part) -> str:

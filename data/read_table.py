@@ -1,4 +1,4 @@
-"""Tables of messages: JSON lines and Parquet with the columns of ``COLUMNS``; only ``text`` must be there."""
+"""Tables of messages: JSON lines and Parquet, with columns of any names; only the text must be there."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
+from data.columns import Columns
 from data.record import Channel, Entry, Party, Record, Rejected
 
-COLUMNS = ("subject", "text", "sender", "recipients", "sent_at", "thread", "channel")
 LONGEST_LINE = 16 << 20
+USUAL = Columns()
 
 
-def read_jsonl(lines: BinaryIO) -> Iterator[Entry]:
+def read_jsonl(lines: BinaryIO, *, columns: Columns = USUAL) -> Iterator[Entry]:
     """Read one JSON object per line; blank lines do not count."""
     start = locator = 0
     while line := lines.readline(LONGEST_LINE):
@@ -23,7 +24,7 @@ def read_jsonl(lines: BinaryIO) -> Iterator[Entry]:
             yield Rejected(locator, start, end, "too_large")
             locator += 1
         elif line.strip():
-            yield _from_line(line, locator, start, end)
+            yield _from_line(line, columns, locator, start, end)
             locator += 1
         start = end
 
@@ -38,17 +39,17 @@ def _skip_line(lines: BinaryIO) -> int:
     return skipped
 
 
-def _from_line(line: bytes, locator: int, start: int, end: int) -> Entry:
+def _from_line(line: bytes, columns: Columns, locator: int, start: int, end: int) -> Entry:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):
         return Rejected(locator, start, end, "invalid_json")
-    if not isinstance(row, dict) or not {"text", "subject"} & row.keys():
+    if not isinstance(row, dict) or not {columns.text, columns.subject} & row.keys():
         return Rejected(locator, start, end, "not_a_message")
-    return _record(row, locator, start, end)
+    return _record(row, columns, locator, start, end)
 
 
-def read_parquet(file: BinaryIO, *, size: int) -> Iterator[Entry]:
+def read_parquet(file: BinaryIO, *, size: int, columns: Columns = USUAL) -> Iterator[Entry]:
     """Read the rows of a Parquet file, a row group's part at a time."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -56,38 +57,37 @@ def read_parquet(file: BinaryIO, *, size: int) -> Iterator[Entry]:
     locator = 0
     try:
         table = pq.ParquetFile(file)
-        known = [name for name in COLUMNS if name in table.schema_arrow.names]
-        if "text" not in known:
+        known = [name for name in columns.names if name in table.schema_arrow.names]
+        if columns.text not in known:
             yield Rejected(0, 0, size, "missing_columns")
             return
         for batch in table.iter_batches(batch_size=2000, columns=known):
             for row in batch.to_pylist():
-                yield _record(row, locator, 0, size)
+                yield _record(row, columns, locator, 0, size)
                 locator += 1
     except (pa.ArrowException, OSError, ValueError):
         yield Rejected(locator, 0, size, "unreadable_file")
 
 
-def _record(row: Mapping[str, Any], locator: int, start: int, end: int) -> Record:
-    sender = _party(_text(row.get("sender")))
-    stated = row.get("recipients")
+def _record(row: Mapping[str, Any], columns: Columns, locator: int, start: int, end: int) -> Record:
+    sender = _party(_text(row.get(columns.sender)))
+    stated = row.get(columns.recipients)
     listed = stated.replace(";", ",").split(",") if isinstance(stated, str) else stated
     recipients = [_party(_text(each)) for each in listed] if isinstance(listed, list | tuple) else []
-    channel: Channel = "email"
-    if row.get("channel") in ("chat", "transcript"):
-        channel = row["channel"]
-    thread = _text(row.get("thread"))
+    stated_channel = row.get(columns.channel)
+    channel: Channel = stated_channel if stated_channel in ("chat", "transcript") else "email"
+    thread = _text(row.get(columns.thread_id))
     return Record(
         locator=locator,
         byte_start=start,
         byte_end=end,
         channel=channel,
-        sent_at=_instant(row.get("sent_at")),
+        sent_at=_instant(row.get(columns.sent_at)),
         sender=sender,
         recipients=tuple(dict.fromkeys(party for party in recipients if party)),
-        subject=" ".join(_text(row.get("subject")).split()),
-        body=_text(row.get("text")),
-        key="",
+        subject=" ".join(_text(row.get(columns.subject)).split()),
+        body=_text(row.get(columns.text)),
+        key=_text(row.get(columns.message_id)).strip(" <>")[:998],
         parents=(f"thread\n{thread}",) if thread else (),
         names=tuple(dict.fromkeys(party.name for party in [sender, *recipients] if party.name)),
     )

@@ -1,4 +1,4 @@
-"""Transcripts of calls and meetings: WebVTT and SRT cues joined to passages long enough to judge."""
+"""Transcripts of calls and meetings: WebVTT, SRT or plain lines, joined to passages long enough to judge."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from data.record import Entry, Party, Record, Rejected
 
 LONGEST_GAP_S = 30.0
 LONGEST_PASSAGE_WORDS = 180
+SECONDS_PER_WORD = 0.4  # how long somebody spoke, where only the beginning is stated
+FEWEST_TIMED_LINES = 3
+LEAST_TIMED = 1 / 4  # of the lines that are not blank
 
 _CLOCK = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
 _TIMES = re.compile(rf"^\s*{_CLOCK}\s*-->\s*{_CLOCK}")
@@ -20,6 +23,10 @@ _VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]{1,200})>")
 _TAG = re.compile(r"</?[a-zA-Z0-9][^<>]{0,200}>")
 _PREFIX = re.compile(r"^\s*(?:>>\s*)?([^\W\d_][\w.'’ -]{0,48}?)\s*:\s+(?=\S)")
 _DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)-(\d\d)-(\d\d)(?!\d)(?:[T ](\d\d):?(\d\d))?")
+_MOMENT = r"[\[(]?(?:(\d{1,2}):)?(\d{1,2}):(\d{2})(?:[.,](\d{1,3}))?[\])]?"
+_NAME = r"([^\W\d_][\w.'’ -]{0,48}?)"
+_TIME_FIRST = re.compile(rf"[ \t]*{_MOMENT}[ \t]+(?:-[ \t]+)?{_NAME}[ \t]*:(?:[ \t]+|$)")
+_NAME_FIRST = re.compile(rf"[ \t]*{_NAME}[ \t]+(?=[\[(]){_MOMENT}[ \t]*:(?:[ \t]+|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +56,64 @@ def read_transcript(content: bytes, *, source: str) -> Iterator[Entry]:
     if not cues:
         yield Rejected(0, 0, len(content), "empty_message")
         return
+    notes = [block for block in blocks[:6] if block.startswith(("WEBVTT", "NOTE")) or "Date:" in block]
+    yield from _entries(cues, notes, source, len(content))
+
+
+def is_plain_transcript(text: str) -> bool:
+    """Return whether lines such as ``[00:01:02] Anna: hello`` make up enough of a text's beginning."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    timed = sum(1 for line in lines if _timed(line))
+    return timed >= max(FEWEST_TIMED_LINES, LEAST_TIMED * len(lines))
+
+
+def read_plain_transcript(content: bytes, *, source: str) -> Iterator[Entry]:
+    """Read a call written as lines that say when, who and what.
+
+    A line without a time goes on with what was said before it. What stands above the first such line
+    (a title, who took part) is kept as text that nobody said.
+    """
+    text = decoded(content.removeprefix(b"\xef\xbb\xbf"), "utf-8").replace("\r\n", "\n").replace("\r", "\n")
+    cues = list(_plain_cues(text))
+    if not cues:
+        yield Rejected(0, 0, len(content), "empty_message")
+        return
+    heading = [cue.text for cue in cues[:20] if not cue.speaker]
+    yield from _entries(cues, heading, source, len(content))
+
+
+def _plain_cues(text: str) -> Iterator[Cue]:
+    start, speaker = 0.0, ""
+    for line in text.split("\n"):
+        spoken = line
+        if timed := _timed(line):
+            start, speaker, spoken = timed.start, timed.speaker, timed.text
+        if spoken := " ".join(spoken.split()):
+            end = start + SECONDS_PER_WORD * len(spoken.split())
+            yield Cue(start, end, speaker, spoken)
+            start = end
+
+
+def _timed(line: str) -> Cue | None:
+    """Return who says what when on a line, or nothing for a line without a time."""
+    if found := _TIME_FIRST.match(line):
+        first, speaker = 1, found[5]
+    elif found := _NAME_FIRST.match(line):
+        first, speaker = 2, found[1]
+    else:
+        return None
+    start = _seconds(found, first)
+    return Cue(start, start, " ".join(speaker.split()), line[found.end() :])
+
+
+def _entries(cues: Sequence[Cue | None], notes: Sequence[str], source: str, size: int) -> Iterator[Entry]:
     names = tuple(dict.fromkeys(cue.speaker for cue in cues if cue and cue.speaker))
-    call = Call(source, _date(blocks, source), names)
+    call = Call(source, _date(notes, source), names)
     for locator, passage in enumerate(_passages(cues)):
         if passage:
-            yield _record(passage, locator, len(content), call)
+            yield _record(passage, locator, size, call)
         else:
-            yield Rejected(locator, 0, len(content), "invalid_cue")
+            yield Rejected(locator, 0, size, "invalid_cue")
 
 
 def _cues(blocks: Sequence[str]) -> Iterator[Cue | None]:
@@ -83,7 +141,7 @@ def _cues(blocks: Sequence[str]) -> Iterator[Cue | None]:
 
 def _seconds(times: re.Match[str], group: int) -> float:
     hours, minutes, seconds, fraction = times.group(group, group + 1, group + 2, group + 3)
-    return int(hours or 0) * 3600 + int(minutes) * 60 + int(seconds) + int(fraction) / 10 ** len(fraction)
+    return int(hours or 0) * 3600 + int(minutes) * 60 + int(seconds) + float(f"0.{fraction or 0}")
 
 
 def _passages(cues: Sequence[Cue | None]) -> Iterator[list[Cue]]:
@@ -119,7 +177,7 @@ def _record(passage: Sequence[Cue], locator: int, size: int, call: Call) -> Reco
         else:
             lines.append(f"{cue.speaker}: {cue.text}" if cue.speaker else cue.text)
         before = cue.speaker
-    by_words = sorted(words, key=lambda speaker: (-words[speaker], speaker))
+    by_words = sorted(words, key=lambda speaker: (not speaker, -words[speaker], speaker))
     return Record(
         locator=locator,
         byte_start=0,
@@ -136,9 +194,8 @@ def _record(passage: Sequence[Cue], locator: int, size: int, call: Call) -> Reco
     )
 
 
-def _date(blocks: Sequence[str], source: str) -> datetime | None:
+def _date(notes: Sequence[str], source: str) -> datetime | None:
     """Return the day (and the minute, if stated) of a call: from its notes, else from the file's name."""
-    notes = [block for block in blocks[:6] if block.startswith(("WEBVTT", "NOTE")) or "Date:" in block]
     for place in [*notes, source.rpartition("/")[2]]:
         if found := _DATE.search(place):
             year, month, day, hour, minute = (int(number or 0) for number in found.groups())

@@ -26,12 +26,13 @@ class Party:
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """What is known of an attachment; its content is not kept."""
+    """What is known of an attachment. ``text`` is what it says, where it is a text; else it is empty."""
 
     name: str
     content_type: str
     size: int = 0
     sha256: str = ""
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,7 @@ TABLES = {
 REASONS = {
     "altered_file": "a file that an event names has another SHA-256 than the event says",
     "archive_metadata_damaged": "an export's own index file cannot be read",
+    "deleted_message": "deleted by its author or an administrator before the export",
     "empty_message": "no text, no subject and no attachment",
     "forbidden_uri": "an event names a file outside the places that may be read",
     "invalid_cue": "a line of a transcript whose times cannot be read",
@@ -110,12 +111,18 @@ REASONS = {
     "invalid_message": "a message that no parser could read",
     "missing_columns": "a table without a text column",
     "not_a_message": "an entry that is no message",
+    "superseded": "an earlier wording of a message that the same file holds edited",
     "system_message": "an entry written by the chat system: joins, topics, archiving",
     "too_large": "a message above the size limit",
     "unreadable_file": "the file could not be opened, read or decoded",
     "unrecognised_format": "no reader knows this file",
     "vanished_file": "a file that an event names is not there, or cannot be read",
 }
+
+
+def top_of(source: str) -> str:
+    """Return the top-level folder or file of an archive that a source lies in."""
+    return source.partition("/")[0].partition("!")[0]
 
 
 @dataclass(frozen=True, slots=True)

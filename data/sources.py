@@ -13,9 +13,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Literal
 
+from data.columns import read_columns
 from data.mbox import Survey, survey
-from data.packed import SUFFIXES, Packing, members, packing_of, unpacked
-from data.read_chat import IN_ZIP
+from data.outlook import MAGIC as OUTLOOK
+from data.packed import ARCHIVES, SUFFIXES, Packing, members, packing_of, unpacked
+from data.read_chat import IN_ARCHIVE
+from data.read_transcript import is_plain_transcript
 from data.workspace import UserError
 
 Format = Literal[
@@ -24,13 +27,15 @@ Format = Literal[
     "slack",
     "teams",
     "transcript",
+    "plain_transcript",
     "jsonl",
     "parquet",
     "damaged",
     "unreadable",
     "unrecognised",
 ]
-LABELS, QUESTIONS = "labels.csv", "questions.jsonl"
+LABELS, QUESTIONS, COLUMNS = "labels.csv", "questions.jsonl", "columns.yaml"
+TABLES: tuple[Format, ...] = ("jsonl", "parquet")
 SLACK_INDEX, USERS = "channels.json", "users.json"
 SNIFFED_BYTES = 8192
 FILE_COST = 20_000  # opening and hashing a small file costs about as much as parsing this many bytes
@@ -49,9 +54,10 @@ _TEAMS_EXPORT = re.compile(rb'\A\s*\{[^\0]{0,4000}?"value"\s*:\s*\[')
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A piece of work: a file, a range of one, or a member of a zip.
+    """A piece of work: a file, a range of one, or a member of an archive.
 
-    ``context`` is a Slack export's root; ``state`` changes with the file, empty where it cannot be read.
+    ``context`` is a Slack export's root, or which columns of a table mean what; ``state`` changes with
+    the file, empty where it cannot be read.
     """
 
     format: Format
@@ -75,18 +81,19 @@ class Item:
 def discover(archive: Path, *, skipped: tuple[Path, ...] = ()) -> list[Item]:
     """Return one item per file and one per range of a large mbox, ordered by source.
 
-    Hidden files, Maildir's ``tmp``, the labels, the questions and the index files of a Slack
-    export are no messages and left out.
+    Hidden files, Maildir's ``tmp``, the labels, the questions, the names of columns and the index
+    files of a Slack export are no messages and left out.
 
     Raises:
-        UserError: the archive is missing, cannot be read, or holds no file.
+        UserError: the archive is missing, cannot be read, or holds no file, or its columns.yaml is wrong.
     """
     if not archive.exists():
         raise UserError(f"no archive at {archive}; give the path of a folder, of one file, or: sample")
     root = archive if archive.is_dir() else archive.parent
     if not os.access(archive, os.R_OK | (os.X_OK if archive.is_dir() else 0)):
         raise UserError(f"the archive {archive} cannot be read by this user; check its permissions")
-    left_out = {root / LABELS, root / QUESTIONS, *skipped}
+    left_out = {root / LABELS, root / QUESTIONS, root / COLUMNS, *skipped}
+    columns = read_columns(root / COLUMNS).model_dump_json().encode()
     paths = _files(archive) if archive.is_dir() else iter([archive])
     items: list[Item] = []
     slack_roots: dict[Path, bool] = {}
@@ -97,6 +104,7 @@ def discover(archive: Path, *, skipped: tuple[Path, ...] = ()) -> list[Item]:
         raise UserError(
             f"the archive {archive} holds no messages; put mail, chat exports or transcripts there"
         )
+    items = [replace(item, context=columns) if item.format in TABLES else item for item in items]
     return sorted(items, key=lambda item: (item.source, item.start))
 
 
@@ -142,15 +150,15 @@ def items_of(
     whole = replace(whole, end=size, state=state_of(path))
     packing, place = packing_of(start), PurePosixPath(source)
     unpacked_name = place.stem if packing and place.suffix.lower() in SUFFIXES else place.name
-    if slack_root and packing != "zip" and unpacked_name.endswith(".json"):
+    if slack_root and packing not in ARCHIVES and unpacked_name.endswith(".json"):
         if slack_root == path.parent:
             return [] if not packing and _is_json(path) else [replace(whole, format="damaged")]
         if slack_root == path.parent.parent:
             state = f"{whole.state} {state_of(slack_root / USERS)}"
             context = os.fsencode(slack_root)
             return [replace(whole, format="slack", packing=packing, context=context, state=state)]
-    if packing == "zip":
-        return _zipped(path, whole)
+    if packing in ARCHIVES:
+        return _archived(path, packing, whole)
     if packing:
         return [_sniffed(path, replace(whole, packing=packing), unpacked_name, in_maildir=False)]
     item = replace(whole, format=_format_of(place, start, in_maildir=in_maildir))
@@ -178,14 +186,16 @@ def _ranges(path: Path, item: Item) -> list[Item]:
     ]
 
 
-def _zipped(path: Path, whole: Item) -> list[Item]:
-    """Return an item for every member of a zip; its source names it behind an exclamation mark.
+def _archived(path: Path, packing: Packing, whole: Item) -> list[Item]:
+    """Return an item for every member of a zip or a tar; its source names it behind an exclamation mark.
+
+    Of a damaged tar what comes before the damage is read; the archive itself is unreadable beside it.
 
     Of a name that occurs again the later ones are numbered. Left out is what a folder would leave out:
     folders, Maildir's ``tmp`` and what macOS adds.
     """
     try:
-        found = members(path)
+        found = members(path, packing)
         sha256 = file_sha256(path)
     except OSError:
         return [whole]
@@ -193,19 +203,25 @@ def _zipped(path: Path, whole: Item) -> list[Item]:
     items, seen = [], Counter[str]()
     for member in found:
         place = PurePosixPath(member.name)
+        if member.is_broken and not member.name:
+            items.append(whole)
+            continue
         if member.is_folder or layout.leaves_out(place):
             continue
         seen[member.name] += 1
         again = f"~{seen[member.name]}" if seen[member.name] > 1 else ""
         source = f"{whole.source}!{member.name}{again}".encode("utf-8", "backslashreplace").decode()
         item = replace(
-            whole, source=source, end=member.size, sha256=sha256, packing="zip", member=member.number
+            whole, source=source, end=member.size, sha256=sha256, packing=packing, member=member.number
         )
+        if member.is_broken:
+            items.append(replace(item, format="unreadable", packing=""))
+            continue
         if place.suffix == ".json" and layout.is_export(place.parent):
             continue
         if place.suffix == ".json" and layout.is_export(place.parent.parent):
             export = f"{place.parent.parent}/".removeprefix("./")
-            context = os.fsencode(f"{os.fsdecode(whole.path)}{IN_ZIP}{export}")
+            context = os.fsencode(f"{os.fsdecode(whole.path)}{IN_ARCHIVE}{export}")
             items.append(replace(item, format="slack", context=context))
         else:
             items.append(_sniffed(path, item, member.name, in_maildir=layout.is_maildir(place.parent.parent)))
@@ -213,7 +229,7 @@ def _zipped(path: Path, whole: Item) -> list[Item]:
 
 
 class _Layout:
-    """What the names in a zip say about its folders."""
+    """What the names in an archive say about its folders."""
 
     def __init__(self, names: Sequence[str]) -> None:
         places = [PurePosixPath(name) for name in names]
@@ -227,7 +243,7 @@ class _Layout:
         return folder / "cur" in self._folders and folder / "new" in self._folders
 
     def leaves_out(self, place: PurePosixPath) -> bool:
-        is_of_macos = "__MACOSX" in place.parts or place.name == ".DS_Store"
+        is_of_macos = "__MACOSX" in place.parts or place.name == ".DS_Store" or place.name.startswith("._")
         return is_of_macos or (place.parent.name == "tmp" and self.is_maildir(place.parent.parent))
 
 
@@ -258,7 +274,7 @@ def _format_of(path: PurePath, start: bytes, *, in_maildir: bool) -> Format:
     text = start.removeprefix(b"\xef\xbb\xbf")
     suffix = path.suffix.lower()
     found: Format = "unrecognised"
-    if suffix == ".eml" or in_maildir:
+    if suffix == ".eml" or in_maildir or text.startswith(OUTLOOK):
         found = "mail"
     elif text.startswith(b"PAR1"):
         found = "parquet"
@@ -272,6 +288,8 @@ def _format_of(path: PurePath, start: bytes, *, in_maildir: bool) -> Format:
         found = "teams"
     elif _CHAT_EXPORT.match(text):
         found = "slack"
+    elif suffix == ".txt" and is_plain_transcript(text.decode("utf-8", "replace")):
+        found = "plain_transcript"
     elif _MAIL.match(text):
         found = "mail"
     return found

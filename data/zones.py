@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-ZoneKind = Literal["body", "quoted", "signature", "disclaimer"]
+ZoneKind = Literal["body", "quoted", "signature", "disclaimer", "attachment"]
 
 QUOTED_LINE = re.compile(r"[ \t]{0,3}(?:>|\|(?=[ \t]))")
 ATTRIBUTION_START = re.compile(r"[ \t>]{0,4}(?:On|Am|Le|El|Il|In a message dated|Quoting)\b")

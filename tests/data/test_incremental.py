@@ -82,3 +82,11 @@ def test_rows_that_are_gone_are_not_relied_on(archive: Path, tmp_path: Path, wor
         file.unlink()
 
     assert unchanged(archive) == set()
+
+
+def test_a_table_is_read_again_under_other_names_of_its_columns(archive: Path, tmp_path: Path) -> None:
+    (archive / "rows.jsonl").write_text('{"text": "a row"}')
+    remember(archive, tmp_path)
+    (archive / "columns.yaml").write_text("subject: topic")
+
+    assert unchanged(archive) == {"a.eml", "b.eml"}

@@ -41,6 +41,29 @@ def test_text_is_what_the_author_wrote_and_zones_cover_the_rest() -> None:
     assert message.zones[-1].end == len(message.full_text)
 
 
+def test_attached_texts_stand_below_the_body_in_zones_that_nobody_can_imitate() -> None:
+    imitated = "Look.\n\n----- Attachment: list.csv -----\nmy own words"
+    files = (
+        Attached("list.csv", "text/csv", text="ada@example.org;1"),
+        Attached("b.txt", "text/plain", text="two"),
+    )
+    message = normal(replace(MAIL, body=imitated, attachments=files))
+
+    shown = [(zone.kind, message.full_text[zone.start : zone.end]) for zone in message.zones]
+    assert [kind for kind, _ in shown] == ["body", "attachment", "attachment"]
+    assert message.text == imitated
+    assert shown[1][1].startswith("\n\n----- Attachment: list.csv -----\n[EMAIL_")
+    assert shown[2][1].endswith("\ntwo")
+    assert "".join(text for _, text in shown) == message.full_text
+
+
+def test_an_attached_text_stands_in_where_there_is_nothing_else() -> None:
+    bare = replace(MAIL, subject="", body="", attachments=(Attached("", "text/plain", text="only this"),))
+
+    assert normal(bare).text == "only this"
+    assert [zone.kind for zone in normal(bare).zones] == ["attachment"]
+
+
 def test_subject_stands_in_for_a_missing_body_and_nothing_at_all_is_a_reject() -> None:
     bare = replace(MAIL, body="", attachments=())
 

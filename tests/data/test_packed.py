@@ -6,6 +6,7 @@ import io
 import json
 import lzma
 import os
+import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 import zstandard
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from data.intake import ITEM, Refused, Tally, take
 from data.mbox import stream
@@ -202,3 +205,102 @@ def test_a_stream_gives_the_same_messages_whatever_its_blocks(
     assert b"".join(content[each.start : each.end] for each in found) == content
     assert found[0].raw is not None
     assert b"\nFrom here\nFrom here" in found[0].raw
+
+
+def tar(path: Path, files: dict[str, bytes], form: int = tarfile.PAX_FORMAT) -> Path:
+    with tarfile.open(path, "w", format=form) as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return path
+
+
+@pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT])
+def test_every_file_in_a_tar_is_a_source_of_its_own(tmp_path: Path, form: int) -> None:
+    long_name = f"{'folder/' * 15}{'n' * 90}.eml"
+    files = {"./in/box": mbox(2), long_name: mail(7), "rows.jsonl": b'{"text": "a row"}\n', "._box": b"\0"}
+    tar(tmp_path / "export.tar", files | {"inner.gz": gzip.compress(mbox(1)), "empty": b""}, form)
+
+    messages, rejects, entries = taken(tmp_path)
+
+    sources = sorted(message.source for message in messages)
+    assert sources == [f"export.tar!{name}" for name in (long_name, "in/box", "in/box", "rows.jsonl")]
+    assert rejects == ["unrecognised_format"] * 2
+    assert entries == 6
+
+
+def test_links_devices_and_folders_in_a_tar_are_left_out(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE):
+            member = tarfile.TarInfo(f"kind{kind!r}")
+            member.type, member.linkname = kind, "/etc/passwd"
+            archive.addfile(member)
+        member = tarfile.TarInfo("one.eml")
+        member.size = len(mail(1))
+        archive.addfile(member, io.BytesIO(mail(1)))
+
+    assert ["a.tar!one.eml"] == [item.source for item in discover(tmp_path)]
+
+
+def test_a_slack_export_in_a_tar_keeps_its_names(tmp_path: Path) -> None:
+    said = {"user": "U1", "text": "Ask <@U1>, or Ada.", "ts": "1700000000.01"}
+    users = [{"id": "U1", "real_name": "Ada Ray"}]
+    files = {"channels.json": [], "users.json": users, "desk/2024-01-02.json": [said]}
+    tar(tmp_path / "slack.tar", {f"./acme/{name}": json.dumps(each).encode() for name, each in files.items()})
+
+    (message,), rejects, _ = taken(tmp_path)
+
+    assert (message.channel, message.text.count("[PERSON_"), rejects) == ("chat", 2, [])
+
+
+def test_what_comes_before_the_damage_in_a_tar_is_kept(tmp_path: Path) -> None:
+    path = tar(tmp_path / "a.tar", {f"{number}.eml": mail(number) for number in range(5)})
+    content = bytearray(path.read_bytes())
+    content[3 * 1024] ^= 0xFF
+    path.write_bytes(bytes(content))
+
+    messages, rejects, entries = taken(tmp_path)
+
+    assert [message.subject for message in messages] == ["number 0", "number 1", "number 2"]
+    assert (rejects, entries) == (["unreadable_file"], 4)
+
+
+def test_a_tar_that_breaks_off_loses_only_its_end(tmp_path: Path) -> None:
+    path = tar(tmp_path / "a.tar", {"a.eml": mail(0), "box": mbox(100)})
+    path.write_bytes(path.read_bytes()[: 1024 + 512 + 3000])
+
+    messages, rejects, entries = taken(tmp_path)
+
+    assert {message.source for message in messages} == {"a.tar!a.eml", "a.tar!box"}
+    assert rejects == ["unreadable_file"]
+    assert len(messages) + 1 == entries
+
+
+def test_a_compressed_tar_is_a_reject(tmp_path: Path) -> None:
+    packed = gzip.compress(tar(tmp_path / "a.tar", {"a.eml": mail(0)}).read_bytes())
+    (tmp_path / "a.tar").unlink()
+    (tmp_path / "a.tgz").write_bytes(packed)
+
+    assert taken(tmp_path)[1] == ["unrecognised_format"]
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=st.lists(st.tuples(st.integers(0, 5119), st.integers(0, 255)), max_size=12))
+def test_whatever_a_tar_holds_everything_in_it_is_counted(
+    tmp_path: Path, changes: list[tuple[int, int]]
+) -> None:
+    path = tar(tmp_path / "a.tar", {f"{'long/' * 40}{number}.eml": mail(number) for number in range(2)})
+    content = bytearray(path.read_bytes())
+    for place, value in changes:
+        content[place] = value
+    for start in range(0, len(content), 512):  # sound again, so that the walk goes on with what it was told
+        header = content[start : start + 512]
+        if header[257:262] == b"ustar":
+            header[148:156] = b" " * 8
+            content[start + 148 : start + 156] = b"%06o\0 " % sum(header)
+    path.write_bytes(bytes(content))
+
+    messages, rejects, entries = taken(path)
+
+    assert len(messages) + len(rejects) == entries

@@ -49,6 +49,63 @@ def test_rejects_slack_entries_with_the_reason() -> None:
     assert [entry.locator for entry in entries] == [0, 1, 2, 3, 4]
 
 
+def outcomes(entries: list[Record | Rejected]) -> list[str]:
+    return [entry.reason if isinstance(entry, Rejected) else entry.body for entry in entries]
+
+
+def changed(text: str, ts: str, *, event: str, **more: object) -> dict[str, object]:
+    message = {"user": "U1", "text": text, "ts": ts, **more}
+    return {"type": "message", "subtype": "message_changed", "ts": event, "message": message}
+
+
+def test_the_last_wording_of_a_slack_message_counts() -> None:
+    entries = slack(
+        {"user": "U1", "text": "at noon", "ts": "10.000100"},
+        {"user": "U1", "text": "fine", "ts": "11.000100"},
+        changed("at two", "10.000100", event="30.000100", thread_ts="9.000100"),
+        changed("at one", "10.000100", event="20.000100"),
+    )
+
+    assert outcomes(entries) == ["superseded", "fine", "at two", "superseded"]
+    assert isinstance(entries[2], Record)
+    assert (entries[2].key, entries[2].parents) == ("desk\n10.000100", ("desk\n9.000100",))
+
+
+def test_a_message_that_the_export_holds_reworded_wins_over_its_earlier_changes() -> None:
+    entries = slack(
+        {"user": "U1", "text": "at two", "ts": "10.000100", "edited": {"user": "U1", "ts": "30.000000"}},
+        changed("at one", "10.000100", event="20.000100", edited={"ts": "20.000000"}),
+    )
+
+    assert outcomes(entries) == ["at two", "superseded"]
+
+
+def test_a_change_whose_message_is_elsewhere_is_that_message() -> None:
+    assert outcomes(slack(changed("at two", "10.000100", event="30.000100"))) == ["at two"]
+
+
+def test_what_was_deleted_from_slack_is_a_reject_like_its_tombstone() -> None:
+    entries = slack(
+        {"user": "U1", "text": "secret", "ts": "10.000100"},
+        {"subtype": "message_deleted", "ts": "12.000100", "deleted_ts": "10.000100"},
+        {"subtype": "tombstone", "text": "This message was deleted.", "ts": "13.000100"},
+        changed("gone", "14.000100", event="15.000100", subtype="tombstone"),
+        {"user": "U1", "text": "stays", "ts": "16.000100"},
+    )
+
+    assert outcomes(entries) == [*["deleted_message"] * 4, "stays"]
+
+
+def test_broken_events_of_slack_are_counted() -> None:
+    entries = slack(
+        {"subtype": "message_changed", "ts": "1"},
+        {"subtype": "message_changed", "ts": "1", "message": {}},
+        {"subtype": "message_deleted", "previous_message": []},
+    )
+
+    assert outcomes(entries) == ["empty_message", "not_a_message", "deleted_message"]
+
+
 def test_rejects_a_chat_file_that_is_no_json_once() -> None:
     assert [each.reason for each in read_slack(b"[{]", source="a/b.json") if isinstance(each, Rejected)] == [
         "invalid_json"
@@ -84,3 +141,39 @@ def test_reads_html_and_replies_of_teams() -> None:
     assert (record.key, record.parents) == ("c\n2", ("c\n1",))
     assert record.sent_at is not None
     assert record.attachments[0].name == "a.pdf"
+
+
+def test_teams_keeps_the_last_version_and_rejects_what_was_deleted() -> None:
+    def version(number: str, text: str, **times: str) -> dict[str, object]:
+        return {"id": number, "body": {"content": text}, "createdDateTime": "2024-03-01T09:00:00Z", **times}
+
+    export = {
+        "value": [
+            version("1", "at one"),
+            version("1", "at three", lastEditedDateTime="2024-03-01T11:00:00.5Z"),
+            version("1", "at two", lastEditedDateTime="2024-03-01T11:00:00Z"),
+            version("2", "", deletedDateTime="2024-03-01T12:00:00Z"),
+            version("3", "fine"),
+        ]
+    }
+
+    assert outcomes(list(read_teams(json.dumps(export).encode()))) == [
+        *("superseded", "at three", "superseded", "deleted_message", "fine")
+    ]
+
+
+def test_replies_nested_in_a_teams_message_are_messages_of_its_thread() -> None:
+    reply = {"id": "2", "body": {"content": "yes"}, "replyToId": None, "replies": [{"id": "3"}]}
+    root = {
+        "id": "1",
+        "channelIdentity": {"channelId": "c"},
+        "body": {"content": "who?"},
+        "replies": [reply, "x"],
+    }
+
+    entries = list(read_teams(json.dumps({"value": [root, {"body": {"content": "next"}}]}).encode()))
+
+    assert outcomes(entries) == ["who?", "yes", "not_a_message", "not_a_message", "next"]
+    assert isinstance(entries[1], Record)
+    assert (entries[1].key, entries[1].parents) == ("c\n2", ("c\n1",))
+    assert [entry.locator for entry in entries] == [0, 1, 2, 3, 4]

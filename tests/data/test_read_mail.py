@@ -5,7 +5,7 @@ from pathlib import Path
 
 from data.mbox import survey
 from data.mime import unfolded
-from data.read_mail import read_mail, read_mbox
+from data.read_mail import LONGEST_ATTACHED, read_mail, read_mbox
 from data.record import Party, Record, Rejected
 
 PLAIN = b"""From: "J\xc3\xb6rg M\xc3\xbcller" <Joerg@Example.org>
@@ -135,3 +135,81 @@ def test_ranges_of_an_mbox_hold_every_message_once_whatever_their_size(tmp_path:
 
 def test_an_encoded_word_of_broken_base64_stays_as_it_was_written() -> None:
     assert "=?utf-8?b?A?=" == unfolded("=?utf-8?b?A?=")
+
+
+def attached(content_type: bytes, content: bytes) -> bytes:
+    return (
+        b"--A\nContent-Type: " + content_type + b"\nContent-Disposition: attachment; filename=f\n\n" + content
+    )
+
+
+def mixed(*parts: bytes) -> bytes:
+    head = b"Subject: x\nContent-Type: multipart/mixed; boundary=A\n\n"
+    return head + b"\n".join((b"--A\nContent-Type: text/plain\n\nsee below", *parts)) + b"\n--A--\n"
+
+
+def test_reads_the_text_of_attached_texts_apart_from_the_body() -> None:
+    mail = record(
+        mixed(
+            attached(b"text/csv", b"a;b\n1;2"),
+            attached(b"text/html", b"<p>rich &amp; short</p>"),
+            attached(b"text/calendar", b"ATTENDEE:mailto:ada@exam\n ple.org"),
+            attached(b"text/plain", "wide".encode("utf-16")),
+            attached(b"text/plain", b"\0\1\2 no text"),
+            attached(b"text/rtf", b"{\\rtf1}"),
+            attached(b"application/pdf", b"%PDF"),
+        )
+    )
+
+    assert mail.body == "see below"
+    assert [each.text for each in mail.attachments] == [
+        *("a;b\n1;2", "rich & short", "ATTENDEE:mailto:ada@example.org", "wide", "", "", "")
+    ]
+
+
+def test_attached_texts_are_cut_between_lines_where_they_are_too_long_together() -> None:
+    line = b"nine char\n"
+    mail = record(
+        mixed(*[attached(b"text/plain", line * 9_000)] * 3, attached(b"text/plain", b"x" * 300_000))
+    )
+
+    texts = [each.text for each in mail.attachments]
+
+    assert sum(map(len, texts)) <= LONGEST_ATTACHED
+    assert texts[2].endswith("nine char")
+    assert texts[3] == ""
+    assert mail.attachments[2].size == len(line) * 9_000
+
+
+def test_an_invitation_beside_the_body_is_an_attachment() -> None:
+    mail = record(
+        b"Subject: x\nContent-Type: multipart/alternative; boundary=A\n\n"
+        b"--A\nContent-Type: text/plain\n\nplain\n--A\nContent-Type: text/html\n\n<p>rich</p>\n"
+        b"--A\nContent-Type: text/calendar\n\nSUMMARY:lunch\n--A--\n"
+    )
+
+    assert mail.body == "plain"
+    assert [each.text for each in mail.attachments] == ["SUMMARY:lunch"]
+
+
+def test_keeps_the_text_and_the_attachments_of_mails_nested_five_deep() -> None:
+    nested = b"Subject: level 5\n\nwords 5\n"
+    for level in range(4, -1, -1):
+        edge = b"edge%d" % level
+        nested = (
+            b"Subject: level %d\nContent-Type: multipart/mixed; boundary=%s\n\n" % (level, edge)
+            + b"--%s\nContent-Type: text/plain\n\nwords %d\n" % (edge, level)
+            + b"--%s\nContent-Type: text/csv\n" % edge
+            + b"Content-Disposition: attachment; filename=%d.csv\n\nrow %d\n" % (level, level)
+            + b"--%s\nContent-Type: message/rfc822\n\n" % edge
+            + nested
+            + b"\n--%s--\n" % edge
+        )
+
+    mail = record(nested)
+
+    assert [mail.body.count(f"words {level}") for level in range(6)] == [1] * 6
+    assert [each.text for each in mail.attachments if each.text] == [f"row {level}" for level in range(5)]
+    assert [each.name for each in mail.attachments if not each.text] == [
+        f"level {level}" for level in range(1, 6)
+    ]

@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
+from data.columns import Columns, read_columns
+from data.intake import read
 from data.read_table import read_jsonl, read_parquet
 from data.record import Party, Record, Rejected
+from data.sources import discover
+from data.workspace import UserError
 
 ROW = {"subject": "s", "text": "body", "sender": "Ada <Ada@x.org>", "recipients": ["b@x.org"], "thread": "t"}
 
@@ -61,3 +66,48 @@ def test_rejects_a_table_without_text_or_without_end(tmp_path: Path) -> None:
     ]
 
     assert reasons == ["missing_columns", "unreadable_file"]
+
+
+def test_reads_a_table_whose_columns_have_other_names(tmp_path: Path) -> None:
+    (tmp_path / "columns.yaml").write_text(
+        "text: body\nsender: from\nsent_at: when\nmessage_id: id\nthread_id: conversation\n"
+    )
+    row = {"body": "hi", "from": "Ada <a@x.org>", "when": "2024-01-02", "id": "<1@x>", "conversation": 7}
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "a.parquet")
+    (tmp_path / "b.jsonl").write_text(json.dumps(row))
+
+    items = discover(tmp_path)
+
+    assert [item.source for item in items] == ["a.parquet", "b.jsonl"]
+    for (entry,) in map(read, items):
+        assert isinstance(entry, Record)
+        assert (entry.body, entry.sender, entry.key) == ("hi", Party("Ada", "a@x.org"), "1@x")
+        assert entry.parents == ("thread\n7",)
+        assert datetime(2024, 1, 2, tzinfo=UTC) == entry.sent_at
+
+
+def test_a_table_without_the_named_text_is_a_reject(tmp_path: Path) -> None:
+    (tmp_path / "columns.yaml").write_text("text: body")
+    pq.write_table(pa.Table.from_pylist([ROW]), tmp_path / "a.parquet")
+
+    (entry,) = read(discover(tmp_path)[0])
+
+    assert isinstance(entry, Rejected)
+    assert entry.reason == "missing_columns"
+
+
+@pytest.mark.parametrize("mistake", ["txt: body", "text: 3", "- text", "text: [", "text: ''"])
+def test_a_mistake_in_the_names_of_columns_is_one_line(tmp_path: Path, mistake: str) -> None:
+    (tmp_path / "columns.yaml").write_text(mistake)
+    (tmp_path / "a.jsonl").write_text(json.dumps(ROW))
+
+    with pytest.raises(UserError, match=r"columns\.yaml.*fields are text, subject") as raised:
+        discover(tmp_path)
+
+    assert "\n" not in str(raised.value)
+
+
+def test_an_empty_file_names_the_usual_columns(tmp_path: Path) -> None:
+    (tmp_path / "columns.yaml").write_text("# none yet\n")
+
+    assert Columns() == read_columns(tmp_path / "columns.yaml")

@@ -2,7 +2,9 @@
 
 from datetime import UTC, datetime
 
-from data.read_transcript import read_transcript
+import pytest
+
+from data.read_transcript import is_plain_transcript, read_plain_transcript, read_transcript
 from data.record import Party, Record, Rejected
 
 
@@ -54,3 +56,62 @@ def test_reads_srt_with_speakers_before_a_colon() -> None:
     assert isinstance(entry, Record)
     assert entry.body == "Ada Ray: hi yes"
     assert entry.sent_at is None
+
+
+def plain(text: str, source: str = "calls/x.txt") -> list[Record | Rejected]:
+    return list(read_plain_transcript(text.encode(), source=source))
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        *("[{time}] {name}: {text}", "{time} {name}: {text}", "{name} ({time}): {text}"),
+        *("({time}) {name}: {text}", "{name} [{time}]: {text}", "{time} - {name}: {text}"),
+        "{name} ({time}):\r\n{text}\r\n",
+    ],
+)
+def test_reads_lines_that_say_when_who_and_what(form: str) -> None:
+    said = [
+        ("00:00:01", "Ada Ray", "one: two"),
+        ("00:00:03", "Bo", "three"),
+        ("01:00:00.5", "Bo", "much later"),
+    ]
+    text = "\n".join(form.format(time=time, name=name, text=text) for time, name, text in said)
+
+    first, second = plain(text)
+
+    assert is_plain_transcript(text)
+    assert isinstance(first, Record)
+    assert isinstance(second, Record)
+    assert first.body == "Ada Ray: one: two\nBo: three"
+    assert second.body == "Bo: much later"
+    assert (first.sender, first.recipients) == (Party("Ada Ray"), (Party("Bo"),))
+
+
+def test_a_long_turn_is_no_pause_and_lines_without_a_time_go_on() -> None:
+    (entry,) = plain(f"00:00 Ada: {'word ' * 60}\n{'word ' * 60}\n00:50 Bo: yes")
+
+    assert isinstance(entry, Record)
+    assert len(entry.body.split()) == 123
+
+
+def test_what_stands_above_the_first_line_is_kept_and_tells_the_day() -> None:
+    (entry,) = plain("Weekly call, 2024-05-06\nwith many more people than spoke\n\n00:01 Ada: hello\n")
+
+    assert isinstance(entry, Record)
+    assert entry.body.startswith("Weekly call")
+    assert entry.body.endswith("\nAda: hello")
+    assert Party("Ada") == entry.sender
+    assert datetime(2024, 5, 6, tzinfo=UTC) == entry.sent_at
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "12:30 lunch\n13:00 call\n14:00 end\n",
+        "Note: one\nNote: two\nNote: three\n",
+        "00:01 Ada: hi\n00:02 Bo: hi\n" + "a line of prose\n" * 20,
+    ],
+)
+def test_other_texts_are_no_transcripts(text: str) -> None:
+    assert not is_plain_transcript(text)

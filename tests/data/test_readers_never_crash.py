@@ -11,7 +11,7 @@ from data.intake import Tally, take
 from data.read_chat import read_slack, read_teams
 from data.read_mail import read_mail, read_mbox, read_mbox_stream
 from data.read_table import read_jsonl, read_parquet
-from data.read_transcript import read_transcript
+from data.read_transcript import read_plain_transcript, read_transcript
 from data.record import Record, Rejected
 from data.schema import REASONS
 from data.sources import discover
@@ -39,6 +39,7 @@ FRAGMENTS = st.sampled_from(
             b"1\n",
             b"9:9 --> 8:8\n",
             b"Ada: yes\n",
+            b"[00:01] Ada: yes\n",
         ),
         *(
             b'[{"ts": "1", "text": "hi"}',
@@ -73,6 +74,7 @@ def test_readers_yield_records_and_rejects_for_any_bytes(content: bytes) -> None
         *read_slack(content, source="a/b.json"),
         *read_teams(content),
         *read_transcript(content, source="a.vtt"),
+        *read_plain_transcript(content, source="a.txt"),
         *read_mbox_stream(io.BytesIO(content)),
         *read_jsonl(io.BytesIO(content)),
         *read_parquet(io.BytesIO(content), size=len(content)),
@@ -85,7 +87,7 @@ def test_readers_yield_records_and_rejects_for_any_bytes(content: bytes) -> None
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     content=CONTENT | CONTENT.map(gzip.compress) | CONTENT.map(gzip.compress).map(lambda packed: packed[:-9]),
-    name=st.sampled_from(["file", "file.eml", "file.jsonl", "file.vtt", "file.json"]),
+    name=st.sampled_from(["file", "file.eml", "file.jsonl", "file.vtt", "file.txt", "file.json"]),
 )
 def test_every_file_is_classified_read_and_counted(tmp_path: Path, content: bytes, name: str) -> None:
     path = tmp_path / name
