@@ -36,6 +36,7 @@ class Fingerprint:
     """What two copies share. ``view`` is the text as models see it, without pseudonym digits."""
 
     content: str
+    attached: str
     view: str
     bands: tuple[int, ...]
 
@@ -81,6 +82,7 @@ def fingerprints(messages: Sequence[Normal]) -> list[Fingerprint]:
     return [
         Fingerprint(
             _content_hash(message),
+            _attached_hash(message),
             _sha(view) if len(view) >= FEWEST_CHARACTERS else "",
             bands.get(number, ()),
         )
@@ -125,7 +127,7 @@ def exact_copies(content_hashes: Iterable[str]) -> list[Copy]:
 
 
 def near_links(fingerprinted: DataFrame) -> list[Link]:
-    """Return the verified links among messages (columns rank, text, bands).
+    """Return the verified links among messages (columns rank, text, attached, bands).
 
     In a bucket every message meets the earliest eight only: a template sent ten thousand times
     costs eighty thousand comparisons, not fifty million.
@@ -146,13 +148,13 @@ def near_links(fingerprinted: DataFrame) -> list[Link]:
         .where("earlier < later")
         .distinct()
     )
-    texts = fingerprinted.select("rank", "text")
-    left = texts.select(sql.col("rank").alias("earlier"), sql.col("text").alias("earlier_text"))
-    right = texts.select(sql.col("rank").alias("later"), sql.col("text").alias("later_text"))
+    texts = fingerprinted.select("rank", "text", "attached")
+    left = texts.select(*(sql.col(name).alias(f"earlier_{name}") for name in texts.columns))
+    right = texts.select(*(sql.col(name).alias(f"later_{name}") for name in texts.columns))
     verified = (
-        pairs.join(left, "earlier")
-        .join(right, "later")
-        .select("earlier", "later", "earlier_text", "later_text")
+        pairs.join(left, sql.col("earlier") == sql.col("earlier_rank"))
+        .join(right, sql.col("later") == sql.col("later_rank"))
+        .select("earlier", "later", "earlier_text", "later_text", "earlier_attached", "later_attached")
         .mapInArrow(verify, "earlier long, later long, similarity double, view_similarity double")
         .toArrow()
     )
@@ -160,12 +162,16 @@ def near_links(fingerprinted: DataFrame) -> list[Link]:
 
 
 def verify(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Keep the candidate pairs that are alike: batches with both texts in, with both similarities out."""
+    """Keep the candidate pairs that are alike: batches with both texts in, with both similarities out.
+
+    Messages that differ in what is attached are no copies, whatever they say: their similarity is 0.
+    """
     for batch in batches:
         found: list[Link] = []
         for row in batch.to_pylist():
             one, other = row["earlier_text"], row["later_text"]
-            similarity = jaccard(shingles(one), shingles(other))
+            alike = row["earlier_attached"] == row["later_attached"]
+            similarity = jaccard(shingles(one), shingles(other)) if alike else 0.0
             view = jaccard(shingles(without_digits(one)), shingles(without_digits(other)))
             if max(similarity, view) >= SIMILAR:
                 found.append(Link(row["earlier"], row["later"], similarity, view))
@@ -198,13 +204,19 @@ def _canonical(text: str) -> str:
 
 
 def _content_hash(message: Normal) -> str:
-    """Hash a text; a short one ("Thanks!") is a copy only with the same sender at the same time."""
-    text = _canonical(message.text)
+    """Hash a text and what is attached; of a short one ("Thanks!") the sender and the time too."""
+    text, attached = _canonical(message.text), _attached_hash(message)
     if len(text) >= FEWEST_CHARACTERS:
-        return _sha(text)
+        return _sha(f"{text}\0{attached}")
     if message.sent_at is None or not message.sender:
         return _sha(f"{text}\0{message.message_id}")
-    return _sha(f"{text}\0{message.sender}\0{message.sent_at.isoformat()}")
+    return _sha(f"{text}\0{attached}\0{message.sender}\0{message.sent_at.isoformat()}")
+
+
+def _attached_hash(message: Normal) -> str:
+    """Hash what is attached, in whatever order; nothing where nothing is."""
+    attached = sorted(each.sha256 or f"{each.name} {each.size}" for each in message.attachments)
+    return _sha("\0".join(attached)) if attached else ""
 
 
 def _sha(text: str) -> str:

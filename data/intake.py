@@ -74,6 +74,7 @@ TAKEN_IN = pa.schema(
         ("topic", pa.string()),
         ("is_reply", pa.bool_()),
         ("content_hash", pa.string()),
+        ("attached", pa.string()),
         ("view_hash", pa.string()),
         ("bands", pa.list_(pa.int64())),
         ("reason", pa.string()),
@@ -302,6 +303,7 @@ def _row(taken: Taken, fingerprint: Fingerprint | None) -> dict[str, Any]:
     if fingerprint is not None:
         row |= {
             "content_hash": fingerprint.content,
+            "attached": fingerprint.attached,
             "view_hash": fingerprint.view,
             "bands": list(fingerprint.bands),
         }

@@ -174,7 +174,7 @@ def _is_latin(body: str) -> bool:
 
 
 def _attach(mail: EmailMessage, message: Message, rng: Random) -> None:
-    if rng.random() > 0.12:
+    if rng.random() > 0.12 or message.is_bulletin:
         return
     name, number = rng.choice(("blotter", "notes", "terms", "schedule")), message.number
     kind = rng.choice(("txt", "csv", "pdf"))

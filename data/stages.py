@@ -57,7 +57,7 @@ def find_links(spark: SparkSession, taken: Path, index: Index) -> list[Link]:
         spark.read.schema(spark_schema(TAKEN_IN))
         .parquet(taken.as_uri())
         .where("outcome = 'message' and size(bands) > 0")
-        .select("message_id", "text", "bands")
+        .select("message_id", "text", "attached", "bands")
         .join(ranks, "message_id")
     )
     return near_links(fingerprinted)

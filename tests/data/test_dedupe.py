@@ -2,8 +2,11 @@
 
 from dataclasses import replace
 
-from data.dedupe import Copy, Link, exact_copies, fingerprints, jaccard, near_copies, shingles
+import pyarrow as pa
+
+from data.dedupe import Copy, Link, exact_copies, fingerprints, jaccard, near_copies, shingles, verify
 from data.normalise import Normal
+from data.record import Attached
 
 TEXT = (
     "please send the quarterly figures of the steel desk before noon because the auditors wait for them and "
@@ -43,6 +46,31 @@ def test_near_texts_share_a_band_and_far_ones_do_not() -> None:
 
     assert set(near[0][2]) & set(near[1][2])
     assert not set(far[0][2]) & set(far[1][2])
+
+
+def test_the_same_words_with_other_attachments_are_no_copies() -> None:
+    def attach(*hashes: str) -> Normal:
+        return replace(MESSAGE, attachments=tuple(Attached("a.csv", "text/csv", 1, each) for each in hashes))
+
+    bare, one, other, both, swapped = fingerprints(
+        [MESSAGE, attach("1"), attach("2"), attach("1", "2"), attach("2", "1")]
+    )
+
+    assert len({each.content for each in (bare, one, other, both)}) == 4
+    assert len({each.attached for each in (bare, one, other, both)}) == 4
+    assert both == swapped
+
+
+def test_near_texts_with_other_attachments_stay_on_one_side_but_are_kept() -> None:
+    row = {"earlier": 0, "later": 1, "earlier_text": TEXT, "later_text": f"{TEXT} soon"}
+    batch = pa.RecordBatch.from_pylist(
+        [row | {"earlier_attached": "", "later_attached": attached} for attached in ("", "1")]
+    )
+
+    same, different = next(verify(iter([batch]))).to_pylist()
+
+    assert same["similarity"] == same["view_similarity"] > 0.8
+    assert (different["similarity"], different["view_similarity"]) == (0.0, same["view_similarity"])
 
 
 def test_jaccard_is_over_runs_of_five_words() -> None:
