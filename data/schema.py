@@ -101,6 +101,8 @@ TABLES = {
 
 REASONS = {
     "archive_metadata_damaged": "an export's own index file cannot be read",
+    "erased": "of a person who was erased: mailroom erase",
+    "expired": "older than the retention policy allows",
     "empty_message": "no text, no subject and no attachment",
     "invalid_cue": "a line of a transcript whose times cannot be read",
     "invalid_json": "a line or a file that is not JSON",
@@ -145,6 +147,7 @@ class Manifest:
     digest: str = ""
     labelled: int = 0
     unmatched_labels: int = 0
+    notes: tuple[str, ...] = ()
     schema_version: int = SCHEMA_VERSION
 
     def to_json(self) -> str:
@@ -162,7 +165,8 @@ class Manifest:
             raise ValueError(f"schema version {fields.get('schema_version')!r} instead of {SCHEMA_VERSION}")
         counts = Counts(**fields.pop("counts"))
         by_source = {source: Counts(**each) for source, each in fields.pop("by_source").items()}
-        return Manifest(counts=counts, by_source=by_source, **fields)
+        notes = tuple(fields.pop("notes", ()))
+        return Manifest(counts=counts, by_source=by_source, notes=notes, **fields)
 
     def __str__(self) -> str:
         wide = max(len("source"), *(len(source) for source in [*self.by_source, "total"]))
@@ -195,4 +199,5 @@ class Manifest:
             f"splits: {listed(self.splits)}; chunks {self.chunks:,}; labelled {self.labelled:,}; "
             f"labels without a message {self.unmatched_labels:,}",
             f"digest {self.digest[:16]}",
+            *self.notes,
         ]
