@@ -143,6 +143,18 @@ def rewrite(file: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema) ->
     file.with_name(f".{file.name}.crc").unlink(missing_ok=True)
 
 
+def clean_table(folder: Path, eraser: Eraser) -> None:
+    """Clean every row of a small table."""
+    if not eraser.orders.suppressed:
+        return
+    for file in sorted(folder.glob("*.parquet")):
+        table = pq.read_table(file)
+        cleaned = pa.Table.from_pylist(
+            [eraser.cleaned(row) for row in table.to_pylist()], schema=table.schema
+        )
+        rewrite(file, cleaned.to_batches(), table.schema)
+
+
 def _messages(files: Iterable[Path], columns: list[str]) -> Iterator[Row]:
     for file in files:
         has_outcome = "outcome" in pq.read_schema(file).names

@@ -73,7 +73,7 @@ def _codes(text: str) -> npt.NDArray[np.uint32]:
 
 
 def _signs(text: str) -> tuple[Hashes, npt.NDArray[Any]]:
-    """Return letters and digits in lower case, and where they stand: how a quote is wrapped does not count."""
+    """Return letters and digits in lower case, and where they stand: however a quote is wrapped."""
     codes = _codes(lowered(text))
     is_letter = (codes >= 97) & (codes <= 122) | (codes >= 48) & (codes <= 57)
     places = np.flatnonzero(is_letter | ((codes >= 0xC0) & (codes != 0xFFFD)))
