@@ -22,6 +22,10 @@ Row = dict[str, Any]
 BATCH_ROWS = 2_000
 SIGN = re.compile(r"\w")
 WORDS = ("text", "full_text")
+NEEDED = (
+    *("channel", "source", "sent_at", "sender", "recipients", "subject", "text", "full_text"),
+    *("attachments", "zones"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +94,7 @@ def eraser_of(orders: Orders, files: Sequence[Path]) -> Eraser:
     plain = Eraser(orders, Traces.of(()))
     if not orders.suppressed:
         return plain
-    columns = ["channel", "source", "sent_at", *("sender", "recipients", "subject", "text", "full_text")]
-    columns += ["attachments", "zones"]
+    columns = list(NEEDED)
     erased: list[str] = []
     for row in _messages(files, columns):
         if row["sender"] in orders.suppressed and not orders.held_by(row):
@@ -123,6 +126,19 @@ class Tally:
     cleaned: int = 0
     message_ids: set[str] = field(default_factory=set)
     held_ids: set[str] = field(default_factory=set)
+    changed: dict[str, tuple[str, str]] = field(default_factory=dict)  # subject and text, by message
+
+    def add(self, eraser: Eraser, row: Mapping[str, Any]) -> None:
+        """Note what will become of a message, before anything is written."""
+        fate, hold = eraser.fate(row)
+        if fate == "held" and row["message_id"] not in self.held_ids:
+            self.held_ids.add(row["message_id"])
+            self.holds[hold] += 1
+        elif fate == "erased":
+            self.message_ids.add(row["message_id"])
+        elif fate == "kept" and eraser.touches(row):
+            cleaned = eraser.cleaned(row)
+            self.changed[row["message_id"]] = (cleaned["subject"] or "", cleaned["text"] or "")
 
 
 def rows_of(files: Iterable[Path], columns: list[str] | None = None) -> Iterator[Row]:
@@ -153,6 +169,14 @@ def clean_table(folder: Path, eraser: Eraser) -> None:
             [eraser.cleaned(row) for row in table.to_pylist()], schema=table.schema
         )
         rewrite(file, cleaned.to_batches(), table.schema)
+
+
+def foreseen(files: Sequence[Path], eraser: Eraser) -> Tally:
+    """Return what an erasure would do to files of messages."""
+    tally = Tally()
+    for row in _messages(files, ["message_id", *NEEDED]):
+        tally.add(eraser, row)
+    return tally
 
 
 def _messages(files: Iterable[Path], columns: list[str]) -> Iterator[Row]:
