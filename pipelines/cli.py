@@ -33,6 +33,7 @@ Labels = Annotated[
 RecipeName = Annotated[
     str, typer.Option("--recipe", help="A name in training/recipes, or the path of a YAML file.")
 ]
+Retention = Annotated[str, typer.Option(help="A retention policy (YAML): what expires, what is held.")]
 Seed = Annotated[int, typer.Option(help="One seed for every random choice.")]
 Engine = Annotated[str, typer.Option(help="vllm, transformers, or auto: vllm where it is installed.")]
 SparkMaster = Annotated[str, typer.Option(help="local[*], spark://host:7077 or k8s://...")]
@@ -227,6 +228,47 @@ def rollback(reviewer: Reviewer, reason: Reason) -> None:
     from evaluation import decision
 
     typer.echo(f"{decision.rollback(reviewer=reviewer, reason=reason)}\n{DEPLOY_IT}")
+
+
+@app.command("erase")
+def erase_command(
+    subject: Annotated[
+        list[str] | None,
+        typer.Option(help="Address or name, repeatable; default: lines of standard input."),
+    ] = None,
+    by: Annotated[str, typer.Option(help="Who asks; default: the system's user.")] = "",
+    retention: Retention = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Erase a person from everything in the workspace, and prove it by a scan of every byte."""
+    from pipelines.erase import erase
+
+    people = subject or sys.stdin.read().splitlines()
+    if not subject and not yes:
+        raise UserError("with the subject on standard input nobody can be asked: add --yes")
+    done = erase(
+        people, confirm=lambda said: yes or typer.confirm(f"{said}; erase?"), by=by, retention=retention
+    )
+    if done is None:
+        typer.echo("nothing was erased")
+        return
+    typer.echo(done)
+    if not done.scan.is_clean:
+        raise typer.Exit(1)
+
+
+@app.command("reveal")
+def reveal_command(
+    pseudonym: str,
+    archive: Annotated[str, typer.Option(help="The archive that it comes from.")],
+    reason: Annotated[str, typer.Option(help="Why; it is signed into the governance ledger.")],
+    by: Annotated[str, typer.Option(help="Who asks; default: the system's user.")] = "",
+) -> None:
+    """Show whose pseudonym it is, for who holds the redaction key."""
+    from data.reveal import reveal
+
+    values = reveal(pseudonym, archive, reason=reason, by=by)
+    typer.echo("\n".join(values) or "no value of this archive has that pseudonym")
 
 
 def main() -> None:

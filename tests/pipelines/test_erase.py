@@ -1,0 +1,121 @@
+"""Who was erased is in no byte of the workspace, and does not come back."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from made_archive import NAME, SECRET_WORDS, SUBJECT, write_archive
+
+from data import governance
+from data.account import account
+from data.dataset import read_chunks, read_manifest, read_messages, read_rejects
+from data.prepare import prepare
+from data.scan import scan, sought
+from data.shingles import Traces
+from data.workspace import UserError, home, secret
+from pipelines.erase import Erasure, erase
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def archive(tmp_path: Path, workspace: Path) -> Path:
+    return write_archive(tmp_path / "archive")
+
+
+def erased(**options: str) -> Erasure:
+    done = erase([SUBJECT, NAME], confirm=lambda _: True, **options)
+    assert done is not None
+    return done
+
+
+def remains() -> dict[str, int]:
+    key = secret("redaction")
+    wanted = sought(governance.pseudonyms_of([SUBJECT, NAME], key=key), [SUBJECT], Traces.of([SECRET_WORDS]))
+    return scan(home(), wanted, left_out=[governance.folder()]).hits
+
+
+def test_an_erased_person_is_in_no_byte_and_does_not_come_back(archive: Path, workspace: Path) -> None:
+    prepared = workspace / "prepared"
+    before = prepare(str(archive), prepared, spark_master="local[2]")
+    assert remains()
+
+    done = erased(by="officer")
+
+    assert done.scan.is_clean, str(done)
+    assert remains() == {}
+    after = read_manifest(prepared)
+    assert after.counts.balance
+    assert before.counts.read == after.counts.read
+    assert 3 == after.reasons["erased"]
+    assert "retired" in str(account(prepared))
+    texts = {row["message_id"]: row["text"] for row in read_messages(prepared).to_pylist()}
+    chunks = read_chunks(prepared).to_pylist()
+    assert texts
+    assert all(texts[each["message_id"]][each["start"] : each["end"]] == each["text"] for each in chunks)
+
+    shutil.rmtree(workspace / "intake")
+    again = prepare(str(archive), prepared, spark_master="local[2]", reread=True)
+
+    assert remains() == {}
+    assert again.counts == after.counts
+    assert {"erased"} == set(read_rejects(prepared)["reason"].to_pylist())
+    assert ["erasure begun", "erasure", "retention run"] == [
+        entry.event["kind"] for entry in governance.verified()
+    ]
+    assert SUBJECT not in governance.ledger_path().read_text()
+
+
+def test_what_is_held_stays_and_what_is_old_goes(archive: Path, workspace: Path, tmp_path: Path) -> None:
+    policy = tmp_path / "retention.yaml"
+    policy.write_text(
+        "as_of: 2025-01-01\n"
+        "rules:\n  - {channel: email, older_than_days: 152}\n"
+        "holds:\n  - {name: matter 7, source: 0.eml}\n"
+    )
+    manifest = prepare(str(archive), workspace / "prepared", spark_master="local[2]", retention=str(policy))
+
+    assert manifest.counts.balance
+    assert {"expired": 1} == manifest.reasons
+    assert ["1.eml"] == read_rejects(workspace / "prepared")["source"].to_pylist()
+
+    done = erased()
+
+    assert {"matter 7": 1} == done.tally.holds
+    assert "0.eml" in read_messages(workspace / "prepared")["source"].to_pylist()
+    assert done.scan.is_clean, str(done)
+    assert done.scan.held_rows
+
+    loose = prepare(str(archive), workspace / "prepared", spark_master="local[2]")
+    assert "expired" not in loose.reasons
+
+
+def test_evidence_that_repeats_erased_words_is_removed(archive: Path, workspace: Path) -> None:
+    prepare(str(archive), workspace / "prepared", spark_master="local[2]")
+    page = workspace / "mlartifacts" / "report.html"
+    page.parent.mkdir()
+    page.write_text(f"<p>{SECRET_WORDS}</p>")
+    figures = workspace / "figures.json"
+    mark = sorted(governance.pseudonyms_of([SUBJECT], key=secret("redaction")))[0]
+    figures.write_text(json.dumps({"sender": mark}))
+    stubborn = workspace / "binary.bin"
+    stubborn.write_bytes(b"\0\0" + mark.encode() + b"\0")
+
+    done = erased()
+
+    assert not page.exists()
+    assert "[EMAIL_00000000]" == json.loads(figures.read_text())["sender"]
+    assert {"binary.bin": 1} == done.scan.hits
+
+
+def test_nobody_is_erased_by_a_no_or_without_a_name(archive: Path, workspace: Path) -> None:
+    prepare(str(archive), workspace / "prepared", spark_master="local[2]")
+
+    assert erase([SUBJECT], confirm=lambda _: False) is None
+    with pytest.raises(UserError, match="nobody to erase"):
+        erase([" "], confirm=lambda _: True)
+
+    assert not governance.ledger_path().exists()
