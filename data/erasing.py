@@ -22,6 +22,7 @@ Row = dict[str, Any]
 BATCH_ROWS = 2_000
 SIGN = re.compile(r"\w")
 WORDS = ("text", "full_text")
+CUE = r"^(?:{}): ((?:.|\n(?!\[\w+\]: ))*)"  # of a transcript: up to where somebody else speaks
 NEEDED = (
     *("channel", "source", "sent_at", "sender", "recipients", "subject", "text", "full_text"),
     *("attachments", "zones"),
@@ -40,7 +41,7 @@ class Eraser:
     def __post_init__(self) -> None:
         people = "|".join(map(re.escape, sorted(self.orders.suppressed))) or r"(?!)"
         object.__setattr__(self, "pattern", re.compile(people))
-        object.__setattr__(self, "said", re.compile(rf"^(?:{people}): (.*)$", re.M))
+        object.__setattr__(self, "said", re.compile(CUE.format(people), re.M))
 
     def fate(self, row: Mapping[str, Any]) -> tuple[Fate, str]:
         """Return what becomes of a message, and the hold that keeps it."""
@@ -65,7 +66,7 @@ class Eraser:
     def clean(self, value: Any) -> Any:
         """Return a value, however nested, with neutral placeholders and masked words."""
         if isinstance(value, str):
-            return self.traces.masked(self.pattern.sub(lambda match: neutral(match[0]), value))
+            return self.traces.masked(self.pattern.sub(_neutral, value))
         if isinstance(value, list):
             return [self.clean(each) for each in value]
         if isinstance(value, dict):
@@ -80,7 +81,16 @@ class Eraser:
         )
         if row["channel"] == "transcript" and row["sender"] not in self.orders.suppressed:
             body = self._silenced(body)
-        return self.pattern.sub(lambda match: neutral(match[0]), body)
+        return self.pattern.sub(_neutral, body)
+
+    def erased_words(self, row: Mapping[str, Any]) -> list[str]:
+        """Return what an erased person wrote, or said in a conversation, unless it is held."""
+        is_own = row["sender"] in self.orders.suppressed
+        if not (is_own or row["channel"] == "transcript") or self.orders.held_by(row):
+            return []
+        if is_own:
+            return [self.own_words(row)]
+        return [self.pattern.sub(_neutral, said[1]) for said in self.said.finditer(row["full_text"] or "")]
 
     def _silenced(self, text: str) -> str:
         """Mask the cues of an erased person in a conversation with others."""
@@ -89,17 +99,17 @@ class Eraser:
         )
 
 
+def _neutral(match: re.Match[str]) -> str:
+    return neutral(match[0])
+
+
 def eraser_of(orders: Orders, files: Sequence[Path]) -> Eraser:
     """Return the eraser that knows the words of everybody's erased messages in files of messages."""
     plain = Eraser(orders, Traces.of(()))
     if not orders.suppressed:
         return plain
     columns = list(NEEDED)
-    erased: list[str] = []
-    for row in _messages(files, columns):
-        if row["sender"] in orders.suppressed and not orders.held_by(row):
-            erased.append(plain.own_words(row))
-    traces = Traces.of(erased)
+    traces = Traces.of(words for row in _messages(files, columns) for words in plain.erased_words(row))
     for file in files:
         others = (
             plain.own_words(row)

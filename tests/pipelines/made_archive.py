@@ -6,6 +6,7 @@ from pathlib import Path
 
 SUBJECT, NAME = "anna.lindqvist@harbour.example", "Anna Lindqvist"
 SECRET_WORDS = "The copper position must be unwound quietly before the committee meets on the third of May."
+SPOKEN = "I take the audit with the two new analysts from the London desk."
 MAIL = """From: {sender}
 To: {to}
 Date: {date}
@@ -26,7 +27,7 @@ def write_archive(folder: Path) -> Path:
             bert,
             anna,
             "Re: Copper",
-            f"I will look at it.\n\nOn Monday, {NAME} wrote:\n> {SECRET_WORDS}",
+            f"Yes.\n\nOn Monday, {NAME} wrote:\n> {SECRET_WORDS}",
             "<0@",
         ),
         (carl, bert, "Lunch", f"{NAME} said that the canteen is closed; ask {SUBJECT} about Thursday.", ""),
@@ -48,7 +49,8 @@ def write_archive(folder: Path) -> Path:
         )
         (folder / f"{number}.eml").write_text(text)
     (folder / "call.vtt").write_text(
-        "WEBVTT\n\n00:00:01.000 --> 00:00:04.000\n<v Bert Okafor>Who takes the audit in March this year?\n\n"
-        f"00:00:05.000 --> 00:00:09.000\n<v {NAME}>I take the audit with the two new analysts from London.\n"
+        "WEBVTT\n\n00:00:01.000 --> 00:00:04.000\n<v Bert Okafor>Who takes the audit in March "
+        "this year, and who tells the auditors in which room they are going to sit with their papers?\n\n"
+        f"00:00:05.000 --> 00:00:09.000\n<v {NAME}>{SPOKEN}\n"
     )
     return folder

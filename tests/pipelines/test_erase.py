@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from made_archive import NAME, SECRET_WORDS, SUBJECT, write_archive
+from made_archive import NAME, SECRET_WORDS, SPOKEN, SUBJECT, write_archive
 
 from data import governance
 from data.account import account
@@ -34,7 +34,9 @@ def erased(**options: str) -> Erasure:
 
 def remains() -> dict[str, int]:
     key = secret("redaction")
-    wanted = sought(governance.pseudonyms_of([SUBJECT, NAME], key=key), [SUBJECT], Traces.of([SECRET_WORDS]))
+    wanted = sought(
+        governance.pseudonyms_of([SUBJECT, NAME], key=key), [SUBJECT], Traces.of([SECRET_WORDS, SPOKEN])
+    )
     return scan(home(), wanted, left_out=[governance.folder()]).hits
 
 
@@ -73,7 +75,7 @@ def test_what_is_held_stays_and_what_is_old_goes(archive: Path, workspace: Path,
     policy = tmp_path / "retention.yaml"
     policy.write_text(
         "as_of: 2025-01-01\n"
-        "rules:\n  - {channel: email, older_than_days: 152}\n"
+        "rules:\n  - {channel: email, older_than_days: 151}\n"
         "holds:\n  - {name: matter 7, source: 0.eml}\n"
     )
     manifest = prepare(str(archive), workspace / "prepared", spark_master="local[2]", retention=str(policy))
