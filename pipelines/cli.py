@@ -56,6 +56,7 @@ def run(
     engine: Engine = "auto",
     spark_master: SparkMaster = "local[*]",
     milvus_uri: MilvusUri = "",
+    retention: Retention = "",
     cache: Annotated[
         bool, typer.Option(help="Take finished steps, and files read before, from the cache.")
     ] = True,
@@ -67,7 +68,7 @@ def run(
     from pipelines.run import run as run_graph
     from pipelines.summary import show as show_summary
 
-    request = Request(archive, labels, recipe, seed, spark_master, milvus_uri, engine)
+    request = Request(archive, labels, recipe, seed, spark_master, milvus_uri, engine, retention)
     console = Console(file=sys.stdout)
     try:
         show_summary(run_graph(check(request), use_cache=cache), console)
@@ -107,6 +108,7 @@ def submit(
     engine: Engine = "auto",
     spark_master: SparkMaster = "local[*]",
     milvus_uri: MilvusUri = "",
+    retention: Retention = "",
     image: Image = IMAGE,
     gpu: Gpu = "",
     gpus: Gpus = 1,
@@ -116,7 +118,7 @@ def submit(
     from pipelines.kubeflow import submit as submit_graph
     from pipelines.run import Request
 
-    request = Request(archive, labels, recipe, seed, spark_master, milvus_uri, engine)
+    request = Request(archive, labels, recipe, seed, spark_master, milvus_uri, engine, retention)
     typer.echo(submit_graph(endpoint, cluster(image=image, gpu=gpu, gpus=gpus), asdict(request)))
 
 
