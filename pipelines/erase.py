@@ -13,6 +13,7 @@ from data import governance
 from data.dataset import read_manifest
 from data.erase import ErasedDataset, datasets_below, erase_dataset
 from data.erasing import Eraser, Tally, eraser_of, foreseen, is_of_messages
+from data.incremental import at_rest
 from data.leftovers import Mended, mend
 from data.retain import retain_file
 from data.retention import Orders, orders_of
@@ -81,24 +82,25 @@ def erase(
     if not (people := [each.strip() for each in subjects if each.strip()]):
         raise UserError("nobody to erase: give --subject, or addresses and names on standard input")
     orders = _orders(people, retention, by)
-    files = _message_files()
-    eraser = eraser_of(orders, files)
-    tally = foreseen(files, eraser)
-    if not confirm(_foreseen(tally)):
-        return None
-    indexes = indexes_below(home())
-    require_closed(indexes)
-    governance.record("erasure begun", by=by, **_counts(tally))
-    governance.suppress(orders.suppressed)
-    wanted = replace(sought(orders.suppressed, people, eraser.traces), held_ids=frozenset(tally.held_ids))
-    done = _everywhere(eraser, tally, indexes, wanted)
+    with at_rest():
+        files = _message_files()
+        eraser = eraser_of(orders, files)
+        tally = foreseen(files, eraser)
+        if not confirm(_foreseen(tally)):
+            return None
+        wanted = sought(orders.suppressed, people, eraser.traces, held_ids=tally.held_ids)
+        done = _everywhere(eraser, tally, wanted, by)
     _record(done, by)
     return done
 
 
-def _everywhere(eraser: Eraser, tally: Tally, indexes: Collection[Path], wanted: Sought) -> Erasure:
+def _everywhere(eraser: Eraser, tally: Tally, wanted: Sought, by: str) -> Erasure:
+    indexes = indexes_below(home())
+    require_closed(indexes)
     folders = datasets_below(home())
     trained = models_trained_on({read_manifest(folder).digest for folder in folders})
+    governance.record("erasure begun", by=by, **_counts(tally))
+    governance.suppress(eraser.orders.suppressed)
     before = tuple(erase_dataset(folder, eraser, tally.message_ids) for folder in folders)
     erased = tuple(erase_from_index(folder, tally.message_ids, tally.changed) for folder in indexes)
     bundles = tuple(filter(None, map(renew_bundle, bundles_below(home()))))

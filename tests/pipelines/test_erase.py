@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,8 @@ from data.dataset import read_chunks, read_manifest, read_messages, read_rejects
 from data.prepare import prepare
 from data.scan import scan, sought
 from data.shingles import Traces
-from data.workspace import UserError, home, secret
+from data.workspace import UserError, home, secret, tracking
+from pipelines import cli
 from pipelines.erase import Erasure, erase
 
 pytestmark = pytest.mark.slow
@@ -111,6 +114,41 @@ def test_evidence_that_repeats_erased_words_is_removed(archive: Path, workspace:
     assert not page.exists()
     assert "[EMAIL_00000000]" == json.loads(figures.read_text())["sender"]
     assert {"binary.bin": 1} == done.scan.hits
+
+
+def test_models_that_have_learnt_from_it_are_named(archive: Path, workspace: Path) -> None:
+    import mlflow
+
+    digest = prepare(str(archive), workspace / "prepared", spark_master="local[2]").digest
+    tracking()
+    with mlflow.start_run(tags={"mailroom.dataset_digest": digest}) as run:
+        pass
+    with mlflow.start_run(tags={"mailroom.dataset_digest": "another"}):
+        pass
+
+    done = erased()
+
+    assert [run.info.run_id] == [model.run_id for model in done.models]
+    assert f"trained on what was erased, train again and retire: run {run.info.run_id}" in str(done)
+    assert digest != read_manifest(workspace / "prepared").digest
+
+
+def test_the_command_reads_the_subject_from_its_input_and_fails_on_a_hit(
+    archive: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare(str(archive), workspace / "prepared", spark_master="local[2]")
+    (workspace / "binary.bin").write_bytes(b"\0" + SUBJECT.encode())
+    monkeypatch.setattr(sys, "argv", ["mailroom", "erase", "--yes", "--by", "officer"])
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{SUBJECT}\n{NAME}\n"))
+
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+
+    said = capsys.readouterr().out
+    assert 1 == ended.value.code
+    assert "1 hits in binary.bin" in said
+    assert SUBJECT not in said
+    assert NAME not in said
 
 
 def test_nobody_is_erased_by_a_no_or_without_a_name(archive: Path, workspace: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -82,11 +84,17 @@ def test_an_index_of_nothing_else_is_gone(index: Path) -> None:
 
 
 def test_an_open_index_is_one_line_before_anything_is_erased(index: Path) -> None:
-    (index / LITE_FILE / "LOCK").unlink()
-    (index / LITE_FILE / "LOCK").mkdir()
-
-    with pytest.raises((UserError, OSError)):
-        require_closed([index])
+    code = (
+        "import sys; from serving.milvus import milvus_client\n"
+        f"with milvus_client({str(index / LITE_FILE)!r}): print('open', flush=True); sys.stdin.read()"
+    )
+    other = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with other:
+        assert other.stdout is not None
+        assert b"open" in other.stdout.readline()
+        with pytest.raises(UserError, match="open in another process"):
+            require_closed([index])
+        other.communicate(b"")
 
 
 def test_a_bundle_goes_on_under_its_new_digest(workspace: Path) -> None:
