@@ -29,13 +29,13 @@ def mend(
     """Take a person out of files that a scan has named.
 
     Tables lose the rows of erased messages; in texts placeholders become neutral, and a text that
-    repeats erased words (a page, a log, an executed notebook) is removed. Databases and binaries
-    stay as they are, and the next scan names them again.
+    repeats erased words (a page, a log, an executed notebook) is removed. Signed ledgers, databases
+    and binaries stay as they are, and the next scan names them again.
     """
     rewritten, removed = [], []
     for name in sorted(names):
         path = root / name
-        if not path.is_file():
+        if not path.is_file() or _is_signed(path):
             continue
         if path.suffix == ".parquet":
             _mend_table(path, eraser, wanted.held_ids, message_ids)
@@ -47,6 +47,12 @@ def mend(
             continue
         rewritten.append(name)
     return Mended(tuple(rewritten), tuple(removed))
+
+
+def _is_signed(path: Path) -> bool:
+    """Say whether a file is a ledger: changing a line would break the chain of all that follow."""
+    with path.open("rb") as handle:
+        return path.suffix == ".jsonl" and b'"signature":' in handle.readline()
 
 
 def _mend_table(path: Path, eraser: Eraser, held: Collection[str], message_ids: Collection[str]) -> None:
