@@ -104,9 +104,9 @@ def scan_file(path: Path, wanted: Sought, result: Scan, *, name: str = "") -> in
     """Look through one file and what is packed in it; return the hits."""
     found = wanted.hits(name := name or path.name)
     name = wanted.hidden(name)
-    result.files += 1
-    result.bytes += path.stat().st_size
     try:
+        result.files += 1
+        result.bytes += path.stat().st_size
         with open(path, "rb") as handle:
             found += _contents(handle, path, wanted, result)
     except (
@@ -173,7 +173,7 @@ def _zip(handle: BinaryIO, wanted: Sought, result: Scan) -> int:
 
 def _sqlite(path: Path, wanted: Sought) -> int:
     """Read every value of every table: what is spread over pages is whole again."""
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)) as database:
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)) as database:
         database.text_factory = lambda value: value.decode("utf-8", "replace")
         tables = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         found = 0

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 
 from data import governance
 from data.dataset import read_manifest
-from data.erase import ErasedDataset, datasets_below, erase_dataset
-from data.erasing import Eraser, Tally, eraser_of, foreseen, is_of_messages
+from data.erase import ErasedDataset, datasets_below, erase_dataset, files_of
+from data.erasing import Eraser, Tally, eraser_of, foreseen, is_of_messages, rows_of
 from data.incremental import at_rest
 from data.leftovers import Mended, mend
 from data.retain import retain_file
@@ -98,20 +98,35 @@ def _everywhere(eraser: Eraser, tally: Tally, wanted: Sought, by: str) -> Erasur
     indexes = indexes_below(home())
     require_closed(indexes)
     folders = datasets_below(home())
-    trained = models_trained_on({read_manifest(folder).digest for folder in folders})
-    governance.record("erasure begun", by=by, **_counts(tally))
+    affected = _unfinished() | {read_manifest(each).digest for each in folders if _is_touched(each, tally)}
+    models = models_trained_on(affected)
+    governance.record("erasure begun", by=by, datasets=sorted(affected), **_counts(tally))
     governance.suppress(eraser.orders.suppressed)
     before = tuple(erase_dataset(folder, eraser, tally.message_ids) for folder in folders)
     erased = tuple(erase_from_index(folder, tally.message_ids, tally.changed) for folder in indexes)
     bundles = tuple(filter(None, map(renew_bundle, bundles_below(home()))))
-    affected = {each.digest for each in before if each.erased or each.cleaned}
-    models = tuple(model for model in trained if model.dataset_digest in affected)
     intakes = sum(retain_file(file, eraser, Tally()) for file in _message_files() if _is_taken_in(file))
     left_out = _left_out()
     found = scan(home(), wanted, left_out=left_out)
     mended = mend(home(), found.hits, eraser, wanted, tally.message_ids)
     proof = scan(home(), wanted, left_out=left_out) if mended.rewritten or mended.removed else found
     return Erasure(tally, before, intakes, erased, bundles, mended, models, proof)
+
+
+def _is_touched(folder: Path, tally: Tally) -> bool:
+    ids = {row["message_id"] for row in rows_of(files_of(folder), ["message_id"])}
+    return not ids.isdisjoint(tally.message_ids | tally.changed.keys())
+
+
+def _unfinished() -> set[str]:
+    """Return the digests that datasets had when an erasure began that was interrupted."""
+    digests: set[str] = set()
+    for entry in reversed(governance.verified()):
+        if entry.event["kind"] == "erasure":
+            break
+        if entry.event["kind"] == "erasure begun":
+            digests.update(entry.event["datasets"])
+    return digests
 
 
 def _orders(people: Collection[str], retention: str, by: str) -> Orders:

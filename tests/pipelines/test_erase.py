@@ -133,6 +133,34 @@ def test_models_that_have_learnt_from_it_are_named(archive: Path, workspace: Pat
     assert digest != read_manifest(workspace / "prepared").digest
 
 
+def test_an_interrupted_erasure_goes_on(archive: Path, workspace: Path) -> None:
+    import mlflow
+
+    digest = prepare(str(archive), workspace / "prepared", spark_master="local[2]").digest
+    tracking()
+    with mlflow.start_run(tags={"mailroom.dataset_digest": digest}) as run:
+        pass
+    other = write_dataset_beside(workspace)
+    with pytest.raises(RuntimeError, match="does not balance"):
+        erased()  # the second dataset was tampered with; the first is erased by then
+    shutil.rmtree(other)
+
+    done = erased()
+
+    assert done.scan.is_clean, str(done)
+    assert 3 == len(done.tally.message_ids), "the memory of the archive still knows whose they were"
+    assert [run.info.run_id] == [model.run_id for model in done.models]
+    assert 3 == read_manifest(workspace / "prepared").reasons["erased"]
+
+
+def write_dataset_beside(workspace: Path) -> Path:
+    """Write a copy of the dataset, which comes after it, that has lost its rejects and duplicates."""
+    other = shutil.copytree(workspace / "prepared", workspace / "prepared-2")
+    for file in (other / "duplicates").glob("*.parquet"):
+        file.unlink()
+    return other
+
+
 def test_the_command_reads_the_subject_from_its_input_and_fails_on_a_hit(
     archive: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
