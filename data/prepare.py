@@ -6,15 +6,20 @@ import errno
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 from data.assign import assign, read_index
 from data.dataset import MANIFEST
+from data.erasing import clean_table, eraser_of
+from data.governance import record
 from data.incremental import recall
 from data.labels import read_labels, read_questions
 from data.landing import gather, is_landing
 from data.outputs import manifest_of, write_duplicates, write_manifest, write_questions, write_rejects
 from data.progress import stage
+from data.retain import Retained, retain
+from data.retention import Orders, orders_of
 from data.schema import Manifest
 from data.sources import LABELS, QUESTIONS, discover
 from data.spark import session
@@ -30,6 +35,7 @@ def prepare(
     seed: int = 7,
     spark_master: str = "local[*]",
     reread: bool = False,
+    retention: str = "",
 ) -> Manifest:
     """Write the prepared dataset of an archive and return its manifest.
 
@@ -37,10 +43,12 @@ def prepare(
     ``labels`` is a CSV with the columns source and label; by default the archive's own labels.csv.
     What stood at ``prepared`` is replaced when everything has succeeded, and stays otherwise. Of an
     archive that was prepared before, only what has changed since is read, unless ``reread`` is set; the
-    dataset is the same either way.
+    dataset is the same either way. ``retention`` is a policy of what expires and what is held; whoever was
+    erased stays erased without it, and who is held stays held.
 
     Raises:
-        UserError: the archive is missing, empty or unreadable, no label matches, the disk is full.
+        UserError: the archive is missing, empty or unreadable, the policy is wrong, no label matches,
+            the disk is full.
         RuntimeError: the counts of a source do not balance; nothing is written then.
     """
     folder, place = locate(prepared), _archive(archive, seed)
@@ -54,9 +62,10 @@ def prepare(
     stated = read_labels(labels_path) if labels or labels_path.is_file() else {}
     questions = read_questions(root / QUESTIONS)
     key = secret("redaction")
+    orders = orders_of(retention, key=key)
     with (
         _unwritable_in_one_line(folder),
-        recall(place, items, key, forget=reread) as memory,
+        recall(place, items, key, forget=reread, orders=orders.digest) as memory,
         write_atomically(folder) as part,
         session(spark_master) as spark,
     ):
@@ -66,8 +75,11 @@ def prepare(
             if fresh := memory.fresh(items):
                 take_in(spark, fresh, taken, key)
             known = gather(place, taken) if stream else memory.carry_over(taken)
+            eraser = eraser_of(orders, sorted(taken.glob("*.parquet")))
+            retained = retain(taken, eraser)
             index = read_index(taken)
             done.said = f"{len(index.message_ids):,} messages, redacted; {known}"
+            done.said += "" if orders.asks_for_nothing else f"; {retained}"
         with stage("dedupe", spark) as done:
             assigned = assign(index, find_links(spark, taken, index), stated, seed=seed)
             done.said = f"{len(assigned.copies):,} duplicates"
@@ -76,6 +88,7 @@ def prepare(
             write_duplicates(part / "duplicates", index, assigned)
             write_rejects(part / "rejects", taken)
             write_questions(part / "questions", questions, items, index, assigned, key=key)
+            clean_table(part / "questions", eraser)
             done.said = f"{len(assigned.kept_ranks):,} messages, {len(questions):,} questions"
         with stage("chunk", spark) as done:
             write_chunks(spark, part / "messages", part / "chunks")
@@ -86,7 +99,13 @@ def prepare(
         else:
             memory.remember(taken, items)
         write_manifest(part, manifest)
+    _record(retained, orders, manifest)
     return manifest
+
+
+def _record(retained: Retained, orders: Orders, manifest: Manifest) -> None:
+    if not orders.asks_for_nothing:
+        record("retention run", dataset=manifest.digest, orders=orders.digest, **asdict(retained))
 
 
 def _archive(archive: str, seed: int) -> Path:

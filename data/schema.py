@@ -104,6 +104,8 @@ REASONS = {
     "archive_metadata_damaged": "an export's own index file cannot be read",
     "deleted_message": "deleted by its author or an administrator before the export",
     "empty_message": "no text, no subject and no attachment",
+    "erased": "of a person who was erased: mailroom erase",
+    "expired": "older than the retention policy allows",
     "forbidden_uri": "an event names a file outside the places that may be read",
     "invalid_cue": "a line of a transcript whose times cannot be read",
     "invalid_event": "an event that is no JSON, or without a file's name, hash or content",
@@ -156,6 +158,7 @@ class Manifest:
     digest: str = ""
     labelled: int = 0
     unmatched_labels: int = 0
+    notes: tuple[str, ...] = ()
     schema_version: int = SCHEMA_VERSION
 
     def to_json(self) -> str:
@@ -173,7 +176,8 @@ class Manifest:
             raise ValueError(f"schema version {fields.get('schema_version')!r} instead of {SCHEMA_VERSION}")
         counts = Counts(**fields.pop("counts"))
         by_source = {source: Counts(**each) for source, each in fields.pop("by_source").items()}
-        return Manifest(counts=counts, by_source=by_source, **fields)
+        notes = tuple(fields.pop("notes", ()))
+        return Manifest(counts=counts, by_source=by_source, notes=notes, **fields)
 
     def __str__(self) -> str:
         wide = max(len("source"), *(len(source) for source in [*self.by_source, "total"]))
@@ -206,4 +210,5 @@ class Manifest:
             f"splits: {listed(self.splits)}; chunks {self.chunks:,}; labelled {self.labelled:,}; "
             f"labels without a message {self.unmatched_labels:,}",
             f"digest {self.digest[:16]}",
+            *self.notes,
         ]

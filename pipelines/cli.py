@@ -36,6 +36,7 @@ Labels = Annotated[
 RecipeName = Annotated[
     str, typer.Option("--recipe", help="A name in training/recipes, or the path of a YAML file.")
 ]
+Retention = Annotated[str, typer.Option(help="A retention policy (YAML): what expires, what is held.")]
 Seed = Annotated[int, typer.Option(help="One seed for every random choice.")]
 Engine = Annotated[str, typer.Option(help="vllm, transformers, or auto: vllm where it is installed.")]
 SparkMaster = Annotated[str, typer.Option(help="local[*], spark://host:7077 or k8s://...")]
@@ -64,6 +65,7 @@ def run(
     engine: Engine = "auto",
     spark_master: SparkMaster = "local[*]",
     milvus_uri: MilvusUri = "",
+    retention: Retention = "",
     cache: Annotated[
         bool, typer.Option(help="Take finished steps, and files read before, from the cache.")
     ] = True,
@@ -75,7 +77,7 @@ def run(
     from pipelines.run import run as run_graph
     from pipelines.summary import show as show_summary
 
-    request = Request(archive, labels, recipe, seed, spark_master, milvus_uri, engine)
+    request = Request(archive, labels, recipe, seed, spark_master, milvus_uri, engine, retention)
     console = Console(file=sys.stdout)
     try:
         show_summary(run_graph(check(request), use_cache=cache), console)
@@ -115,6 +117,7 @@ def submit(
     engine: Engine = "auto",
     spark_master: SparkMaster = "local[*]",
     milvus_uri: MilvusUri = "",
+    retention: Retention = "",
     image: Image = IMAGE,
     gpu: Gpu = "",
     gpus: Gpus = 1,
@@ -124,7 +127,7 @@ def submit(
     from pipelines.kubeflow import submit as submit_graph
     from pipelines.run import Request
 
-    request = Request(archive, labels, recipe, seed, spark_master, milvus_uri, engine)
+    request = Request(archive, labels, recipe, seed, spark_master, milvus_uri, engine, retention)
     typer.echo(submit_graph(endpoint, cluster(image=image, gpu=gpu, gpus=gpus), asdict(request)))
 
 
@@ -290,10 +293,45 @@ def rollback(reviewer: Reviewer, reason: Reason) -> None:
     typer.echo(f"{decision.rollback(reviewer=reviewer, reason=reason)}\n{DEPLOY_IT}")
 
 
-def _topic(name: str, broker: str, client_config: Path | None) -> Topic:
-    from data.kafka import read_settings, topic_of
+@app.command("erase")
+def erase_command(
+    subject: Annotated[
+        list[str] | None,
+        typer.Option(help="Address or name, repeatable; default: lines of standard input."),
+    ] = None,
+    by: Annotated[str, typer.Option(help="Who asks; default: the system's user.")] = "",
+    retention: Retention = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Erase a person from everything in the workspace, and prove it by a scan of every byte."""
+    from pipelines.erase import erase
 
-    return topic_of(name, broker, read_settings(locate(client_config)) if client_config else {})
+    people = subject or sys.stdin.read().splitlines()
+    if not subject and not yes:
+        raise UserError("with the subject on standard input nobody can be asked: add --yes")
+    done = erase(
+        people, confirm=lambda said: yes or typer.confirm(f"{said}; erase?"), by=by, retention=retention
+    )
+    if done is None:
+        typer.echo("nothing was erased")
+        return
+    typer.echo(done)
+    if not done.scan.is_clean:
+        raise typer.Exit(1)
+
+
+@app.command("reveal")
+def reveal_command(
+    pseudonym: str,
+    archive: Annotated[str, typer.Option(help="The archive that it comes from.")],
+    reason: Annotated[str, typer.Option(help="Why; it is signed into the governance ledger.")],
+    by: Annotated[str, typer.Option(help="Who asks; default: the system's user.")] = "",
+) -> None:
+    """Show whose pseudonym it is, for who holds the redaction key."""
+    from data.reveal import reveal
+
+    values = reveal(pseudonym, archive, reason=reason, by=by)
+    typer.echo("\n".join(values) or "no value of this archive has that pseudonym")
 
 
 def main() -> None:
@@ -308,6 +346,12 @@ def main() -> None:
         if error.errno != errno.ENOSPC:
             raise
         _end(FREE_SPACE, 2)
+
+
+def _topic(name: str, broker: str, client_config: Path | None) -> Topic:
+    from data.kafka import read_settings, topic_of
+
+    return topic_of(name, broker, read_settings(locate(client_config)) if client_config else {})
 
 
 def _end(message: str, status: int) -> None:

@@ -6,9 +6,12 @@ import ast
 import hashlib
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 from components.contract import source_of
+from data.governance import holds_path, suppression_path
+from data.retention import read_policy
 
 ROOT = Path(__file__).parent.parent
 # who may import whom (import-linter holds it): an edit in serving/ leaves the trained models in the cache
@@ -41,6 +44,16 @@ def decisions_fingerprint(log: Path) -> str:
     entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines() if line.strip()]
     reviewed = [entry["hash"] for entry in entries if entry["signer"] not in ("gate", "pipeline")]
     return hashlib.sha256("".join(reviewed).encode()).hexdigest()[:16] if reviewed else ""
+
+
+def governance_fingerprint(retention: str = "") -> str:
+    """Return a digest of what may stay: policy, holds and who was erased; an age counts from today."""
+    policy = Path(retention) if retention and "://" not in retention else None
+    sources = [suppression_path(), policy or holds_path()]
+    contents = [path.read_bytes() for path in sources if path.is_file()]
+    if policy and (stated := read_policy(policy)).rules and stated.as_of is None:
+        contents.append(datetime.now(UTC).date().isoformat().encode())
+    return hashlib.sha256(b"\0".join(contents)).hexdigest()[:16] if contents else ""
 
 
 def code_fingerprint(notebook: Path, extra: tuple[Path, ...] = (), root: Path = ROOT) -> str:

@@ -49,6 +49,7 @@ def retrain_graph(
         spark_master: str = "local[*]",
         milvus_uri: str = "",
         engine: str = "auto",
+        retention: str = "",
         archive_fingerprint: str = "",
         decisions_fingerprint: str = "",
     ) -> Outputs:
@@ -56,6 +57,7 @@ def retrain_graph(
             "prepare",
             archive=archive,
             labels=labels,
+            retention=retention,
             seed=seed,
             spark_master=spark_master,
             fingerprint=archive_fingerprint,  # a path stays the same when more mail arrives below it

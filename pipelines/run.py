@@ -17,10 +17,16 @@ from components.contract import read_contract
 from components.failure import read_failure
 from components.progress import RUNNER
 from data.java import java_home
+from data.retention import read_policy
 from data.workspace import UserError, home, locate, tracking
 from pipelines.display import displayed
 from pipelines.endings import RunStoppedError, StepError, in_one_line
-from pipelines.fingerprint import archive_fingerprint, code_fingerprint, decisions_fingerprint
+from pipelines.fingerprint import (
+    archive_fingerprint,
+    code_fingerprint,
+    decisions_fingerprint,
+    governance_fingerprint,
+)
 from pipelines.retrain import NOTEBOOKS, Configure, retrain_graph
 from training.recipe import RECIPES, load_recipe
 
@@ -49,6 +55,7 @@ class Request:
     spark_master: str = "local[*]"
     milvus_uri: str = ""
     engine: str = "auto"
+    retention: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +81,8 @@ def check(request: Request) -> Request:
     """Return the request with absolute paths, refusing at once what would fail minutes later.
 
     Raises:
-        UserError: no archive or an empty one, no labels file, a recipe that does not load, no Java.
+        UserError: no archive or an empty one, no labels file, a wrong policy, a recipe that does not
+            load, no Java.
     """
     if request.engine not in ("auto", "vllm", "transformers"):
         raise UserError(f"no engine called {request.engine!r}; choose auto, vllm or transformers")
@@ -87,11 +95,15 @@ def check(request: Request) -> Request:
         labels = str(locate(labels))
         if not Path(labels).is_file():
             raise UserError(f"no labels at {labels}; give a CSV file with the columns source,label")
+    retention = request.retention
+    if retention and "://" not in retention:
+        retention = str(locate(retention))
+        read_policy(retention)
     if not (RECIPES / f"{recipe}.yaml").is_file():
         recipe = str(locate(recipe))
     if request.spark_master.startswith("local"):
         java_home()
-    return replace(request, archive=archive, labels=labels, recipe=recipe)
+    return replace(request, archive=archive, labels=labels, recipe=recipe, retention=retention)
 
 
 def run(request: Request, *, use_cache: bool = True, notebooks: Path = NOTEBOOKS) -> Produced:
@@ -201,7 +213,8 @@ def _parameters(request: Request) -> dict[str, Any]:
         "spark_master": request.spark_master,
         "milvus_uri": request.milvus_uri,
         "engine": request.engine,
-        "archive_fingerprint": fingerprint,
+        "retention": request.retention,
+        "archive_fingerprint": fingerprint + governance_fingerprint(request.retention),
         "decisions_fingerprint": decisions_fingerprint(home() / "decisions.jsonl"),
     }
 

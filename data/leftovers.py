@@ -1,0 +1,85 @@
+"""Files that are neither dataset, intake nor index and still tell of an erased person: mended or removed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from data.erasing import Eraser, Row, rewrite, rows_of
+from data.governance import neutral
+from data.scan import Scan, Sought, scan_file
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """Files that were rewritten without the person, and those that were removed, by name."""
+
+    rewritten: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+def mend(
+    root: Path, names: Collection[str], eraser: Eraser, wanted: Sought, message_ids: Collection[str]
+) -> Mended:
+    """Take a person out of files that a scan has named.
+
+    Tables lose the rows of erased messages; in texts placeholders become neutral, and a text that
+    repeats erased words (a page, a log, an executed notebook) is removed. Signed ledgers, databases
+    and binaries stay as they are, and the next scan names them again.
+    """
+    rewritten, removed = [], []
+    for name in sorted(names):
+        path = root / name
+        if not path.is_file() or _is_signed(path):
+            continue
+        if path.suffix == ".parquet":
+            _mend_table(path, eraser, wanted.held_ids, message_ids)
+        elif not _mend_text(path, eraser):
+            continue
+        elif scan_file(path, wanted, Scan()):
+            path.unlink()
+            removed.append(name)
+            continue
+        rewritten.append(name)
+    return Mended(tuple(rewritten), tuple(removed))
+
+
+def _is_signed(path: Path) -> bool:
+    """Say whether a file is a ledger: changing a line would break the chain of all that follow."""
+    with path.open("rb") as handle:
+        return path.suffix == ".jsonl" and b'"signature":' in handle.readline()
+
+
+def _mend_table(path: Path, eraser: Eraser, held: Collection[str], message_ids: Collection[str]) -> None:
+    schema = pq.read_schema(path)
+    rows = [
+        row if row.get("message_id") in held else eraser.cleaned(row)
+        for row in rows_of([path])
+        if not _is_of(row, message_ids)
+    ]
+    rewrite(path, pa.Table.from_pylist(rows, schema=schema).to_batches(), schema)
+
+
+def _is_of(row: Row, message_ids: Collection[str]) -> bool:
+    return row.get("message_id") in message_ids
+
+
+def _mend_text(path: Path, eraser: Eraser) -> bool:
+    """Make the placeholders of a text neutral; say whether it is a text at all."""
+    content = path.read_bytes()
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    if b"\0" in content[:8192]:
+        return False
+    for pseudonym in eraser.orders.suppressed:
+        plain, instead = (each.strip("[]").encode() for each in (pseudonym, neutral(pseudonym)))
+        content = re.sub(re.escape(plain), instead, content, flags=re.IGNORECASE)
+    path.write_bytes(content)
+    return True

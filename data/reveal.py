@@ -1,0 +1,72 @@
+"""Whose pseudonym it is, for who has the right and the key: a keyed hash is undone only by reading again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+
+from data import governance
+from data.disguise import undisguise
+from data.intake import read
+from data.normalise import clean
+from data.record import Party, Record
+from data.redact import PLACEHOLDER, pseudonym, redact
+from data.sources import discover
+from data.workspace import UserError, keys, locate, secret
+
+WRITTEN = re.compile(r"\[?([A-Z]+_[0-9a-fA-F]{8})\]?")
+
+
+def reveal(wanted: str, archive: str, *, reason: str, by: str = "") -> tuple[str, ...]:
+    """Return the values of an archive that have this pseudonym, as they are written there.
+
+    The access is an entry in the governance ledger before anything is returned: who, what, why and
+    how many, never the values.
+
+    Raises:
+        UserError: no key on this machine, no reason, no pseudonym, or nothing to read.
+    """
+    placeholder = _placeholder(wanted)
+    if not reason.strip():
+        raise UserError("say why the pseudonym is revealed: --reason TEXT; it is signed into the ledger")
+    if not (keys() / "redaction.key").exists():
+        raise UserError(f"there is no redaction key in {keys()}; only who holds it can reveal a pseudonym")
+    key = secret("redaction")
+    found = tuple(sorted(set(_values(archive, placeholder, key))))
+    governance.record("reveal", by=by, pseudonym=placeholder, reason=reason, found=len(found))
+    return found
+
+
+def _placeholder(wanted: str) -> str:
+    match = WRITTEN.fullmatch(wanted.strip())
+    placeholder = f"[{match[1][:-8]}{match[1][-8:].lower()}]" if match else ""
+    if not PLACEHOLDER.fullmatch(placeholder):
+        raise UserError("a pseudonym is written like EMAIL_1f3a9c2b, with or without its brackets")
+    return placeholder
+
+
+def _values(archive: str, placeholder: str, key: bytes) -> Iterator[str]:
+    for item in discover(locate(archive)):
+        with suppress(OSError):  # what cannot be read reveals nothing, as it was prepared as a reject
+            for entry in read(item):
+                if isinstance(entry, Record):
+                    yield from _of_people(entry, placeholder, key)
+                    yield from _of_texts(entry, placeholder, key)
+
+
+def _of_people(record: Record, placeholder: str, key: bytes) -> Iterator[str]:
+    """Yield senders, recipients and known names; where a name goes with the address, both."""
+    for party in (record.sender, *record.recipients, *(Party(name=name) for name in record.names)):
+        kind, value = ("EMAIL", party.address) if party.address else ("PERSON", party.name)
+        if value and pseudonym(kind, value, key=key) == placeholder:
+            yield f"{party.name} <{party.address}>" if party.name and party.address else value
+
+
+def _of_texts(record: Record, placeholder: str, key: bytes) -> Iterator[str]:
+    texts = (record.subject, record.body, *(each.name for each in record.attachments))
+    for text in filter(None, map(clean, texts)):
+        for span in redact(text, key=key, names=record.names).spans:
+            value = undisguise(text[span.start : span.end]).text.strip()
+            if pseudonym(span.kind, value, key=key) == placeholder:
+                yield value

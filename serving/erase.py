@@ -1,0 +1,176 @@
+"""Erased messages out of every index and bundle: Milvus keeps deleted rows, so files are written anew."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data.normalise import without_digits
+from data.workspace import home, write_atomically
+from serving.bundle import MANIFEST, read_bundle
+from serving.digest import file_digest, files_below
+from serving.index import LITE_FILE, MARKER, RETURNED, Index, _clip, _write_collection, read_index
+from serving.milvus import milvus_client
+
+ERASED = "erased.json"
+ROWS = 1_000
+FIELDS = [*RETURNED, "words", "vector"]
+POINTERS = ("live", "live.previous")
+
+Changed = Mapping[str, tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class ErasedIndex:
+    """What left an index: rows of erased messages, and chunks whose vector still meant erased words."""
+
+    folder: Path
+    removed: int
+    cleaned: int
+    is_on_server: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ErasedBundle:
+    """A bundle that was written anew under a new digest."""
+
+    before: str
+    now: str
+    folder: Path
+
+
+def indexes_below(root: Path) -> list[Path]:
+    """Return the folders of all indexes of a workspace, those inside bundles too."""
+    return sorted({path.parent.resolve() for path in root.rglob(MARKER)})
+
+
+def bundles_below(root: Path) -> list[Path]:
+    return sorted(
+        {path.parent.resolve() for path in root.rglob(MANIFEST) if (path.parent / "thresholds.json").exists()}
+    )
+
+
+def require_closed(indexes: Sequence[Path]) -> None:
+    """Open every index once, before anything is erased.
+
+    Raises:
+        UserError: one is open in another process, or its server does not answer.
+    """
+    for folder in indexes:
+        stated = read_index(folder)
+        with milvus_client(stated.uri or str(folder / LITE_FILE)):
+            pass
+
+
+def erase_from_index(folder: Path, message_ids: Collection[str], changed: Changed) -> ErasedIndex:
+    """Take messages out of an index; ``changed`` has the new subject and text of others, by message.
+
+    ``index.json`` stays what was decided on; ``erased.json`` beside it says that rows have left.
+    """
+    stated = read_index(folder)
+    if stated.uri:
+        return _erase_on_server(folder, stated, message_ids, changed)
+    with milvus_client(str(folder / LITE_FILE)) as client:
+        rows = _rows(client, stated.collection, "chunk_id != ''")
+    kept, cleaned = _without(rows, message_ids, changed)
+    if kept == rows:
+        return ErasedIndex(folder, 0, 0, is_on_server=False)
+    erased = ErasedIndex(folder, len(rows) - len(kept), cleaned, is_on_server=False)
+    if not kept:
+        shutil.rmtree(folder)
+        return erased
+    with write_atomically(folder) as unfinished:
+        unfinished.mkdir()
+        with milvus_client(str(unfinished / LITE_FILE)) as client:
+            _write_collection(client, stated.collection, kept)
+        shutil.copyfile(folder / MARKER, unfinished / MARKER)
+        (unfinished / ERASED).write_text(json.dumps({"removed": erased.removed, "cleaned": cleaned}))
+    return erased
+
+
+def renew_bundle(folder: Path) -> ErasedBundle | None:
+    """Write the manifest of a bundle whose index has changed; the pointers follow it to its new name."""
+    before = read_bundle(folder)
+    document = json.loads((folder / MANIFEST).read_text())
+    index = {f"index/{name}": file_digest(folder / "index" / name) for name in files_below(folder / "index")}
+    files = {name: digest for name, digest in before.files.items() if not name.startswith("index/")} | index
+    if files == before.files:
+        return None
+    document |= {"files": files, "erased_from": [*document.get("erased_from", []), before.digest]}
+    text = json.dumps(document, indent=1, sort_keys=True) + "\n"
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    with write_atomically(folder / MANIFEST) as unfinished:
+        unfinished.write_text(text)
+    return ErasedBundle(before.digest, digest, _renamed(folder, before.digest, digest))
+
+
+def _renamed(folder: Path, before: str, digest: str) -> Path:
+    """Move a kept bundle to the name of its new digest, with a pointer that is never left dangling."""
+    if folder.name != before[:12]:
+        return folder
+    moved = folder.with_name(digest[:12])
+    pointers = [home() / name for name in POINTERS if (home() / name).resolve() == folder.resolve()]
+    os.replace(folder, moved)
+    for pointer in pointers:
+        temporary = pointer.with_name(f".{pointer.name}.erased")
+        temporary.symlink_to(moved)
+        os.replace(temporary, pointer)
+    return moved
+
+
+def _without(
+    rows: list[dict[str, Any]], message_ids: Collection[str], changed: Changed
+) -> tuple[list[dict[str, Any]], int]:
+    """Return what stays. Vectors never saw pseudonyms' digits, but a vector of masked words must go."""
+    kept, cleaned = [], 0
+    for row in rows:
+        if row["message_id"] in message_ids:
+            continue
+        if row["message_id"] not in changed:
+            kept.append(row)
+            continue
+        subject, text = changed[row["message_id"]]
+        now = {"subject": _clip(subject), "text": _clip(text[row["start"] : row["end"]])}
+        if any(without_digits(now[name]) != without_digits(row[name]) for name in now):
+            continue
+        cleaned += any(now[name] != row[name] for name in now)
+        kept.append({**row, **now, "words": _clip(f"{now['subject']}\n{now['text']}")})
+    return kept, cleaned
+
+
+def _rows(client: Any, collection: str, condition: str) -> list[dict[str, Any]]:
+    client.load_collection(collection)
+    iterator = client.query_iterator(collection, batch_size=ROWS, filter=condition, output_fields=FIELDS)
+    rows: list[dict[str, Any]] = []
+    while batch := iterator.next():
+        rows += [{name: row[name] for name in FIELDS} for row in batch]
+    iterator.close()
+    return rows
+
+
+def _erase_on_server(
+    folder: Path, stated: Index, message_ids: Collection[str], changed: Changed
+) -> ErasedIndex:
+    """Delete, put the cleaned rows back, and ask for compaction: bytes go in the server's own time."""
+    removed = cleaned = 0
+    concerned = sorted({*message_ids, *changed})
+    with milvus_client(stated.uri) as client:
+        if not client.has_collection(stated.collection):
+            return ErasedIndex(folder, 0, 0, is_on_server=True)
+        for start in range(0, len(concerned), ROWS):
+            condition = f"message_id in {json.dumps(concerned[start : start + ROWS])}"
+            rows = _rows(client, stated.collection, condition)
+            kept, count = _without(rows, message_ids, changed)
+            client.delete(stated.collection, filter=condition)
+            if kept:
+                client.insert(stated.collection, kept)
+            removed, cleaned = removed + len(rows) - len(kept), cleaned + count
+        client.flush(stated.collection)
+        client.compact(stated.collection)
+    return ErasedIndex(folder, removed, cleaned, is_on_server=True)

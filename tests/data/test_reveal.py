@@ -1,0 +1,55 @@
+"""A pseudonym is undone with the key, for a reason, on record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from data import governance
+from data.redact import pseudonym
+from data.reveal import reveal
+from data.workspace import UserError, keys, secret
+
+
+@pytest.fixture
+def archive(tmp_path: Path, workspace: Path) -> Path:
+    folder = tmp_path / "archive"
+    folder.mkdir()
+    (folder / "a.eml").write_text(
+        "From: Anna Lindqvist <Anna@Harbour.example>\nTo: bert@harbour.example\nSubject: call\n\n"
+        "Call me at +49 40 1234567, or write to anna@harbour.example.\n"
+    )
+    return folder
+
+
+def test_shows_the_values_of_a_pseudonym_and_signs_the_access(archive: Path) -> None:
+    mark = pseudonym("EMAIL", "anna@harbour.example", key=secret("redaction"))
+
+    found = reveal(mark.strip("[]"), str(archive), reason="subject access request 12", by="officer")
+
+    assert ("Anna Lindqvist <anna@harbour.example>", "anna@harbour.example") == found
+    entry = governance.verified()[-1].event
+    assert ("reveal", "officer", mark, len(found)) == (
+        *(entry["kind"], entry["by"], entry["pseudonym"]),
+        entry["found"],
+    )
+    assert "harbour" not in governance.ledger_path().read_text()
+
+
+def test_a_number_in_a_text_is_found_too(archive: Path) -> None:
+    mark = pseudonym("PHONE", "+49 40 1234567", key=secret("redaction"))
+
+    assert ("+49 40 1234567",) == reveal(mark, str(archive), reason="request 12")
+
+
+def test_without_key_reason_or_pseudonym_it_is_one_line(archive: Path) -> None:
+    for wanted, reason, said in (
+        ("EMAIL_1f3a9c2b", " ", "say why"),
+        ("anna@harbour.example", "request", "is written like"),
+        ("EMAIL_1f3a9c2b", "request", "no redaction key"),
+    ):
+        with pytest.raises(UserError, match=said):
+            reveal(wanted, str(archive), reason=reason)
+
+    assert not (keys() / "redaction.key").exists()

@@ -1,0 +1,120 @@
+"""Erased messages leave the files of an index, and a bundle goes on under its new digest."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data.scan import scan, sought
+from data.shingles import Traces
+from data.workspace import UserError, home
+from serving.bundle import MANIFEST, read_bundle, verify_bundle
+from serving.digest import file_digest, files_below
+from serving.erase import bundles_below, erase_from_index, indexes_below, renew_bundle, require_closed
+from serving.index import LITE_FILE, MARKER, Index, _write_collection, open_index
+from serving.milvus import milvus_client
+
+MARK, NEUTRAL = "[PERSON_1f3a9c2b]", "[PERSON_00000000]"
+TEXTS = {
+    "gone": "The copper position must be unwound quietly before the committee meets.",
+    "named": f"The canteen is closed, says {MARK}, and nobody knows until when.",
+    "masked": "The audit is taken by the two new analysts from the London desk.",
+    "other": "The parking garage is closed for repairs until the end of the month.",
+}
+
+
+@pytest.fixture
+def index(workspace: Path) -> Path:
+    return write_index(workspace / "index")
+
+
+def write_index(folder: Path) -> Path:
+    """Write an index of four chunks with made-up vectors."""
+    vectors = np.random.default_rng(7).random((len(TEXTS), 8), dtype=np.float32)
+    rows = [
+        {
+            **{"chunk_id": f"{name}:0", "message_id": name, "thread_id": "t", "sent_at": ""},
+            **{"channel": "email", "subject": "note", "text": text, "words": f"note\n{text}"},
+            **{"start": 0, "end": len(text), "vector": vector},
+        }
+        for (name, text), vector in zip(TEXTS.items(), vectors, strict=True)
+    ]
+    folder.mkdir(parents=True)
+    with milvus_client(str(folder / LITE_FILE)) as client:
+        _write_collection(client, "made", rows)
+    (folder / MARKER).write_text(json.dumps(asdict(Index("", "made", 8, len(rows), "", ""))))
+    return folder
+
+
+def changed() -> dict[str, tuple[str, str]]:
+    return {
+        "named": ("note", TEXTS["named"].replace(MARK, NEUTRAL)),
+        "masked": ("note", "·" * len(TEXTS["masked"])),
+    }
+
+
+def test_rows_of_the_erased_leave_the_file(index: Path) -> None:
+    wanted = sought([MARK], [], Traces.of([TEXTS["gone"], TEXTS["masked"]]))
+    assert scan(index, wanted).hits
+    before = (index / MARKER).read_text()
+
+    done = erase_from_index(index, {"gone"}, changed())
+
+    assert (2, 1, False) == (done.removed, done.cleaned, done.is_on_server)
+    assert {} == scan(index, wanted).hits
+    assert before == (index / MARKER).read_text(), "what was decided on stays named"
+    vectors = np.random.default_rng(3).random((1, 8), dtype=np.float32)
+    with open_index(index) as opened:
+        found = opened.search(["canteen copper audit parking"], vectors, k=10)[0]
+    assert {"named", "other"} == {hit.message_id for hit in found}
+    assert NEUTRAL in "".join(hit.text for hit in found)
+    assert 0 == erase_from_index(index, {"gone"}, changed()).removed, "a second time nothing is left to do"
+
+
+def test_an_index_of_nothing_else_is_gone(index: Path) -> None:
+    assert 4 == erase_from_index(index, set(TEXTS), {}).removed
+
+    assert not index.exists()
+
+
+def test_an_open_index_is_one_line_before_anything_is_erased(index: Path) -> None:
+    code = (
+        "import sys; from serving.milvus import milvus_client\n"
+        f"with milvus_client({str(index / LITE_FILE)!r}): print('open', flush=True); sys.stdin.read()"
+    )
+    other = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with other:
+        assert other.stdout is not None
+        assert b"open" in other.stdout.readline()
+        with pytest.raises(UserError, match="open in another process"):
+            require_closed([index])
+        other.communicate(b"")
+
+
+def test_a_bundle_goes_on_under_its_new_digest(workspace: Path) -> None:
+    folder = workspace / "bundles" / "made"
+    write_index(folder / "index")
+    (folder / "thresholds.json").write_text("{}")
+    files = {name: file_digest(folder / name) for name in files_below(folder)}
+    versions = {"release_id": "r", "classifier_version": "1", "embedder_version": "2"}
+    (folder / MANIFEST).write_text(json.dumps({**versions, "files": files}))
+    before = read_bundle(folder).digest
+    kept = folder.rename(folder.with_name(before[:12]))
+    (home() / "live").symlink_to(kept)
+
+    assert [kept / "index"] == indexes_below(workspace)
+    assert [kept] == bundles_below(workspace)
+    assert renew_bundle(kept) is None
+    erase_from_index(kept / "index", {"gone"}, {})
+    renewed = renew_bundle(kept)
+
+    assert renewed is not None
+    assert (before, renewed.now[:12]) == (renewed.before, renewed.folder.name)
+    assert renewed.now == verify_bundle(home() / "live").digest
+    assert not kept.exists()
