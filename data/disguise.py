@@ -54,8 +54,7 @@ def undisguise(text: str) -> Undisguised:
     """
     if text.isascii():
         return Undisguised(text)
-    if DISGUISED.search(text):
-        text = text.translate(SAME_LENGTH)
+    text = DISGUISED.sub(lambda match: SAME_LENGTH[ord(match[0])], text)
     if not INVISIBLE.search(text):
         return Undisguised(text)
     pieces: list[str] = []

@@ -84,7 +84,7 @@ def measure(
     return {
         kind: (
             values[kind],
-            hits[kind] / values[kind],
+            hits[kind] / values[kind] if values[kind] else float("nan"),
             right[kind] / finds[kind] if finds[kind] else float("nan"),
         )
         for kind in dict.fromkeys(KINDS.values())
