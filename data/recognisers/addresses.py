@@ -49,7 +49,7 @@ ANY_STREET = re.compile(
 
 SAID_STREET = re.compile(
     rf"[0-9]{{1,6}} (?:[0-9]{{1,6}} )?(?:ul\. |al\. |C/ |[Rr]ue )?(?:{PARTICLE} ){{0,2}}{WORDS}"
-    r"(?: (?:utca|u\.|út|útja|tér))? [0-9]{{1,5}}\b"
+    r"(?: (?:utca|u\.|út|útja|tér))? [0-9]{1,5}\b"
 )
 SAID_BEFORE = re.compile(
     r"(?:\baddress(?: is|:| to| at)?"
@@ -80,7 +80,7 @@ NO_STREET = re.compile(
     r"|(?:(?:Re|Ne|In|Dele|Investi|Miti|Navi|Dedi|Col|Bill|Wa[t]er|Color|Del|Pro|Aggre|Investi)gate|Tie|.*[nst]tie|Gate)\b"
 )
 ROMANCE = re.compile(
-    r"(?:Viale?|Piazza|Calle|Avenida|Avda\.?|Rua|Travessa|Paseo|Rue|Ulica|ul\.|al\.)"
+    r"(?:Via(?:le)?|Piazza|Calle|Avenida|Avda\.?|Rua|Travessa|Paseo|Rue|Ulica|ul\.|al\.)"
     rf" (?:{PARTICLE} ){{0,2}}(?:{NAME_WORD} (?:{PARTICLE} ){{0,2}}){{1,4}}?[0-9]{{1,4}}\b"
 )
 HUNGARIAN = re.compile(
@@ -91,20 +91,21 @@ BOX = re.compile(
     rf"(?:[,\s]{{1,3}}{NAME_WORD}(?: {NAME_WORD}){{0,2}}[,\s]{{1,3}}{ZIP})?"
 )
 MILITARY = re.compile(
-    r"(?:(?:PSC|Unit|UNIT|unit|psc|CMR) [0-9]{1,5},? [Bb](?:ox|OX) [0-9]{1,5}"
+    r"\b(?:(?:PSC|Unit|UNIT|unit|psc|CMR) [0-9]{1,5},? [Bb](?:ox|OX) [0-9]{1,5}"
     r"|USN[SV]? [^\W\d_][\w-]{1,25}|US(?:S|CGC) [^\W\d_][\w-]{1,25})"
     r"[,\s]{1,3}(?:[ADF]PO|[adf]po) (?:A[AEP]|a[aep]) [0-9]{5}\b"
 )
 GERMAN_ENDS = (
-    "straße", "strasse", "Straße", "Strasse", "str.", "platz", "weg", "allee", "gasse", "damm", "ufer", "straat",
-    "laan", "plein", "gracht", "kade", "dreef", "vej", "gade", "stræde", "gatan", "vägen", "gränd", "veien",
+    "straße", "strasse", "Straße", "Strasse", "str.", "platz", "weg", "allee", "gasse", "damm", "ufer",
+    "straat", "laan", "plein", "gracht", "kade", "dreef",
+    "vej", "gade", "stræde", "gatan", "vägen", "gränd", "veien",
     "vegen", "gata", "gate", "katu", "kuja", "tie", "polku", "vegur", "götu", "stígur",
 )  # fmt: skip
 HUNGARIAN_ENDS = (" utca", " u.", " út", " útja", " tér", " körút")
 BOX_ENDS = ("Box", "BOX", "box", "Postbox", "POSTBOX", "Postboks", "Postfach", "postale")
-MILITARY_ENDS = ("AE", "AP", "AA", "ae", "ap", "aa")
+MILITARY_POSTS = ("APO A", "FPO A", "DPO A", "apo a", "fpo a", "dpo a")
 ROMANCE_START = re.compile(
-    r"\b(?:Viale?|Piazza|Calle|Avenida|Avda|Rua|Travessa|Paseo|Rue|Ulica|ul\.|al\.)(?= |\.)"
+    r"\b(?:Via(?:le)?|Piazza|Calle|Avenida|Avda|Rua|Travessa|Paseo|Rue|Ulica|ul\.|al\.)(?= |\.)"
 )
 LONGEST_BEFORE = 80
 LONGEST_STREET = 45
@@ -121,6 +122,8 @@ def addresses(text: str) -> Iterator[Found]:
         if match:
             searched = match.end()
             yield _found(match)
+    if any(post in text for post in MILITARY_POSTS):
+        yield from map(_found, MILITARY.finditer(text))
 
 
 def _whole_at(text: str, number: re.Match[str]) -> re.Match[str] | None:
@@ -141,9 +144,7 @@ def _before(text: str, start: int, searched: int) -> re.Match[str] | None:
         if street and street.end() > start and not NO_STREET.match(street[0]):
             return street
     if before.endswith(BOX_ENDS):
-        return _last(MILITARY, text, begin, start) or _last(BOX, text, begin, start)
-    if before.endswith(MILITARY_ENDS):
-        return _last(MILITARY, text, begin, start)
+        return _last(BOX, text, begin, start)
     if before.endswith(HUNGARIAN_ENDS):
         return _last(HUNGARIAN, text, begin, start)
     romance = ROMANCE_START.search(before)

@@ -86,7 +86,8 @@ POSTCODE = Introduction(
     "ADDRESS",
     ("zip", "postal code", "post code", "postcode", "plz", "postleitzahl", "code postal"),
     re.compile(
-        r"(?:zip(?: ?code)?|post(?:al)? ?code|plz|postleitzahl|code postal)(?: number)?(?: is| ist| est)?:? {0,2}"
+        r"(?:zip(?: ?code)?|post(?:al)? ?code|plz|postleitzahl|code postal)(?: number)?"
+        r"(?: is| ist| est)?:? {0,2}"
         r"([0-9]{5}(?:-[0-9]{4})?|[a-z]{1,2}[0-9][a-z0-9]? ?[0-9][a-z]{2}|[0-9]{4})(?![\w-])"
     ),
     str,

@@ -30,10 +30,10 @@ PARTICLE = (
 NEXT = re.compile(rf"(?:-| (?:[A-Z]\.? ){{0,2}}(?:{PARTICLE} ){{0,3}})({FAMILY})")
 INITIALS = re.compile(rf"\.(?<=[A-Z]\.) ?(?:[A-Z]\. ?)?({FAMILY})")
 LAST_FIRST = re.compile(rf"(?<![\w.@/'-])({FAMILY}), $")
-COMPANY_BEHIND = re.compile(r",? (?:& |and )?([A-Z][A-Za-z]+)| ?&")
+COMPANY_BEHIND = re.compile(r",? (?:& |and )?([A-Z][A-Za-z]+)")
 LONGEST_FAMILY = 28
 MOST_WORDS = 3
-LONGEST_PLACE = 12
+LONGEST_PLACE = 20
 PLACE_BEFORE = frozenset(
     WORD.findall(
         "San Santa Santo St Saint Sainte Sankt São Fort Ft Port Mount Mt Lake Camp Cape Los Las El Point Rio"
@@ -66,11 +66,7 @@ def _person(text: str, start: int, end: int, families: frozenset[str], finished:
     """Return the person whose given name stands there, with what belongs to the name around it."""
     given = text[start:end]
     before = text[max(0, start - LONGEST_PLACE) : start].split()
-    if (
-        _is_glued(text, start, end)
-        or given.lower() in PARTICLES
-        or (before and before[-1].strip(".-") in PLACE_BEFORE)
-    ):
+    if _is_glued(text, start, end) or given.lower() in PARTICLES or (before and _goes_before(before, given)):
         return None
     doubtful = given.lower() in ORDINARY or given.lower() in PLACES
     finish = _end_of_family(text, end, given, families, doubtful=doubtful)
@@ -133,7 +129,14 @@ def _is_company(text: str, end: int) -> bool:
     behind = COMPANY_BEHIND.match(text, end)
     if behind is None:
         return False
-    return behind[1] is None or behind[1].lower() in ORGANISATION
+    twice = "&" in behind[0] and text.endswith(behind[1], 0, end)
+    return twice or behind[1].lower() in ORGANISATION
+
+
+def _goes_before(before: list[str], given: str) -> bool:
+    """Return whether the words before make a place or a company of what looks like a given name."""
+    last = before[-1].strip(".-")
+    return last in PLACE_BEFORE or f"{last} {given}" in COMPANIES or before[-2:] == [given, "&"]
 
 
 def _is_glued(text: str, start: int, end: int) -> bool:

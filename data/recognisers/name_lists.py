@@ -10,8 +10,8 @@ from importlib.resources import files
 SHORTEST_NAME = 3
 LOCALES = re.findall(
     r"\w+",
-    "cs_CZ da_DK de_AT de_CH de_DE en_GB en_IE en_IN es_ES es_MX et_EE fi_FI fr_FR hr_HR hu_HU is_IS it_IT lt_LT"
-    " lv_LV nl_BE nl_NL no_NO pl_PL pt_BR pt_PT ro_RO sk_SK sl_SI sv_SE tr_TR",
+    "cs_CZ da_DK de_AT de_CH de_DE en_GB en_IE en_IN es_ES es_MX et_EE fi_FI fr_FR hr_HR hu_HU is_IS it_IT"
+    " lt_LT lv_LV nl_BE nl_NL no_NO pl_PL pt_BR pt_PT ro_RO sk_SK sl_SI sv_SE tr_TR",
 )
 """Where Faker knows names in the Latin script."""
 
