@@ -22,7 +22,7 @@ MODEL_WORDS = {
 MASK = "\0"
 APART = "\n" + 64 * MASK + "\n"
 PASSES = 4
-REACH = 160  # no pattern looks further than this
+REACH = 64  # what a replacement may uncover stands on its line, or this near
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """How well redaction finds labelled personal data, by kind, beside Presidio's pattern recognisers.
 
-    .venv/bin/python -m tests.benchmarks.pii DATA.parquet
+    .venv/bin/python -m tests.benchmarks.pii DATA.parquet [--split valid]
 
 The table needs the columns text, split and spans (JSON: start, end, type). Presidio takes part when it is
 installed (`uv pip install presidio-analyzer`), with its default recognisers that need no model.
@@ -95,7 +95,11 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("data", type=Path)
-    rows = pq.read_table(parser.parse_args().data, columns=["text", "spans"]).to_pylist()
+    parser.add_argument("--split", help="only the rows of this split")
+    given = parser.parse_args()
+    rows = pq.read_table(given.data, columns=["text", "spans", "split"]).to_pylist()
+    rows = [row for row in rows if given.split in (None, row["split"])]
+    ours("Jane Roe")  # the lists of names are read once
     texts = [row["text"] for row in rows]
     labelled = [
         [
