@@ -96,7 +96,7 @@ def measure(
 
 
 def speed(archive: Path) -> str:
-    """Return the size of an archive's bodies and how fast they are redacted, with the names of their headers."""
+    """Say how fast the bodies of an archive are redacted, with the names of their headers and without."""
     entries = (entry for item in discover(archive) for entry in read(item))
     records = [(clean(entry.body), tuple(entry.names)) for entry in entries if isinstance(entry, Record)]
     megabytes = sum(len(body.encode()) for body, _ in records) / 1e6
@@ -106,7 +106,8 @@ def speed(archive: Path) -> str:
         for body, names in records:
             redact(body, key=bytes(32), names=names if names_known else ())
         rates.append(f"{megabytes / (time.process_time() - started):.2f}")
-    return f"{len(records):,} messages, {megabytes:.1f} MB: {rates[0]} MB per CPU-second, {rates[1]} without names"
+    size = f"{len(records):,} messages, {megabytes:.1f} MB"
+    return f"{size}: {rates[0]} MB per CPU-second, {rates[1]} without names"
 
 
 def main() -> None:
