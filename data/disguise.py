@@ -20,7 +20,8 @@ SAME_LENGTH: dict[int, str] = {
     **{ord(quote): "'" for quote in QUOTES},
     **{zero + digit: str(digit) for zero in ZEROS for digit in range(10)},
 }
-DISGUISED = re.compile("[" + "".join(map(chr, SAME_LENGTH)) + "]")
+DISGUISED = frozenset(map(chr, SAME_LENGTH))
+NOT_ASCII = re.compile(r"[^\0-\x7f]+")
 INVISIBLE = re.compile(f"[{ZERO_WIDTH}]+")
 
 
@@ -54,9 +55,10 @@ def undisguise(text: str) -> Undisguised:
     """
     if text.isascii():
         return Undisguised(text)
-    if DISGUISED.search(text):
-        text = text.translate(SAME_LENGTH)
-    if not INVISIBLE.search(text):
+    foreign = set("".join(NOT_ASCII.findall(text)))
+    if not foreign.isdisjoint(DISGUISED):
+        text = NOT_ASCII.sub(lambda match: match[0].translate(SAME_LENGTH), text)
+    if not any(map(INVISIBLE.match, foreign)):
         return Undisguised(text)
     pieces: list[str] = []
     kept_from, shifts = [0], [0]

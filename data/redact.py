@@ -16,13 +16,13 @@ from data.recognisers.found import KINDS, Found, canonical
 PLACEHOLDER = re.compile(rf"\[({'|'.join(KINDS)})_[0-9a-f]{{8}}\]")
 MODEL_WORDS = {
     "EMAIL": "email", "PHONE": "phone", "CARD": "card", "IBAN": "bank", "SSN": "social", "IP": "ip",
-    "MAC": "device", "URL": "link", "ACCOUNT": "account", "PASSPORT": "passport", "DOB": "birthday",
-    "PERSON": "person", "CRYPTO": "wallet", "SECRET": "password", "ADDRESS": "address",
+    "NATIONAL_ID": "identity", "MAC": "device", "URL": "link", "ACCOUNT": "account", "PASSPORT": "passport",
+    "DOB": "birthday", "PERSON": "person", "CRYPTO": "wallet", "SECRET": "password", "ADDRESS": "address",
 }  # fmt: skip
 MASK = "\0"
 APART = "\n" + 64 * MASK + "\n"
 PASSES = 4
-REACH = 160  # no pattern looks further than this
+REACH = 64  # what a replacement may uncover stands on its line, or this near
 
 
 @dataclass(frozen=True, slots=True)

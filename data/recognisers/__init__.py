@@ -8,6 +8,8 @@ from data.recognisers.addresses import addresses
 from data.recognisers.context import introduced
 from data.recognisers.credentials import long_words, private_keys
 from data.recognisers.found import Found, lowered
+from data.recognisers.given_names import named_people
+from data.recognisers.national_ids import fiscal_codes, national_ids
 from data.recognisers.network import dashed_macs, emails, ip_four, ip_six_and_mac, links_with_credentials
 from data.recognisers.numbers import CLUSTER, cards, ibans, social_security_numbers
 from data.recognisers.people import people
@@ -23,6 +25,7 @@ def recognise(text: str, names: Collection[str] = ()) -> Iterator[Found]:
     found_emails = list(emails(text)) if "@" in text else []
     yield from found_emails
     yield from people(text, lower, names, [item.start for item in found_emails])
+    yield from named_people(text)
     yield from _by_form(text)
     yield from introduced(text, lower)
     if any(digit in text for digit in DIGITS):
@@ -47,7 +50,9 @@ def _by_digits(text: str) -> Iterator[Found]:
             yield from cards(text, start, end)
         if digits >= SHORTEST_SSN:
             yield from social_security_numbers(text, start, end)
+        yield from national_ids(text, start, end)
         yield from phones(text, start, end)
     yield from ip_four(text)
     yield from ibans(text)
+    yield from fiscal_codes(text)
     yield from addresses(text)

@@ -82,7 +82,17 @@ BIRTH = Introduction(
     ),
     str,
 )
-INTRODUCTIONS = (ACCOUNT, PASSPORT, BIRTH, UNDASHED_SSN, PASSWORD, TOKEN)
+POSTCODE = Introduction(
+    "ADDRESS",
+    ("zip", "postal code", "post code", "postcode", "plz", "postleitzahl", "code postal"),
+    re.compile(
+        r"(?:zip(?: ?code)?|post(?:al)? ?code|plz|postleitzahl|code postal)(?: number)?"
+        r"(?: is| ist| est)?:? {0,2}"
+        r"([0-9]{5}(?:-[0-9]{4})?|[a-z]{1,2}[0-9][a-z0-9]? ?[0-9][a-z]{2}|[0-9]{4})(?![\w-])"
+    ),
+    str,
+)
+INTRODUCTIONS = (POSTCODE, ACCOUNT, PASSPORT, BIRTH, UNDASHED_SSN, PASSWORD, TOKEN)
 BY_FIRST_LETTER = {
     letter: tuple(item for item in INTRODUCTIONS if any(word.startswith(letter) for word in item.words))
     for letter in sorted({word[0] for item in INTRODUCTIONS for word in item.words})

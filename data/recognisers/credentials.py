@@ -13,7 +13,7 @@ from data.recognisers.found import Found, Introduction
 ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 BASE58_VALUE = {sign: value for value, sign in enumerate(ALPHABET)}
 BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
-LONG_WORD = re.compile(r"\S{20,}")
+LONG_WORD = re.compile(r"[!-~]{20,}")
 LONG_RUN = re.compile(r"[A-Za-z0-9]{14}")
 LEGACY_WALLET = re.compile(r"(?<![A-Za-z0-9])[13][1-9A-HJ-NP-Za-km-z]{25,34}(?![A-Za-z0-9])")
 SEGWIT_WALLET = re.compile(r"(?<![A-Za-z0-9])(?:bc1[0-9a-z]{11,71}|BC1[0-9A-Z]{11,71})(?![A-Za-z0-9])")

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from data.disguise import undisguise
 
 KINDS = (
-    "URL", "CARD", "IBAN", "SSN", "MAC", "IP", "CRYPTO", "EMAIL", "DOB", "PASSPORT", "ACCOUNT", "SECRET",
-    "PHONE", "ADDRESS", "PERSON",
+    "URL", "CARD", "IBAN", "SSN", "NATIONAL_ID", "MAC", "IP", "CRYPTO", "EMAIL", "DOB", "PASSPORT", "ACCOUNT",
+    "SECRET", "PHONE", "ADDRESS", "PERSON",
 )  # fmt: skip
 """The most specific first: of two finds in the same place, the earlier kind holds."""
 
@@ -61,7 +61,7 @@ def canonical(kind: str, value: str) -> str:
         return canonical_name(text)
     if kind == "IP":
         return str(ipaddress.ip_address(text)) if _is_ip(text) else text.casefold()
-    if kind in ("CARD", "SSN", "IBAN", "MAC", "ACCOUNT", "PASSPORT", "DOB", "ADDRESS"):
+    if kind in ("CARD", "SSN", "NATIONAL_ID", "IBAN", "MAC", "ACCOUNT", "PASSPORT", "DOB", "ADDRESS"):
         return NOT_ALPHANUMERIC.sub("", text).casefold()
     return text.lower() if text[:2] == "0x" or text[:3].lower() == "bc1" else text
 

@@ -31,7 +31,7 @@ CARD_CONTEXT = re.compile(
 SSN = re.compile(r"(?<![0-9])([0-9]{3})([ -])([0-9]{2})\2([0-9]{4})(?![0-9])")
 SSN_WORDS = re.compile(r"\bssn\b|social security", re.IGNORECASE)
 
-IBAN_START = re.compile(r"[0-9]{2}(?<=[A-Za-z]{2}[0-9]{2})(?=[ -]?[A-Za-z0-9]{4})")
+IBAN_START = re.compile(r"[0-9](?<=[A-Za-z]{2}[0-9])[0-9](?=[ -]?[A-Za-z0-9]{4})")
 IBAN_LENGTHS = {
     country: int(length)
     for length, countries in {
