@@ -7,11 +7,14 @@ import re
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 
 from data.disguise import Undisguised, undisguise
 from data.recognisers import recognise
 from data.recognisers.found import KINDS, Found, canonical
+from data.recognisers.name_lists import given_names
+from data.recognisers.people import WORD, owners_of
 
 PLACEHOLDER = re.compile(rf"\[({'|'.join(KINDS)})_[0-9a-f]{{8}}\]")
 MODEL_WORDS = {
@@ -22,6 +25,7 @@ MODEL_WORDS = {
 MASK = "\0"
 APART = "\n" + 64 * MASK + "\n"
 PASSES = 4
+BEGINNING = re.compile(r"[0-9@]|://")
 REACH = 64  # what a replacement may uncover stands on its line, or this near
 
 
@@ -44,7 +48,7 @@ class Redaction:
 
 def pseudonym(kind: str, value: str, *, key: bytes) -> str:
     """Return the placeholder of a value: the same for every writing of it under the same key."""
-    return _placeholder(Found(kind, 0, 0, canonical(kind, value)), key)
+    return _placeholder(kind, canonical(kind, value), key)
 
 
 def redact(text: str, *, key: bytes, names: Collection[str] = ()) -> Redaction:
@@ -64,13 +68,16 @@ def redact(text: str, *, key: bytes, names: Collection[str] = ()) -> Redaction:
             break
         replacements += [
             _Replacement(
-                item.kind, origin.original(item.start), origin.original_end(item.end), _placeholder(item, key)
+                item.kind,
+                origin.original(item.start),
+                origin.original_end(item.end),
+                _placeholder(item.kind, item.value, key),
             )
             for item in found
         ]
         replacements.sort(key=lambda replacement: replacement.start)
         current, origin = _render(text, replacements)
-        windows = _neighbourhoods(current)
+        windows = [each for each in _neighbourhoods(current) if may_hold_more(current[slice(*each)], names)]
     return Redaction(current, tuple(Span(item.kind, item.start, item.end) for item in replacements))
 
 
@@ -100,9 +107,10 @@ def _model_word(match: re.Match[str]) -> str:
     return f"{' ' * glued_before}{MODEL_WORDS[match[1]]}{' ' * glued_after}"
 
 
-def _placeholder(found: Found, key: bytes) -> str:
-    digest = hmac.digest(key, f"{found.kind}{found.value}".encode("utf-8", "surrogatepass"), "sha256")
-    return f"[{found.kind}_{digest[:4].hex()}]"
+@lru_cache(maxsize=20_000)
+def _placeholder(kind: str, value: str, key: bytes) -> str:
+    digest = hmac.digest(key, f"{kind}{value}".encode("utf-8", "surrogatepass"), "sha256")
+    return f"[{kind}_{digest[:4].hex()}]"
 
 
 def _search(text: str, windows: Sequence[tuple[int, int]], names: Collection[str]) -> list[Found]:
@@ -137,6 +145,15 @@ def _neighbourhoods(text: str) -> list[tuple[int, int]]:
         end = text.find("\n", match.end() + REACH)
         windows.append((start, end if end >= 0 else len(text)))
     return windows
+
+
+def may_hold_more(window: str, names: Collection[str]) -> bool:
+    """Return whether anything is left beside the placeholders that a recogniser could begin with."""
+    left = PLACEHOLDER.sub(MASK, window)
+    if BEGINNING.search(left):
+        return True
+    words = set(WORD.findall(left))
+    return not words.isdisjoint(given_names()) or not words.isdisjoint(owners_of(frozenset(names)))
 
 
 def without_overlaps(text: str, found: Iterable[Found]) -> list[Found]:

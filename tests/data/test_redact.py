@@ -419,3 +419,15 @@ def test_every_model_word_is_one_token_of_smollm2() -> None:
 
 def test_placeholders_look_as_promised() -> None:
     assert re.fullmatch(r"\[EMAIL_[0-9a-f]{8}\]", pseudonym("EMAIL", "a@example.com", key=KEY))
+
+
+@given(st.lists(PIECES, max_size=8).map("".join) | st.text(max_size=60))
+def test_what_is_not_searched_again_holds_nothing_more(text: str) -> None:
+    def redacted() -> str:
+        return redact(text, key=KEY, names=("Anna Schmidt",)).text
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("data.redact.may_hold_more", lambda window, names: True)
+        searched_in_full = redacted()
+
+    assert searched_in_full == redacted()
