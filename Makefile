@@ -14,10 +14,10 @@ export RAGAS_DO_NOT_TRACK := true
 export MLFLOW_DISABLE_TELEMETRY := true
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install run test check lab lock golden clean
+.PHONY: help install run test check lab bench-prepare lock golden clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 install: $(INSTALLED) ## Create .venv with the locked set
 
@@ -41,6 +41,10 @@ check: $(INSTALLED) ## Lint, types, import rules and unit tests: the fast inner 
 lab: $(INSTALLED) ## JupyterLab on notebooks/
 	$(UV) pip install --quiet --python $(BIN)/python -r locks/lab.txt
 	$(BIN)/jupyter lab --notebook-dir=notebooks
+
+bench-prepare: $(INSTALLED) ## Prepare 500 MB of made-up mail, beside datatrove and polars (an hour)
+	$(UV) pip install --quiet --python $(BIN)/python -r locks/bench.txt
+	$(BIN)/python -m tests.benchmarks.prepare
 
 lock: ## Resolve the locks again from pyproject.toml
 	./locks/lock.sh $(PYTHON)

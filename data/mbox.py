@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from io import BufferedReader, BytesIO
 from pathlib import Path
 
-RANGE_BYTES = 32 << 20
+RANGE_BYTES = 2 << 20
 HASH_BYTES = 8 << 20
 STREAM_BYTES = 1 << 20
 LONGEST_SEPARATOR = 1024

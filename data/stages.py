@@ -18,7 +18,7 @@ from data.sources import Item
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-GROUP_BYTES = 32 << 20
+GROUP_BYTES = 8 << 20
 GROUPS_PER_CORE = 4
 MESSAGES_PER_FILE = 100_000
 

@@ -1,0 +1,190 @@
+"""What others would prepare an archive with: a process pool with polars, and datatrove."""
+
+from __future__ import annotations
+
+import email
+import os
+from collections.abc import Iterator
+from email import policy
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from data.assign import assign, distinct_ranks, read_index
+from data.chunks import CARRIED, chunk_batches
+from data.dedupe import COMPARED_PER_BUCKET, Link, verify
+from data.intake import TAKEN_IN, WORK, taking_in
+from data.mbox import split
+from data.outputs import manifest_of, write_duplicates, write_manifest, write_rejects
+from data.schema import CHUNKS, MESSAGES
+from data.sources import discover
+from data.stages import as_row, grouped
+
+KEY = bytes(32)
+
+
+def by_polars(archive: Path, folder: Path, cores: int, *, standard_parser: bool = False) -> int:
+    """Prepare with our functions in a pool of processes, with polars in between; return what was read.
+
+    ``standard_parser`` reads mail with Python's own parser instead of ours.
+    """
+    import polars as pl
+
+    taken = folder / "taken_in"
+    for each in (taken, folder / "messages", folder / "chunks"):
+        each.mkdir(parents=True)
+    items = discover(archive)
+    groups = list(enumerate(grouped(items, cores * 4)))
+    with get_context("forkserver").Pool(cores) as pool:
+        pool.starmap(_take, [(str(taken), *each, standard_parser) for each in groups], chunksize=1)
+        index = read_index(taken)
+        rows = pl.scan_parquet(taken / "*.parquet").filter(pl.col("outcome") == "message")
+        ranks = pl.DataFrame(distinct_ranks(index)).lazy()
+        printed = rows.filter(pl.col("bands").list.len() > 0).select(
+            "message_id", "text", "attached", "bands"
+        )
+        printed = printed.join(ranks, on="message_id").select("rank", "text", "attached", "bands")
+        pairs = _pairs(printed)
+        split = [pairs.slice(start, 5000).to_arrow() for start in range(0, len(pairs), 5000)]
+        links = [Link(**row) for found in pool.imap(_verified, split) for row in found]
+        links.sort(key=lambda link: (link.later, link.earlier))
+        assigned = assign(index, links, {}, seed=7)
+        kept = assigned.kept_ranks
+        columns = pl.LazyFrame(
+            {
+                "message_id": [index.message_ids[rank] for rank in kept],
+                "thread_id": [assigned.thread_ids[rank] for rank in kept],
+                "label": pl.Series([assigned.labels[rank] for rank in kept], dtype=pl.String),
+                "split": [assigned.splits[rank] for rank in kept],
+            }
+        )
+        messages = rows.join(columns, on="message_id").select(MESSAGES.names).sort("source", "locator")
+        messages.sink_parquet(folder / "messages" / "part-0.parquet", compression="zstd")
+        file = pq.ParquetFile(folder / "messages" / "part-0.parquet")
+        batches = file.iter_batches(5000, columns=["text", *CARRIED])
+        with pq.ParquetWriter(folder / "chunks" / "part-0.parquet", CHUNKS, compression="zstd") as writer:
+            for table in pool.imap(_chunked, batches):
+                writer.write_table(table)
+    write_duplicates(folder / "duplicates", index, assigned)
+    write_rejects(folder / "rejects", taken)
+    manifest = manifest_of(folder, taken, assigned, {}, seed=7)
+    write_manifest(folder, manifest)
+    return manifest.counts.read
+
+
+def _take(taken: str, number: int, items: list[Any], standard_parser: bool) -> None:
+    if standard_parser:
+        import data.mime
+
+        data.mime._from_fast = _with_standard_parser  # type: ignore[assignment]
+    batch = pa.RecordBatch.from_pylist([{"items": [as_row(item) for item in items]}], schema=WORK)
+    with pq.ParquetWriter(f"{taken}/{number:05d}.parquet", TAKEN_IN, compression="zstd") as writer:
+        for each in taking_in(KEY)(iter([batch])):
+            writer.write_batch(each)
+
+
+def _with_standard_parser(*_: object, **__: object) -> None:
+    raise ValueError("the standard parser is wanted")
+
+
+def _pairs(printed: Any) -> Any:
+    import polars as pl
+
+    buckets = (
+        printed.select("rank", band="bands")
+        .explode("band")
+        .group_by("band")
+        .agg(members=pl.col("rank").sort())
+        .filter(pl.col("members").list.len() > 1)
+    )
+    pairs = (
+        buckets.select(earlier=pl.col("members").list.head(COMPARED_PER_BUCKET), members="members")
+        .explode("earlier")
+        .explode("members")
+        .select("earlier", later="members")
+        .filter(pl.col("earlier") < pl.col("later"))
+        .unique()
+    )
+    texts = printed.select("rank", "text", "attached")
+    left = texts.select(earlier="rank", earlier_text="text", earlier_attached="attached")
+    right = texts.select(later="rank", later_text="text", later_attached="attached")
+    return pairs.join(left, on="earlier").join(right, on="later").collect()
+
+
+def _verified(table: pa.Table) -> list[dict[str, Any]]:
+    return [row for batch in verify(iter(table.to_batches())) for row in batch.to_pylist()]
+
+
+def _chunked(batch: pa.RecordBatch) -> pa.Table:
+    return pa.Table.from_batches(list(chunk_batches(iter([batch]))), schema=CHUNKS)
+
+
+def by_datatrove(archive: Path, folder: Path, cores: int) -> int:
+    """Prepare with datatrove: Python's parser, its PII formatter, MinHash in four steps.
+
+    It finds addresses of mail and of machines alone, knows no threads, splits, zones or chunks, and
+    splits words at blanks here, which is quicker than its default tokenizer.
+    """
+    from datatrove.executor import LocalPipelineExecutor
+    from datatrove.pipeline.dedup import minhash
+    from datatrove.pipeline.formatters import PIIFormatter
+    from datatrove.pipeline.readers import JsonlReader
+    from datatrove.pipeline.writers import JsonlWriter
+
+    def run(pipeline: list[Any], tasks: int) -> None:
+        LocalPipelineExecutor(pipeline, tasks=tasks, workers=min(tasks, cores), start_method="fork").run()
+
+    config = minhash.MinhashConfig(num_buckets=20, hashes_per_bucket=6)
+    tasks = cores * 4
+    read = partial(_documents, archive=archive, counts=folder)
+    run([read, PIIFormatter(), JsonlWriter(str(folder / "read"))], tasks)
+    signature = minhash.MinhashDedupSignature(str(folder / "signatures"), config, language=_words())
+    run([JsonlReader(str(folder / "read")), signature], tasks)
+    run([minhash.MinhashDedupBuckets(str(folder / "signatures"), str(folder / "buckets"), config=config)], 20)
+    run([minhash.MinhashDedupCluster(str(folder / "buckets"), str(folder / "removed"), config=config)], 1)
+    kept = [
+        JsonlReader(str(folder / "read")),
+        minhash.MinhashDedupFilter(str(folder / "removed")),
+        JsonlWriter(str(folder / "kept")),
+    ]
+    run(kept, tasks)
+    return sum(int(path.read_text()) for path in folder.glob("count-*"))
+
+
+def _words() -> Any:
+    """Return a tokenizer that splits at blanks."""
+    from datatrove.utils.word_tokenizers import WordTokenizer
+
+    class Words(WordTokenizer):  # type: ignore[misc]
+        def word_tokenize(self, text: str) -> list[str]:
+            return text.split()
+
+        def sent_tokenize(self, text: str) -> list[str]:
+            return text.splitlines()
+
+        def span_tokenize(self, text: str) -> list[tuple[int, int]]:
+            return [(0, len(text))]
+
+    return Words()
+
+
+def _documents(_: object, rank: int, world_size: int, *, archive: Path, counts: Path) -> Iterator[Any]:
+    """Yield every n-th file, or the mails of every n-th range of an mbox, as datatrove's documents."""
+    from datatrove.data import Document
+
+    count = 0
+    for item in discover(archive)[rank::world_size]:
+        content = Path(os.fsdecode(item.path)).read_bytes()[item.start : item.end]
+        raw = [each for _, each in split(content)] if item.format == "mbox" else [content]
+        for number, each in enumerate(raw):
+            count += 1
+            mail = email.message_from_bytes(each, policy=policy.default)
+            body = mail.get_body(("plain", "html"))
+            text = body.get_content() if body else ""
+            if text.strip():
+                yield Document(text, f"{item.source}#{item.first + number}", metadata={"date": mail["date"]})
+    (counts / f"count-{rank}").write_text(str(count))
