@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
@@ -27,15 +28,16 @@ class Index:
     """The messages that were taken in, in rank order: by time, undated ones last, then source and locator.
 
     Ranks decide which of two copies is kept and what names a thread, so nothing depends on the
-    order in which files were read.
+    order in which files were read. What a million messages have to be held for is held small: equal
+    ``contents`` and ``views`` have equal numbers, and a text too short for a view has one of its own.
     """
 
     message_ids: Sequence[str]
     sources: Sequence[str]
     locators: Sequence[int]
-    content_hashes: Sequence[str]
-    view_hashes: Sequence[str]
-    content_digests: Sequence[str]
+    contents: np.ndarray
+    views: np.ndarray
+    content_digests: pa.ChunkedArray
     ties: Sequence[Ties]
 
     @property
@@ -51,7 +53,7 @@ class Assignment:
     splits: Sequence[str]
     labels: Sequence[str | None]
     copies: Mapping[int, Copy]
-    digests: Sequence[str]
+    digests: Sequence[bytes]
 
     def kept(self, rank: int) -> int:
         """Return the rank of the message that stands for this one."""
@@ -70,27 +72,46 @@ def read_index(taken_in: Path) -> Index:
         table.select(["sent_at", "source", "locator"]),
         sort_keys=[(name, "ascending", "at_end") for name in ("sent_at", "source", "locator")],
     )
-    table = table.take(order)
-    column = {name: table.column(name).to_pylist() for name in _COLUMNS if name != "sent_at"}
+    table = table.drop_columns("sent_at").take(order)
+    names: dict[str, str] = {}  # a thread's name is the key of one message and a parent of others
     return Index(
-        message_ids=column["message_id"],
-        sources=column["source"],
-        locators=column["locator"],
-        content_hashes=column["content_hash"],
-        view_hashes=column["view_hash"],
-        content_digests=column["content_digest"],
+        message_ids=table["message_id"].to_pylist(),
+        sources=_shared(table["source"]),
+        locators=table["locator"].to_numpy(),
+        contents=_numbered(table["content_hash"]),
+        views=_numbered(table["view_hash"]),
+        content_digests=table["content_digest"],
         ties=[
-            Ties(key, tuple(parents), topic, is_reply)
-            for key, parents, topic, is_reply in zip(
-                column["key"], column["parents"], column["topic"], column["is_reply"], strict=True
+            Ties(
+                names.setdefault(key, key),
+                tuple(names.setdefault(each, each) for each in parents),
+                topic,
+                is_reply,
             )
+            for batch in table.select(["key", "parents", "topic", "is_reply"]).to_batches(50_000)
+            for key, parents, topic, is_reply in zip(*map(pa.Array.to_pylist, batch.columns), strict=True)
         ],
     )
 
 
+def _shared(column: pa.ChunkedArray) -> list[str]:
+    """Return the values, equal ones as one object."""
+    encoded = column.combine_chunks().dictionary_encode()
+    known = encoded.dictionary.to_pylist()
+    return [known[number] for number in encoded.indices.to_numpy()]
+
+
+def _numbered(column: pa.ChunkedArray) -> np.ndarray:
+    """Return a number for every value, the same for equal ones; nothing is equal to an empty one."""
+    encoded = column.combine_chunks().dictionary_encode()
+    numbers = encoded.indices.to_numpy().astype(np.int64)
+    empty = pc.index(encoded.dictionary, "").as_py()
+    return np.where(numbers == empty, -1 - np.arange(len(numbers)), numbers)
+
+
 def distinct_ranks(index: Index) -> pa.Table:
     """Return message_id and rank of all but exact copies: what near copies are sought among."""
-    copies = {copy.rank for copy in exact_copies(index.content_hashes)}
+    copies = {copy.rank for copy in exact_copies(index.contents.tolist())}
     ranks = [rank for rank in range(len(index.message_ids)) if rank not in copies]
     return pa.table(
         {
@@ -104,7 +125,7 @@ def assign(index: Index, links: Sequence[Link], labels: Mapping[str, str], *, se
     """Decide threads, copies, splits and labels."""
     thread_ids, groups = threads(index.ties)
     threads_by_rank = [index.message_ids[groups.of(rank)] for rank in range(len(index.message_ids))]
-    exact = {copy.rank: copy for copy in exact_copies(index.content_hashes)}
+    exact = {copy.rank: copy for copy in exact_copies(index.contents.tolist())}
     near = {copy.rank: copy for copy in near_copies(links)}
     settled = {
         rank: Copy(rank, near[copy.kept].kept, "near", near[copy.kept].similarity)
@@ -115,14 +136,12 @@ def assign(index: Index, links: Sequence[Link], labels: Mapping[str, str], *, se
     copies = settled | near
     alike = [(copy.rank, copy.kept) for copy in copies.values()]
     alike += [(link.earlier, link.later) for link in links if link.view_similarity >= SIMILAR]
-    alike += [
-        (copy.rank, copy.kept)
-        for copy in exact_copies(view or f"#{n}" for n, view in enumerate(index.view_hashes))
-    ]
+    alike += [(copy.rank, copy.kept) for copy in exact_copies(index.views.tolist())]
     sides, components = splits(index.message_ids, groups, alike, seed=seed)
     stated = labels_by_rank(labels, index.references, {rank: copy.kept for rank, copy in copies.items()})
+    contents = (each for chunk in index.content_digests.chunks for each in chunk.to_pylist())
     digests = [
-        hashlib.sha256("\n".join([*each[:-1], each[-1] or ""]).encode()).hexdigest()
-        for each in zip(index.content_digests, threads_by_rank, components, sides, stated, strict=True)
+        hashlib.sha256("\n".join([*each[:-1], each[-1] or ""]).encode()).digest()
+        for each in zip(contents, threads_by_rank, components, sides, stated, strict=True)
     ]
     return Assignment(thread_ids, sides, stated, copies, digests)

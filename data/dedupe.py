@@ -115,11 +115,11 @@ def band_hashes(digests: np.ndarray) -> np.ndarray:
     return mixed.view(np.int64)
 
 
-def exact_copies(content_hashes: Iterable[str]) -> list[Copy]:
+def exact_copies(contents: Iterable[int]) -> list[Copy]:
     """Return the copies among messages given in rank order: the earliest of each content is kept."""
-    first: dict[str, int] = {}
+    first: dict[int, int] = {}
     copies = []
-    for rank, content in enumerate(content_hashes):
+    for rank, content in enumerate(contents):
         kept = first.setdefault(content, rank)
         if kept != rank:
             copies.append(Copy(rank, kept, "exact", 1.0))

@@ -137,7 +137,9 @@ def manifest_of(
         channels=_sorted(_counted(messages, "channel")),
         languages=_sorted(_counted(messages, "language")),
         chunks=ds.dataset(part / "chunks", format="parquet").count_rows(),
-        digest=hashlib.sha256("\n".join(sorted(assigned.digests)).encode()).hexdigest(),
+        digest=hashlib.sha256(
+            "\n".join(each.hex() for each in sorted(assigned.digests)).encode()
+        ).hexdigest(),
         labelled=sum(_counted(messages, "label").values()),
         unmatched_labels=unmatched,
     )

@@ -81,7 +81,7 @@ def test_jaccard_is_over_runs_of_five_words() -> None:
 
 
 def test_earliest_of_each_content_is_kept() -> None:
-    assert [Copy(2, 0, "exact", 1.0), Copy(3, 1, "exact", 1.0)] == exact_copies(["a", "b", "a", "b"])
+    assert [Copy(2, 0, "exact", 1.0), Copy(3, 1, "exact", 1.0)] == exact_copies([4, 7, 4, 7])
 
 
 def test_a_copy_of_a_copy_counts_only_when_alike_to_what_was_kept() -> None:
