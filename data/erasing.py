@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from data.governance import neutral
 from data.retention import Orders
 from data.shingles import Traces
-from data.workspace import write_atomically
+from data.tables import write_rows
 
 Fate = Literal["kept", "held", "erased", "expired"]
 Row = dict[str, Any]
@@ -160,12 +160,7 @@ def rows_of(files: Iterable[Path], columns: list[str] | None = None) -> Iterator
 
 def rewrite(file: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
     """Replace a Parquet file; the checksum that Spark keeps beside it would refuse the new one."""
-    with (
-        write_atomically(file) as unfinished,
-        pq.ParquetWriter(unfinished, schema, compression="zstd") as writer,
-    ):
-        for batch in batches:
-            writer.write_batch(batch)
+    write_rows(file, schema, batches)
     file.with_name(f".{file.name}.crc").unlink(missing_ok=True)
 
 

@@ -24,10 +24,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 
 from data.intake import TAKEN_IN
 from data.sources import Item, state_of
+from data.tables import GROUP_ROWS, write_rows
 from data.workspace import UserError, home, write_atomically
 
 SEEN, TAKEN = "seen.json", "taken_in"
@@ -55,9 +55,8 @@ class Memory:
         wanted = pc.field("source").isin(pa.array(sorted(self.unchanged), pa.string()))
         known = ds.dataset(self.folder / TAKEN, schema=TAKEN_IN, format="parquet")
         taken.mkdir(exist_ok=True)
-        with pq.ParquetWriter(taken / "carried-over.parquet", TAKEN_IN, compression="zstd") as writer:
-            for batch in known.to_batches(filter=wanted):
-                writer.write_batch(batch)
+        rows = known.to_batches(filter=wanted, batch_size=GROUP_ROWS)
+        write_rows(taken / "carried-over.parquet", TAKEN_IN, rows)
         return f"{len(self.unchanged):,} sources unchanged since the last time"
 
     def remember(self, taken: Path, items: Sequence[Item]) -> None:

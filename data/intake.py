@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -32,22 +32,6 @@ REFUSALS = {
     "damaged": "archive_metadata_damaged",
 }
 
-ITEM = pa.struct(
-    [
-        ("format", pa.string()),
-        ("path", pa.binary()),
-        ("source", pa.string()),
-        ("start", pa.int64()),
-        ("end", pa.int64()),
-        ("first", pa.int64()),
-        ("count", pa.int64()),
-        ("sha256", pa.string()),
-        ("context", pa.binary()),
-        ("packing", pa.string()),
-        ("member", pa.int64()),
-    ]
-)
-WORK = pa.schema([("items", pa.list_(ITEM))])
 TAKEN_IN = pa.schema(
     [
         ("outcome", pa.string()),  # message, reject, tally (how many entries a work item held), event
@@ -130,15 +114,9 @@ class Arrived:
 Taken = Normal | Refused | Tally | Arrived
 
 
-def taking_in(secret: bytes) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """Return the function that Spark maps over the work: read, normalise, redact, fingerprint."""
-
-    def take_in(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            for group in batch.column("items").to_pylist():
-                yield from batched((0, taken) for item in group for taken in take(Item(**item), secret))
-
-    return take_in
+def take_all(items: Iterable[Item], secret: bytes) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of work items: read, normalised, redacted, fingerprinted."""
+    return batched((0, taken) for item in items for taken in take(item, secret))
 
 
 def take(item: Item, secret: bytes) -> Iterator[Taken]:

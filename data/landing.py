@@ -19,12 +19,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 
 from data.events import take_event
 from data.intake import TAKEN_IN, batched
 from data.progress import stage
 from data.spark import session
+from data.tables import GROUP_ROWS, write_rows
 from data.workspace import UserError, home, secret, write_atomically
 
 if TYPE_CHECKING:
@@ -126,9 +126,7 @@ def gather(folder: Path, taken: Path) -> Landed:
         raise UserError(f"nothing has landed in {folder}; run: mailroom stream {stated['topic']}")
     wanted = pc.field("event").isin(pa.array(chosen, pa.int64())) & (pc.field("outcome") != "event")
     taken.mkdir()
-    with pq.ParquetWriter(taken / "landed.parquet", TAKEN_IN, compression="zstd") as writer:
-        for batch in rows.to_batches(filter=wanted):
-            writer.write_batch(batch)
+    write_rows(taken / "landed.parquet", TAKEN_IN, rows.to_batches(filter=wanted, batch_size=GROUP_ROWS))
     return counts
 
 

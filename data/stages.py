@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from data.assign import Assignment, Index, distinct_ranks
 from data.chunks import CARRIED, chunk_batches
 from data.dedupe import Link, near_links
-from data.intake import ITEM, TAKEN_IN, WORK, taking_in
+from data.intake import TAKEN_IN, take_all
 from data.schema import CHUNKS, MESSAGES
 from data.sources import Item
+from data.tables import write_rows
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -21,19 +23,21 @@ if TYPE_CHECKING:
 GROUP_BYTES = 8 << 20
 GROUPS_PER_CORE = 4
 MESSAGES_PER_FILE = 100_000
+CHUNKED_AT_ONCE = 500
 
 
 def take_in(spark: SparkSession, items: Sequence[Item], taken: Path, key: bytes) -> None:
-    """Read, normalise, redact and fingerprint everything: what is written holds no raw text."""
-    groups = list(grouped(items, spark.sparkContext.defaultParallelism * GROUPS_PER_CORE))
-    rows = [[as_row(item) for item in group] for group in groups]
-    work = spark.createDataFrame(pa.table({"items": pa.array(rows, WORK.field("items").type)}))
-    (
-        work.repartition(len(groups))
-        .mapInArrow(taking_in(key), spark_schema(TAKEN_IN))
-        .write.mode("error")
-        .parquet(taken.as_uri())
-    )
+    """Read, normalise, redact and fingerprint everything: what is written holds no raw text.
+
+    The workers write their files themselves: Spark's own rows would double the work.
+    """
+    groups = list(enumerate(grouped(items, spark.sparkContext.defaultParallelism * GROUPS_PER_CORE)))
+
+    def take(group: tuple[int, list[Item]]) -> None:
+        write_rows(taken / f"{group[0]:06d}.parquet", TAKEN_IN, take_all(group[1], key))
+
+    taken.mkdir()
+    spark.sparkContext.parallelize(groups, len(groups)).foreach(take)
 
 
 def grouped(items: Sequence[Item], wanted: int) -> Iterator[list[Item]]:
@@ -89,19 +93,23 @@ def write_messages(
 
 
 def write_chunks(spark: SparkSession, messages: Path, chunks: Path) -> None:
-    """Cut the messages into chunks, on every core."""
-    (
-        spark.read.parquet(messages.as_uri())
-        .select("text", *CARRIED)
-        .repartition(spark.sparkContext.defaultParallelism, "message_id")
-        .sortWithinPartitions("message_id")
-        .mapInArrow(chunk_batches, spark_schema(CHUNKS))
-        .write.parquet(chunks.as_uri())
-    )
+    """Cut the messages into chunks, in their order, on every core."""
+    files = sorted(messages.glob("*.parquet"))
+    groups = [(file, group) for file in files for group in range(pq.read_metadata(file).num_row_groups)]
 
+    def cut(numbered: tuple[int, tuple[Path, int]]) -> None:
+        number, (file, group) = numbered
+        with pq.ParquetFile(file) as opened:
+            rows = opened.read_row_group(group, columns=["text", *CARRIED])
+        write_rows(
+            chunks / f"{number:06d}.parquet", CHUNKS, chunk_batches(iter(rows.to_batches(CHUNKED_AT_ONCE)))
+        )
 
-def as_row(item: Item) -> dict[str, object]:
-    return {field.name: getattr(item, field.name) for field in ITEM}
+    chunks.mkdir()
+    if groups:
+        spark.sparkContext.parallelize(list(enumerate(groups)), len(groups)).foreach(cut)
+    else:
+        write_rows(chunks / "000000.parquet", CHUNKS, [])
 
 
 def spark_schema(schema: pa.Schema) -> object:

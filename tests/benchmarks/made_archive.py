@@ -99,3 +99,27 @@ def write_eml(folder: Path, count: int, seed: int = 2) -> int:
             place.mkdir(parents=True)
         written += (place / f"{number:07d}.eml").write_bytes(mail)
     return written
+
+
+def write_giant(path: Path, size: int, *, newsletters: int = 10_000, largest: int = 200_000_000) -> int:
+    """Write an mbox of about ``size`` bytes with one huge message and thousands of near copies of another."""
+    count = write_mbox(path, size - largest - newsletters * 2500)
+    rng = Random(3)
+    news = [expand(rng.choice(BULLETINS), rng) for _ in range(30)]
+    with open(path, "ab") as handle:
+        for number in range(newsletters):
+            handle.write(_news(f"news-{number}", [*news, f"Issue {number}."]))
+        handle.write(_news("huge", []))
+        for _ in range(largest // 1_000_000):
+            handle.write(b"a line of a log that somebody has pasted into a mail, again and again\n" * 14_085)
+    return count + newsletters + 1
+
+
+def _news(name: str, said: list[str]) -> bytes:
+    lines = [
+        "From news@larkspur.example Mon Nov 13 22:13:20 2023",
+        "From: Newsroom <news@larkspur.example>",
+        f"Message-ID: <{name}@larkspur.example>",
+        *("Subject: News", "", *said, "", ""),
+    ]
+    return "\n".join(lines).encode()

@@ -17,12 +17,13 @@ import pyarrow.parquet as pq
 from data.assign import assign, distinct_ranks, read_index
 from data.chunks import CARRIED, chunk_batches
 from data.dedupe import COMPARED_PER_BUCKET, Link, verify
-from data.intake import TAKEN_IN, WORK, taking_in
+from data.intake import TAKEN_IN, take_all
 from data.mbox import split
 from data.outputs import manifest_of, write_duplicates, write_manifest, write_rejects
 from data.schema import CHUNKS, MESSAGES
 from data.sources import discover
-from data.stages import as_row, grouped
+from data.stages import grouped
+from data.tables import write_rows
 
 KEY = bytes(32)
 
@@ -81,10 +82,7 @@ def _take(taken: str, number: int, items: list[Any], standard_parser: bool) -> N
         import data.mime
 
         data.mime._from_fast = _with_standard_parser  # type: ignore[assignment]
-    batch = pa.RecordBatch.from_pylist([{"items": [as_row(item) for item in items]}], schema=WORK)
-    with pq.ParquetWriter(f"{taken}/{number:05d}.parquet", TAKEN_IN, compression="zstd") as writer:
-        for each in taking_in(KEY)(iter([batch])):
-            writer.write_batch(each)
+    write_rows(Path(taken) / f"{number:06d}.parquet", TAKEN_IN, take_all(items, KEY))
 
 
 def _with_standard_parser(*_: object, **__: object) -> None:

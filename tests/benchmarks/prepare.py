@@ -20,7 +20,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.benchmarks.made_archive import write_eml, write_mbox
+from tests.benchmarks.made_archive import write_eml, write_giant, write_mbox
 
 MAILROOM = "Mailroom (Spark)"
 CONTENDERS = {
@@ -143,6 +143,7 @@ def main() -> int:
     options = argparse.ArgumentParser()
     options.add_argument("--megabytes", type=int, default=500, help="of the mbox")
     options.add_argument("--files", type=int, default=100_000, help="single mails")
+    options.add_argument("--giant", type=int, default=0, help="MB with a 200 MB mail and 10,000 near copies")
     options.add_argument("--cores", type=int, nargs="*", default=[1, 2])
     options.add_argument("--only", nargs="*", choices=sorted(CONTENDERS))
     options.add_argument("--json", type=Path, help="write the figures there too")
@@ -156,6 +157,10 @@ def main() -> int:
             archives["mbox"] = place / "mbox"
             archives["mbox"].mkdir()
             write_mbox(archives["mbox"] / "archive.mbox", asked.megabytes * 1_000_000)
+        if asked.giant:
+            archives["giant"] = place / "giant"
+            archives["giant"].mkdir()
+            write_giant(archives["giant"] / "archive.mbox", asked.giant * 1_000_000)
         if asked.files:
             archives["eml"] = place / "eml"
             write_eml(archives["eml"], asked.files)

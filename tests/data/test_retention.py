@@ -11,12 +11,11 @@ import pytest
 
 from data import governance
 from data.erasing import eraser_of, rows_of
-from data.intake import TAKEN_IN, taking_in
+from data.intake import TAKEN_IN, take_all
 from data.redact import pseudonym
 from data.retain import Retained, retain
 from data.retention import KeyedHold, Orders, orders_of, read_policy
 from data.sources import discover
-from data.stages import as_row
 from data.workspace import UserError
 
 KEY = b"k" * 32
@@ -38,8 +37,7 @@ def taken_in(tmp_path: Path, *mails: tuple[str, str, str]) -> Path:
     for number, (sender, date, body) in enumerate(mails):
         stated = f"Date: {date}\n" if date else ""
         (archive / f"{number}.eml").write_text(MAIL.format(sender, stated, body))
-    rows = [as_row(item) for item in discover(archive)]
-    batches = taking_in(KEY)(iter([pa.record_batch({"items": pa.array([rows])})]))
+    batches = take_all(discover(archive), KEY)
     taken = tmp_path / "taken"
     taken.mkdir()
     pq.write_table(pa.Table.from_batches(list(batches), TAKEN_IN), taken / "part-0.parquet")
