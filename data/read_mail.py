@@ -105,7 +105,7 @@ def _parties(mail: Part, header: str) -> list[Party]:
     values = [value for value in mail.headers.get(header, ()) if value]
     try:
         found = getaddresses(values)
-    except (ValueError, IndexError, TypeError):
+    except (ValueError, IndexError, TypeError, RecursionError):  # the last for comments within comments
         found = []
     parties = []
     for name, address in found:

@@ -213,3 +213,9 @@ def test_keeps_the_text_and_the_attachments_of_mails_nested_five_deep() -> None:
     assert [each.name for each in mail.attachments if not each.text] == [
         f"level {level}" for level in range(1, 6)
     ]
+
+
+def test_a_sender_behind_thousands_of_brackets_is_unknown() -> None:
+    mail = record(b"Subject: x\nFrom: " + b"(" * 5000 + b" <ada@example.org>\n\nHello there.\n")
+
+    assert (Party(), "Hello there.") == (mail.sender, mail.body)
