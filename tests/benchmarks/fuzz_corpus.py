@@ -157,7 +157,9 @@ def _teams() -> bytes:
         "attachments": [{"name": "a.docx", "contentType": "reference"}],
         "replies": [reply, {**reply, "deletedDateTime": "2024-03-01T10:00:00Z"}],
     }
-    return json.dumps({"@odata.context": "x", "value": [entry, {**entry, "body": {"content": "v2"}}]}).encode()
+    return json.dumps(
+        {"@odata.context": "x", "value": [entry, {**entry, "body": {"content": "v2"}}]}
+    ).encode()
 
 
 def _vtt() -> bytes:
@@ -185,7 +187,12 @@ def _json_lines() -> bytes:
     rows = [
         {"text": "At noon?", "subject": "Lunch", "sender": "Ada <ada@x.org>", "recipients": "a@x.org; Bo"},
         {"text": "Yes", "sent_at": 1709285400.5, "recipients": ["Bo Lee"], "thread": 7, "channel": "chat"},
-        {"text": "No", "sent_at": "2024-03-01T09:30:00+01:00", "message_id": "<3@x>", "channel": "transcript"},
+        {
+            "text": "No",
+            "sent_at": "2024-03-01T09:30:00+01:00",
+            "message_id": "<3@x>",
+            "channel": "transcript",
+        },
     ]
     return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
 

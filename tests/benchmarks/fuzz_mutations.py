@@ -26,7 +26,17 @@ TOKENS = (
     *("ß İ ŉ ﬃ".encode(), "\u2028\u202e\u200b\ufeff".encode(), "٣٤٥".encode(), "e\u0301" .encode() * 9, b"'"),
     *("²³¹①".encode(), "𝟘𝟙".encode(), "\U0010ffff".encode(), b"GNU.sparse.major=1\n", b"30 path=../../../x\n"),
 )  # fmt: skip
-NUMBERS = (b"0", b"-1", b"255", b"65536", b"2147483648", b"4294967295", b"9223372036854775808", b"1e308", b"9" * 25)
+NUMBERS = (
+    b"0",
+    b"-1",
+    b"255",
+    b"65536",
+    b"2147483648",
+    b"4294967295",
+    b"9223372036854775808",
+    b"1e308",
+    b"9" * 25,
+)
 OPENERS = (
     *(b"[", b"{", b'{"a":', b'[{"replies":', b"(", b"<", b"<div>", b">", b"> ", b"=?", b"\n", b" ", b"a@", b"1.", b"::"),
     *(b"Content-Type: message/rfc822\n\n", b"Content-Type: multipart/mixed; boundary=A\n\n--A\n", b"Re: ", b"x: y\n"),
