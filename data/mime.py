@@ -13,7 +13,9 @@ from email.message import Message
 from typing import Any
 
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([A-Za-z0-9_.:+-]{1,40})""", re.IGNORECASE)
+_STRETCH = re.compile(r".{1,2000}(?:\s|\Z)|.{1,2000}", re.DOTALL)
 DEEPEST = 30
+LONGEST_PARAMETERS = 10_000  # characters of a header like Content-Type: those parsers need quadratic time
 NO_CHARSETS = frozenset({"punycode", "idna"})  # codecs of Python for host names: quadratic time on long input
 KNOWN = frozenset(
     {
@@ -82,17 +84,24 @@ def decoded(content: bytes, charset: str) -> str:
 
 
 def unfolded(value: str) -> str:
-    """Return a header value on one line, with its encoded words decoded."""
+    """Return a header value on one line, with its encoded words decoded.
+
+    A long value is decoded stretch by stretch: the standard decoder needs quadratic time.
+    """
     value = printable(value)
     if "=?" in value:
-        try:
-            pieces = decode_header(value)
-        except (ValueError, LookupError, AssertionError, HeaderParseError):
-            pieces = [(value, None)]
-        value = "".join(
-            piece if isinstance(piece, str) else decoded(piece, codec or "") for piece, codec in pieces
-        )
+        value = "".join(map(_with_words_decoded, _STRETCH.findall(value)))
     return " ".join(printable(value).split())
+
+
+def _with_words_decoded(value: str) -> str:
+    try:
+        pieces = decode_header(value)
+    except (ValueError, LookupError, AssertionError, HeaderParseError):
+        return value
+    return "".join(
+        piece if isinstance(piece, str) else decoded(piece, codec or "") for piece, codec in pieces
+    )
 
 
 def printable(value: str) -> str:
@@ -131,9 +140,15 @@ def _from_fast(node: Any, depth: int) -> Part:
     )
 
 
+class _BoundedParameters(policy.Compat32):
+    def header_source_parse(self, sourcelines: list[str]) -> tuple[str, str]:
+        name, value = super().header_source_parse(sourcelines)
+        return name, value[:LONGEST_PARAMETERS] if name.lower().startswith("content-") else value
+
+
 def _from_standard(raw: bytes) -> Part:
     try:
-        return _from_message(email.message_from_bytes(raw, policy=policy.compat32), depth=0)
+        return _from_message(email.message_from_bytes(raw, policy=_BoundedParameters()), depth=0)
     except (
         ValueError,
         LookupError,

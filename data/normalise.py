@@ -19,7 +19,6 @@ from data.schema import PARSER
 from data.zones import Zone, find_zones, own_text
 
 _CONTROLS = re.compile(r"[\0-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f\ufeff\ufff9-\ufffb]")
-_TRAILING = re.compile(r"[^\S\n]+$", re.MULTILINE)
 _EMPTY_LINES = re.compile(r"\n{4,}")
 _SUBJECT_CHARACTERS = 500
 
@@ -137,8 +136,8 @@ def clean(text: str) -> str:
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if not text.isascii():
         text = unicodedata.normalize("NFC", text.replace("\u2028", "\n").replace("\u2029", "\n"))
-    text = _CONTROLS.sub("", text)
-    return _EMPTY_LINES.sub("\n\n\n", _TRAILING.sub("", text))
+    lines = _CONTROLS.sub("", text).split("\n")
+    return _EMPTY_LINES.sub("\n\n\n", "\n".join([line.rstrip() for line in lines]))
 
 
 def without_digits(text: str) -> str:

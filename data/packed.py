@@ -120,25 +120,28 @@ def unpacked(path: Path, packing: Packing, member: int = 0) -> Iterator[io.Buffe
 def _zip(path: Path) -> zipfile.ZipFile:
     status = path.stat()
     with _as_packed_error():
-        return _directory(os.fspath(path), status.st_size, status.st_mtime_ns)
+        return _directory(os.fspath(path), status.st_size, status.st_mtime_ns, status.st_ino)
 
 
 @functools.lru_cache(maxsize=4)
-def _directory(path: str, size: int, changed: int) -> zipfile.ZipFile:
-    """Read a zip's directory once for all of its members, as long as it stays the same file."""
-    del size, changed
+def _directory(path: str, size: int, changed: int, inode: int) -> zipfile.ZipFile:
+    """Read a zip's directory once for all of its members, as long as it stays the same file.
+
+    The inode tells apart what a stream brings: every file has the same path, and a clock may stand still.
+    """
+    del size, changed, inode
     return zipfile.ZipFile(path)
 
 
 def _tar(path: Path) -> tuple[TarMember, ...]:
     status = path.stat()
-    return _tar_directory(path, status.st_size, status.st_mtime_ns)
+    return _tar_directory(path, status.st_size, status.st_mtime_ns, status.st_ino)
 
 
 @functools.lru_cache(maxsize=4)
-def _tar_directory(path: Path, size: int, changed: int) -> tuple[TarMember, ...]:
+def _tar_directory(path: Path, size: int, changed: int, inode: int) -> tuple[TarMember, ...]:
     """Walk through a tar's headers once for all of its members, as long as it stays the same file."""
-    del size, changed
+    del size, changed, inode
     found = tuple(itertools.islice(tar_members(path), MOST_MEMBERS + 1))
     if len(found) > MOST_MEMBERS:
         raise PackedError(f"more than {MOST_MEMBERS:,} members")

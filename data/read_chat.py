@@ -192,13 +192,14 @@ def _users(context: str) -> Mapping[str, str]:
         status = path.stat()
     except OSError:
         return {}
-    return _read_users(path, f"{prefix}users.json" if in_archive else "", status.st_size, status.st_mtime_ns)
+    member = f"{prefix}users.json" if in_archive else ""
+    return _read_users(path, member, status.st_size, status.st_mtime_ns, status.st_ino)
 
 
 @functools.lru_cache(maxsize=8)
-def _read_users(path: Path, member: str, size: int, changed: int) -> Mapping[str, str]:
+def _read_users(path: Path, member: str, size: int, changed: int, inode: int) -> Mapping[str, str]:
     """Read the names once for all days of an export, as long as its file stays the same."""
-    del size, changed
+    del size, changed, inode
     try:
         if member:
             with open(path, "rb") as file:

@@ -21,11 +21,13 @@ from data.record import Attached, Entry, Party, Record, Rejected
 LARGEST = 64 << 20
 LONGEST_ATTACHED = 200_000  # characters of all attached texts of a mail
 LONGEST_MARKUP = 4_000_000
+LONGEST_TOPIC = 1000  # characters of a subject that threads are told by
 LONGEST_BODY = 1_000_000  # characters; what follows in a longer one is a log or a dump, not correspondence
 REPLY = re.compile(r"^\s*(?:re|aw|sv|vs|antw|fwd?|wg|tr|rif|res|ref)\s*(?:\[\d+\])?\s*[::]\s*", re.IGNORECASE)
 TAG = re.compile(r"^\s*\[[^\]]{1,40}\]\s*")
 _ID = re.compile(r"<([^<>\s]{1,998})>")
 _PARENTS = 200
+_STRETCH = re.compile(r".{1,8000}(?:(?<=>),|\Z)|.{1,8000}(?:,|\Z)|.{1,8000}", re.DOTALL)
 TEXTS = ("text/plain", "text/html", "text/enriched", "text", "")
 VARIANTS = ("text/x-amp-html", "text/watch-html")  # of a body, beside its plain one
 MARKED_UP = ("text/rtf", "text/richtext")  # no text that anybody would read
@@ -102,19 +104,24 @@ def _record(mail: Part, locator: int, byte_start: int, byte_end: int) -> Record:
 
 
 def _parties(mail: Part, header: str) -> list[Party]:
-    values = [value for value in mail.headers.get(header, ()) if value]
-    try:
-        found = getaddresses(values)
-    except (ValueError, IndexError, TypeError):
-        found = []
     parties = []
-    for name, address in found:
-        is_address = "@" in address
-        shown = " ".join((name or ("" if is_address else address)).split()).strip("'\"")
-        party = Party("" if "@" in shown else shown, address.lower() if is_address else "")
-        if party:
-            parties.append(party)
+    for value in mail.headers.get(header, ()):
+        for name, address in _addresses(value):
+            is_address = "@" in address
+            shown = " ".join((name or ("" if is_address else address)).split()).strip("'\"")
+            party = Party("" if "@" in shown else shown, address.lower() if is_address else "")
+            if party:
+                parties.append(party)
     return parties
+
+
+def _addresses(value: str) -> Iterator[tuple[str, str]]:
+    """Yield names and addresses; of a long list stretch by stretch: the parser needs quadratic time."""
+    for stretch in _STRETCH.findall(value):
+        try:
+            yield from getaddresses([stretch])
+        except (ValueError, IndexError, TypeError, RecursionError):  # the last for comments within comments
+            continue
 
 
 def _date(mail: Part) -> datetime | None:
@@ -145,7 +152,7 @@ def _parents(mail: Part) -> tuple[str, ...]:
 
 def _topic(subject: str, parties: list[Party]) -> str:
     """Return what a reply without references shares with what it answers: subject and people."""
-    bare, before = subject, ""
+    bare, before = subject[:LONGEST_TOPIC], ""
     while bare != before:
         before, bare = bare, REPLY.sub("", TAG.sub("", bare), count=1)
     bare = " ".join(bare.casefold().split())

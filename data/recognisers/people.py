@@ -91,10 +91,11 @@ def owners_of(names: frozenset[str]) -> dict[str, frozenset[str]]:
         parts = PART.findall(name)
         if len(parts) == 1 and parts[0] in owners:
             continue
+        full_name = canonical_name(name)
         for part in parts:
             for spelling in {part, part.title()} if part.isupper() or part.islower() else {part}:
                 if len(spelling) >= SHORTEST_PART and spelling.lower() not in PARTICLES:
-                    owners.setdefault(spelling, set()).add(canonical_name(name))
+                    owners.setdefault(spelling, set()).add(full_name)
     return {part: frozenset(full) for part, full in owners.items()}
 
 

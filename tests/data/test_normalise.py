@@ -1,5 +1,6 @@
 """Normalising takes the raw text out, and what it decides does not depend on whom a message is about."""
 
+import time
 from dataclasses import replace
 
 from data.normalise import Normal, clean, normalise, without_digits
@@ -109,3 +110,10 @@ def test_speakers_of_a_transcript_become_pseudonyms() -> None:
 
 def test_clean_removes_controls_and_keeps_letters() -> None:
     assert clean("a\x00\x1b[b\r\ncafe\u0301 \ud800  \n") == "a[b\ncafé ?\n"
+
+
+def test_clean_needs_no_longer_for_a_megabyte_of_blanks() -> None:
+    start = time.process_time()
+
+    assert clean("a" + " " * 1_000_000 + "b \t\n").endswith(" b\n")
+    assert time.process_time() - start < 1

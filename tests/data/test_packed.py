@@ -301,3 +301,22 @@ def test_whatever_a_tar_holds_everything_in_it_is_counted(
     messages, rejects, entries = taken(path)
 
     assert len(messages) + len(rejects) == entries
+
+
+@pytest.mark.parametrize("suffix", ["zip", "tar"])
+def test_a_file_in_the_place_of_another_is_read_itself_though_the_clock_stands_still(
+    tmp_path: Path, suffix: str
+) -> None:
+    path, other = tmp_path / f"a.{suffix}", tmp_path / "other"
+    subjects = []
+    for number in range(2):
+        if suffix == "tar":
+            tar(other, {f"{number}.eml": mail(number)})
+        else:
+            with zipfile.ZipFile(other, "w") as archive:
+                archive.writestr(f"{number}.eml", mail(number))
+        os.utime(other, (0, 0))
+        other.rename(path)
+        subjects += [message.subject for message in taken(path)[0]]
+
+    assert ["number 0", "number 1"] == subjects

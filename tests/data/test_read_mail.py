@@ -1,7 +1,10 @@
 """Mail of every shape becomes a record, or a reject that says why."""
 
+import time
 from datetime import UTC, datetime
 from pathlib import Path
+
+import pytest
 
 from data.mbox import survey
 from data.mime import unfolded
@@ -213,3 +216,33 @@ def test_keeps_the_text_and_the_attachments_of_mails_nested_five_deep() -> None:
     assert [each.name for each in mail.attachments if not each.text] == [
         f"level {level}" for level in range(1, 6)
     ]
+
+
+def test_a_sender_behind_thousands_of_brackets_is_unknown() -> None:
+    mail = record(b"Subject: x\nFrom: " + b"(" * 5000 + b" <ada@example.org>\n\nHello there.\n")
+
+    assert (Party(), "Hello there.") == (mail.sender, mail.body)
+
+
+def test_long_lists_of_people_are_read_to_their_end() -> None:
+    people = [Party(f"Ann, {number}", f"ann{number}@example.org") for number in range(2000)]
+    listed = ", ".join(f'"{party.name}" <{party.address}>' for party in people)
+
+    assert record(f"Subject: x\nTo: {listed}\n\nHello.".encode()).recipients == tuple(people)
+
+
+@pytest.mark.parametrize(
+    ("header", "unit"),
+    [
+        (b"From: a <", b"@exam"),
+        (b"Subject: ", b"=?a?q?x?= "),
+        (b"Subject: ", b"Re: "),
+        (b"Content-Type: multipart/mixed; boundary=A", b";"),
+    ],
+)
+def test_a_header_of_a_megabyte_is_read_in_seconds(header: bytes, unit: bytes) -> None:
+    raw = header + unit * (1_000_000 // len(unit)) + b"\nX-End: 1\n\nHello."
+    start = time.process_time()
+
+    assert record(raw).body == "Hello."
+    assert time.process_time() - start < 4

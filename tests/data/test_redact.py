@@ -6,7 +6,7 @@ import importlib.util
 import re
 import struct
 import time
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
@@ -376,6 +376,17 @@ def test_time_grows_with_the_length_alone(unit: str) -> None:
     small, large = min(seconds(8_000) for _ in range(3)), min(seconds(64_000) for _ in range(2))
 
     assert large < 8 * small * 3 + 0.05
+
+
+def test_a_name_of_thousands_of_words_takes_no_longer_than_as_many_names() -> None:
+    words = [
+        "".join(letters)
+        for letters in product("ABCDEFGHIJKLM", "abcdefghijklmnop", "abcdefghijklmnop", "xyz")
+    ]
+    start = time.process_time()
+
+    assert redact("Abax", key=KEY, names=[" ".join(words)]).text != "Abax"
+    assert time.process_time() - start < 1
 
 
 def test_every_kind_has_a_word_for_models() -> None:
