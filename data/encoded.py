@@ -46,10 +46,10 @@ def _from_word(match: re.Match[str]) -> str:
         content = _bytes_of(re.sub(r"[^A-Za-z0-9+/]", "", stated))
     for codec in (charset, "utf-8"):
         try:
-            return content.decode(codec, "ignore")
+            return content.decode(codec, "ignore") or match[0]
         except (LookupError, ValueError):
             continue
-    return ""
+    return match[0]
 
 
 def _unquoted(text: str) -> str:
