@@ -8,6 +8,7 @@ from typing import Annotated
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from data.redact import shown
 from data.workspace import UserError
 
 LARGEST = 64 << 10
@@ -49,6 +50,6 @@ def read_columns(path: Path) -> Columns:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         key = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise UserError(f"{path}: {key!r}: {first['msg'].lower()}; {way_out}") from None
+        raise UserError(f"{path}: {shown(key)!r}: {first['msg'].lower()}; {way_out}") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise UserError(f"{path} cannot be read ({type(error).__name__}); {way_out}") from None

@@ -1,10 +1,11 @@
-"""Undo what hides personal data from patterns: full-width and foreign digits, odd dashes, invisible signs."""
+"""Undo what hides personal data from patterns: foreign digits, odd dashes, invisible signs, escapes."""
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 ZERO_WIDTH = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff"
 DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2043\u2212\ufe58\ufe63"
@@ -23,6 +24,12 @@ SAME_LENGTH: dict[int, str] = {
 DISGUISED = frozenset(map(chr, SAME_LENGTH))
 NOT_ASCII = re.compile(r"[^\0-\x7f]+")
 INVISIBLE = re.compile(f"[{ZERO_WIDTH}]+")
+# as links, JSON, HTML and quoted-printable write what they escape; brackets stay, they mark placeholders
+ESCAPED = re.compile(
+    r"%(?:25){0,3}([2-7][0-9A-Fa-f])|\\u00([2-7][0-9A-Fa-f])|&#[xX]([2-7][0-9A-Fa-f]);|&#(\d{2,3});"
+    r"|(?<=[\w.+-])=(40)(?=[A-Za-z])"
+)
+SIGNS_OF_ESCAPES = ("%", "\\u00", "&#", "=40")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,8 @@ class Undisguised:
     text: str
     kept_from: tuple[int, ...] = (0,)
     shifts: tuple[int, ...] = (0,)
+    widths: Mapping[int, int] = field(default_factory=dict)
+    """How many characters of the original one stands for, where it is not one."""
 
     @property
     def shifted(self) -> bool:
@@ -44,28 +53,47 @@ class Undisguised:
 
     def original_end(self, end: int) -> int:
         """Return where a span that ends before ``end`` ends in the original text."""
-        return self.original(end - 1) + 1 if end else 0
+        return self.original(end - 1) + self.widths.get(end - 1, 1) if end else 0
 
 
 def undisguise(text: str) -> Undisguised:
     """Return ``text`` as patterns should see it.
 
-    Everything but the invisible characters keeps its length, so that offsets change only
-    behind one of those.
+    Everything but escapes and the invisible characters keeps its length, so that offsets change
+    only behind one of those.
     """
+    is_escaped = any(sign in text for sign in SIGNS_OF_ESCAPES)
     if text.isascii():
-        return Undisguised(text)
+        return _shortened(text, _escapes(text)) if is_escaped else Undisguised(text)
     foreign = set("".join(NOT_ASCII.findall(text)))
     if not foreign.isdisjoint(DISGUISED):
         text = NOT_ASCII.sub(lambda match: match[0].translate(SAME_LENGTH), text)
-    if not any(map(INVISIBLE.match, foreign)):
+    has_invisible = any(map(INVISIBLE.match, foreign))
+    if not has_invisible and not is_escaped:
         return Undisguised(text)
+    invisible = ((match, "") for match in INVISIBLE.finditer(text)) if has_invisible else ()
+    escapes = _escapes(text) if is_escaped else ()
+    return _shortened(text, sorted([*invisible, *escapes], key=lambda each: each[0].start()))
+
+
+def _escapes(text: str) -> Iterator[tuple[re.Match[str], str]]:
+    for match in ESCAPED.finditer(text):
+        sign = chr(int(match[4])) if match[4] else chr(int(match[match.lastindex or 0], 16))
+        if " " <= sign <= "~" and sign not in "[]":
+            yield match, sign
+
+
+def _shortened(text: str, shorter: Iterable[tuple[re.Match[str], str]]) -> Undisguised:
+    """Return ``text`` with every match replaced by one character or by none."""
     pieces: list[str] = []
-    kept_from, shifts = [0], [0]
+    kept_from, shifts, widths = [0], [0], dict[int, int]()
     length = cursor = 0
-    for match in INVISIBLE.finditer(text):
-        pieces.append(text[cursor : match.start()])
+    for match, sign in shorter:
+        pieces += [text[cursor : match.start()], sign]
         length += match.start() - cursor
+        if sign:
+            widths[length] = len(match[0])
+            length += 1
         cursor = match.end()
         if kept_from[-1] == length:  # nothing was kept since the last shift
             kept_from.pop()
@@ -73,4 +101,4 @@ def undisguise(text: str) -> Undisguised:
         kept_from.append(length)
         shifts.append(cursor - length)
     pieces.append(text[cursor:])
-    return Undisguised("".join(pieces), tuple(kept_from), tuple(shifts))
+    return Undisguised("".join(pieces), tuple(kept_from), tuple(shifts), widths)

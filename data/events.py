@@ -19,6 +19,7 @@ from data.columns import Columns, read_columns
 from data.intake import LARGEST_EXPORT, Arrived, Refused, Taken, Tally, take
 from data.record import Rejected
 from data.sources import COLUMNS, SLACK_INDEX, TABLES, Item, file_sha256, items_of
+from data.unsaid import unsaid
 from data.workspace import UserError
 
 LONGEST_SOURCE = 1000
@@ -101,18 +102,19 @@ def take_event(
     ``place`` names an event that does not say whose file it is. A uri is followed only below one of
     the ``allowed`` prefixes: events are written by strangers.
     """
-    try:
-        event = from_json(value)
-        with _file_of(event, allowed, largest) as (path, root):
-            slack_root = _slack_root(path, root) if root else None
-            for item in items_of(path, event.source, in_maildir=event.is_mail, slack_root=slack_root):
-                yield from take(_completed(item, event, root), secret)
-        yield Arrived(event.source, event.sha256)
-    except InvalidEventError as error:
-        source = error.source or place
-        yield Refused(source, error.sha256, Rejected(0, 0, 0, error.reason), "event")
-        yield Tally(source, 1)
-        yield Arrived(source, error.sha256, error.reason)
+    with unsaid(f"taking in the event {place}"):
+        try:
+            event = from_json(value)
+            with _file_of(event, allowed, largest) as (path, root):
+                slack_root = _slack_root(path, root) if root else None
+                for item in items_of(path, event.source, in_maildir=event.is_mail, slack_root=slack_root):
+                    yield from take(_completed(item, event, root), secret)
+            yield Arrived(event.source, event.sha256)
+        except InvalidEventError as error:
+            source = error.source or place
+            yield Refused(source, error.sha256, Rejected(0, 0, 0, error.reason), "event")
+            yield Tally(source, 1)
+            yield Arrived(source, error.sha256, error.reason)
 
 
 def prefixes(allowed: Sequence[str]) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from data.read_transcript import read_plain_transcript, read_transcript
 from data.record import Entry, Record, Rejected
 from data.schema import ATTACHMENT, INSTANT, PARSER, ZONE
 from data.sources import TABLES, Item, file_sha256
+from data.unsaid import unsaid
 
 BATCH_MESSAGES = 500
 BATCH_CHARACTERS = 8_000_000
@@ -120,7 +121,11 @@ def take_all(items: Iterable[Item], secret: bytes) -> Iterator[pa.RecordBatch]:
 
 
 def take(item: Item, secret: bytes) -> Iterator[Taken]:
-    """Yield what becomes of every entry of a work item, then how many there were."""
+    """Yield what becomes of every entry of a work item, then how many there were.
+
+    Raises:
+        UnexpectedError: a bug in reading or redacting, told without a word of the message.
+    """
     try:
         sha256 = item.sha256 or (
             file_sha256(Path(os.fsdecode(item.path))) if item.format != "unreadable" else ""
@@ -131,15 +136,17 @@ def take(item: Item, secret: bytes) -> Iterator[Taken]:
     count = 0
     while True:
         try:
-            entry = next(entries, None)
+            with unsaid(f"reading {item.source}, entry {item.first + count}"):
+                entry = next(entries, None)
         except OSError:  # the file went away or broke while it was read
             entry, entries = Rejected(item.first + count, item.start, item.end, "unreadable_file"), iter(())
         if entry is None:
             break
         count += 1
-        result: Normal | Rejected = (
-            entry if isinstance(entry, Rejected) else _normal(entry, item, sha256, secret)
-        )
+        with unsaid(f"redacting {item.source}, entry {item.first + count - 1}"):
+            result: Normal | Rejected = (
+                entry if isinstance(entry, Rejected) else _normal(entry, item, sha256, secret)
+            )
         stage = "read" if isinstance(entry, Rejected) else "normalise"
         yield Refused(item.source, sha256, result, stage) if isinstance(result, Rejected) else result
     yield Tally(item.source, count if item.count < 0 else item.count)

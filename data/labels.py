@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from data.redact import redact
 from data.workspace import UserError
 
 
@@ -31,17 +33,30 @@ def read_labels(path: Path) -> dict[str, str]:
         with open(path, encoding="utf-8-sig", newline="") as handle:
             rows = csv.DictReader(handle)
             if not {"source", "label"} <= set(rows.fieldnames or ()):
-                raise UserError(
-                    f"{path} has the columns {rows.fieldnames}; it needs a header line: source,label"
-                )
-            labels = {reference(row["source"] or ""): (row["label"] or "").strip() for row in rows}
+                raise UserError(f"{path} lacks the columns; its first line must be: source,label")
+            labels = {}
+            for row in rows:
+                label = (row["label"] or "").strip()
+                _refuse_personal_data(label, f"{path}, line {rows.line_num}")
+                labels[reference(row["source"] or "")] = label
     except OSError as error:
         raise UserError(
             f"the labels {path} cannot be read ({error.strerror}); give a CSV: source,label"
         ) from error
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise UserError(f"the labels {path} are no CSV in UTF-8; write lines: source,label") from error
+    except (csv.Error, UnicodeDecodeError):
+        raise UserError(f"the labels {path} are no CSV in UTF-8; write lines: source,label") from None
     return {source: label for source, label in labels.items() if source and label}
+
+
+@functools.lru_cache(maxsize=1000)
+def _holds_personal_data(label: str) -> bool:
+    return any(span.kind not in ("PERSON", "ADDRESS") for span in redact(label, key=b"").spans)
+
+
+def _refuse_personal_data(label: str, place: str) -> None:
+    """Raise a UserError for a label that holds an address or a number: labels are written as they stand."""
+    if _holds_personal_data(label):
+        raise UserError(f"{place}: the label holds personal data; a label names a class of messages")
 
 
 def read_questions(path: Path) -> list[Question]:
@@ -52,8 +67,14 @@ def read_questions(path: Path) -> list[Question]:
     """
     if not path.is_file():
         return []
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"the questions {path} cannot be read ({type(error).__name__}); write UTF-8"
+        ) from None
     questions = []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         if line.strip():
             questions.append(_question(line, f"{path}, line {number}"))
     return questions
@@ -63,7 +84,7 @@ def _question(line: str, place: str) -> Question:
     problem = f'{place} is no question; write {{"question": …, "answer": …, "sources": […], "answerable": …}}'
     try:
         stated = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise UserError(problem) from None
     if not isinstance(stated, dict) or not isinstance(stated.get("question"), str):
         raise UserError(problem)

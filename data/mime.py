@@ -12,10 +12,14 @@ from email.header import decode_header
 from email.message import Message
 from typing import Any
 
+from data.encoded import decode_words
+
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([A-Za-z0-9_.:+-]{1,40})""", re.IGNORECASE)
 _STRETCH = re.compile(r".{1,2000}(?:\s|\Z)|.{1,2000}", re.DOTALL)
 DEEPEST = 30
 LONGEST_PARAMETERS = 10_000  # characters of a header like Content-Type: those parsers need quadratic time
+# What is ASCII throughout says the same in all charsets but those that shift with signs of ASCII.
+SHIFTING = ("utf-7", "utf7", "iso-2022", "iso2022", "hz")
 NO_CHARSETS = frozenset({"punycode", "idna"})  # codecs of Python for host names: quadratic time on long input
 KNOWN = frozenset(
     {
@@ -73,7 +77,12 @@ def parse(raw: bytes) -> Part:
 
 
 def decoded(content: bytes, charset: str) -> str:
-    """Decode text whose stated charset may be wrong, unknown or missing."""
+    """Decode text whose stated charset may be wrong, unknown or missing.
+
+    Plain ASCII that claims to be UTF-16 or EBCDIC would come out as signs that hide it from redaction.
+    """
+    if content.isascii() and b"\0" not in content and not charset.lower().startswith(SHIFTING):
+        return content.decode("ascii")
     for codec in (charset, "utf-8"):
         if codec and codec.lower() not in NO_CHARSETS:
             try:
@@ -91,6 +100,7 @@ def unfolded(value: str) -> str:
     value = printable(value)
     if "=?" in value:
         value = "".join(map(_with_words_decoded, _STRETCH.findall(value)))
+        value = decode_words(value) if "=?" in value else value
     return " ".join(printable(value).split())
 
 

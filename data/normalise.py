@@ -12,7 +12,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from data.encoded import decode_all
 from data.language import language_of
+from data.media_types import media_type
 from data.record import Attached, Party, Record, Rejected
 from data.redact import PLACEHOLDER, pseudonym, redact
 from data.schema import PARSER
@@ -21,6 +23,7 @@ from data.zones import Zone, find_zones, own_text
 _CONTROLS = re.compile(r"[\0-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f\ufeff\ufff9-\ufffb]")
 _EMPTY_LINES = re.compile(r"\n{4,}")
 _SUBJECT_CHARACTERS = 500
+_NAME_CHARACTERS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,9 @@ def normalise(record: Record, *, source: str, source_sha256: str, secret: bytes)
     word) the subject stands in for it, then the whole body, then the attachments' names and texts:
     what a message says is then still in ``text``, and an entry without any of them is rejected as empty.
     """
-    subject = _redacted(" ".join(clean(record.subject).split())[:_SUBJECT_CHARACTERS], record.names, secret)
+    subject = _beginning(
+        _redacted(" ".join(clean(record.subject).split()), record.names, secret), _SUBJECT_CHARACTERS
+    )
     body = clean(record.body)
     if record.channel == "transcript":
         body = _with_speakers_replaced(body, record.names, secret)
@@ -65,8 +70,8 @@ def normalise(record: Record, *, source: str, source_sha256: str, secret: bytes)
     zones = find_zones(body) if record.channel == "email" else _one_zone(body)
     attachments = tuple(
         Attached(
-            _redacted(clean(each.name)[:300], record.names, secret),
-            each.content_type[:100],
+            _beginning(_redacted(clean(each.name), record.names, secret), _NAME_CHARACTERS),
+            media_type(each.content_type),
             each.size,
             each.sha256,
             _redacted(clean(each.text), record.names, secret),
@@ -131,13 +136,25 @@ def _with_attached(
 
 
 def clean(text: str) -> str:
-    """Return text in one Unicode form, with plain line ends and without control characters."""
+    """Return text in one Unicode form, decoded, with plain line ends and without control characters."""
     text = text.encode("utf-8", "replace").decode("utf-8")
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = decode_all(text.replace("\r\n", "\n").replace("\r", "\n"))
     if not text.isascii():
         text = unicodedata.normalize("NFC", text.replace("\u2028", "\n").replace("\u2029", "\n"))
     lines = _CONTROLS.sub("", text).split("\n")
     return _EMPTY_LINES.sub("\n\n\n", "\n".join([line.rstrip() for line in lines]))
+
+
+def _beginning(redacted: str, longest: int) -> str:
+    """Return the beginning of a redacted text, cut between placeholders, never within one.
+
+    What is cut before redaction keeps half an address that nobody would recognise, and where it is
+    cut would depend on how long the personal data in it is.
+    """
+    if len(redacted) <= longest:
+        return redacted
+    across = next((each for each in PLACEHOLDER.finditer(redacted) if each.end() > longest), None)
+    return redacted[: min(longest, across.start())] if across else redacted[:longest]
 
 
 def without_digits(text: str) -> str:

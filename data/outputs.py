@@ -19,9 +19,10 @@ from data.intake import read
 from data.labels import Question
 from data.normalise import clean
 from data.record import Record
-from data.redact import redact
+from data.redact import redact, shown
 from data.schema import DUPLICATES, PARSER, QUESTIONS, REJECTS, Counts, Manifest, top_of
 from data.sources import Item
+from data.unsaid import unsaid
 from data.workspace import UserError, write_atomically
 
 
@@ -90,7 +91,7 @@ def _names(items: Sequence[Item], references: set[str]) -> tuple[frozenset[str],
     found, reached = set[str](), set[str]()
     for item in items:
         if item.source in sources:
-            with suppress(OSError):  # what could not be read is a reject by now
+            with suppress(OSError), unsaid(f"reading {item.source}"):  # what has gone is a reject by now
                 for entry in read(item):
                     reference = f"{item.source}#{entry.locator}"
                     if isinstance(entry, Record) and reference in references:
@@ -123,7 +124,7 @@ def manifest_of(
     if labels and unmatched == len(labels):
         raise UserError(
             f"none of the {len(labels):,} labels names a message of the archive (the first: "
-            f"{next(iter(labels))!r}); write sources as relative/path or relative/path#number"
+            f"{shown(next(iter(labels)))!r}); write sources as relative/path or relative/path#number"
         )
     by_source = _balanced(read_entries, *(_counted(table, "source") for table in (messages, copies, rejects)))
     return Manifest(

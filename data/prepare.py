@@ -24,6 +24,7 @@ from data.schema import Manifest
 from data.sources import LABELS, QUESTIONS, discover
 from data.spark import session
 from data.stages import find_links, take_in, write_chunks, write_messages
+from data.unsaid import unsaid
 from data.workspace import UserError, home, locate, secret, write_atomically
 
 
@@ -57,10 +58,12 @@ def prepare(
     labels_path = locate(labels) if labels else root / LABELS
     stream = is_landing(place)
     with stage("discover") as done:
-        items = [] if stream else discover(place, skipped=(labels_path,))
+        with unsaid("looking through the archive"):
+            items = [] if stream else discover(place, skipped=(labels_path,))
         done.said = "the landing of a stream" if stream else f"{len(items):,} files and ranges"
-    stated = read_labels(labels_path) if labels or labels_path.is_file() else {}
-    questions = read_questions(root / QUESTIONS)
+    with unsaid("reading labels and questions"):
+        stated = read_labels(labels_path) if labels or labels_path.is_file() else {}
+        questions = read_questions(root / QUESTIONS)
     key = secret("redaction")
     orders = orders_of(retention, key=key)
     with (
@@ -87,7 +90,8 @@ def prepare(
             write_messages(spark, taken, part / "messages", index, assigned)
             write_duplicates(part / "duplicates", index, assigned)
             write_rejects(part / "rejects", taken)
-            write_questions(part / "questions", questions, items, index, assigned, key=key)
+            with unsaid("writing the questions"):
+                write_questions(part / "questions", questions, items, index, assigned, key=key)
             clean_table(part / "questions", eraser)
             done.said = f"{len(assigned.kept_ranks):,} messages, {len(questions):,} questions"
         with stage("chunk", spark) as done:

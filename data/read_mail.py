@@ -22,12 +22,18 @@ LARGEST = 64 << 20
 LONGEST_ATTACHED = 200_000  # characters of all attached texts of a mail
 LONGEST_MARKUP = 4_000_000
 LONGEST_TOPIC = 1000  # characters of a subject that threads are told by
+LONGEST_LINE = 4000
 LONGEST_BODY = 1_000_000  # characters; what follows in a longer one is a log or a dump, not correspondence
 REPLY = re.compile(r"^\s*(?:re|aw|sv|vs|antw|fwd?|wg|tr|rif|res|ref)\s*(?:\[\d+\])?\s*[::]\s*", re.IGNORECASE)
 TAG = re.compile(r"^\s*\[[^\]]{1,40}\]\s*")
 _ID = re.compile(r"<([^<>\s]{1,998})>")
 _PARENTS = 200
 _STRETCH = re.compile(r".{1,8000}(?:(?<=>),|\Z)|.{1,8000}(?:,|\Z)|.{1,8000}", re.DOTALL)
+NAMED = (
+    *("from", "sender", "return-path", "to", "cc", "bcc", "delivered-to", "disposition-notification-to"),
+    *("reply-to", "mail-reply-to", "mail-followup-to"),
+    *("resent-from", "resent-sender", "resent-to", "resent-cc"),
+)
 TEXTS = ("text/plain", "text/html", "text/enriched", "text", "")
 VARIANTS = ("text/x-amp-html", "text/watch-html")  # of a body, beside its plain one
 MARKED_UP = ("text/rtf", "text/richtext")  # no text that anybody would read
@@ -97,10 +103,24 @@ def _record(mail: Part, locator: int, byte_start: int, byte_end: int) -> Record:
         is_reply=bool(REPLY.match(TAG.sub("", subject))),
         names=tuple(
             dict.fromkeys(
-                party.name for party in [*senders, *recipients, *_parties(mail, "reply-to")] if party.name
+                party.name
+                for part in _mails(mail)
+                for field in NAMED
+                for party in _parties(part, field)
+                if party.name
             )
         ),
     )
+
+
+def _mails(part: Part, depth: int = 0) -> Iterator[Part]:
+    """Yield a mail and the mails within it: whoever their headers name may stand in any text."""
+    if not depth or part.content_type == "message/rfc822":
+        yield part
+    for child in part.children:
+        if part.content_type == "message/rfc822":
+            yield child
+        yield from _mails(child, depth + 1)
 
 
 def _parties(mail: Part, header: str) -> list[Party]:
@@ -177,7 +197,7 @@ def _content(mail: Part) -> tuple[str, tuple[Attached, ...]]:
         content = file.part.content or b""
         digest = hashlib.sha256(content).hexdigest()
         attachments.append(Attached(file.name, file.part.content_type, len(content), digest, text))
-    return body[:LONGEST_BODY], tuple(attachments)
+    return _cut(body, LONGEST_BODY), tuple(attachments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +267,7 @@ def _attached_text(part: Part, longest: int) -> str:
     text = decoded(content, "utf-16") if is_wide else part.text
     if b"\0" in content and not is_wide and not part.charset.lower().startswith(("utf-16", "utf-32")):
         return ""
-    text = text[:LONGEST_MARKUP].removeprefix("\ufeff")
+    text = _cut(text, LONGEST_MARKUP).removeprefix("\ufeff")
     if part.content_type == "text/html":
         return _cut(html_to_text(text), longest)
     text = _plain(text)
@@ -258,8 +278,8 @@ def _cut(text: str, longest: int) -> str:
     """Return the beginning of a text up to the end of a line or a word: half an address looks like none."""
     if len(text) <= longest:
         return text
-    start = text[:longest]
-    return start.rpartition("\n")[0] or start.rpartition(" ")[0]
+    last = max(text.rfind("\n", longest - LONGEST_LINE, longest), 0) or text.rfind(" ", 0, longest)
+    return text[: max(last, 0)]
 
 
 def _forwarded_heading(mail: Part) -> str:

@@ -90,6 +90,12 @@ def model_view(text: str) -> str:
     return PLACEHOLDER.sub(_model_word, text) if "[" in text else text
 
 
+def shown(text: str, *, longest: int = 80) -> str:
+    """Return words of unknown origin as an error may repeat them: personal data by its kind alone."""
+    plain = PLACEHOLDER.sub(r"[\1]", redact(text, key=b"").text)
+    return plain if len(plain) <= longest else f"{plain[:longest]}…"
+
+
 @dataclass(frozen=True, slots=True)
 class _Replacement:
     kind: str

@@ -49,7 +49,7 @@ class BrokenPromiseError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one input; ``fault`` begins with crash, hang or imbalance, and is empty if all is well."""
+    """What became of one input; ``fault`` begins with crash, hang or imbalance, empty if all is well."""
 
     number: int
     format: str
@@ -83,8 +83,8 @@ class Row:
 
 
 def made(formats: Mapping[str, Format], seed: int, number: int, *, grown_of: int) -> tuple[str, bytes]:
-    """Return the format and the content of an input; one in ``grown_of`` is long, to show what is not linear."""
-    chance = random.Random(f"{seed}/{number}")  # noqa: S311
+    """Return the format and the content of an input; one in ``grown_of`` is long: what is not linear?"""
+    chance = random.Random(f"{seed}/{number}")
     name = chance.choices(list(formats), [each.share for each in formats.values()])[0]
     kind = formats[name]
     content, others = chance.choice(kind.files), chance.choice(list(formats.values())).files
