@@ -15,6 +15,7 @@ from typing import Any
 from data.encoded import decode_words
 
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([A-Za-z0-9_.:+-]{1,40})""", re.IGNORECASE)
+_LONG_LINE = re.compile(rb"^[^\n]{20000,}", re.MULTILINE)
 _STRETCH = re.compile(r".{1,2000}(?:\s|\Z)|.{1,2000}", re.DOTALL)
 DEEPEST = 30
 LONGEST_PARAMETERS = 10_000  # characters of a header like Content-Type: those parsers need quadratic time
@@ -62,18 +63,26 @@ def parse(raw: bytes) -> Part:
     Raises:
         UnreadableMailError: there is not one header in it, or no parser can read it.
     """
+    normal = raw.replace(b"\r\n", b"\n")
+    if any(b"=?" in match[0] for match in _LONG_LINE.finditer(normal)):
+        part = _from_standard(normal)  # the fast parser decodes a line of encoded words in quadratic time
+    else:
+        part = _from_either(normal)
+    if not any(name in KNOWN or name.startswith("x-") for name in part.headers):
+        raise UnreadableMailError("no header that a mail has")
+    return part
+
+
+def _from_either(normal: bytes) -> Part:
     from fast_mail_parser import ParseError, parse_email_tree
 
-    normal = raw.replace(b"\r\n", b"\n")
     try:
         part = _from_fast(parse_email_tree(normal), depth=0)
         if part.content_type.startswith("multipart/") and not _has_content(part):
             part = _from_standard(normal)  # its boundary never comes: the standard parser keeps the text
+        return part
     except (ParseError, ValueError, OverflowError):
-        part = _from_standard(normal)
-    if not any(name in KNOWN or name.startswith("x-") for name in part.headers):
-        raise UnreadableMailError("no header that a mail has")
-    return part
+        return _from_standard(normal)
 
 
 def decoded(content: bytes, charset: str) -> str:

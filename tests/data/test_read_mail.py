@@ -240,9 +240,11 @@ def test_long_lists_of_people_are_read_to_their_end() -> None:
         (b"Content-Type: multipart/mixed; boundary=A", b";"),
     ],
 )
-def test_a_header_of_a_megabyte_is_read_in_seconds(header: bytes, unit: bytes) -> None:
-    raw = header + unit * (1_000_000 // len(unit)) + b"\nX-End: 1\n\nHello."
+def test_a_header_of_two_megabytes_is_read_within_a_bound_that_quadratic_time_exceeds(
+    header: bytes, unit: bytes
+) -> None:
+    raw = header + unit * (2_000_000 // len(unit)) + b"\nX-End: 1\n\nHello."
     start = time.process_time()
 
     assert record(raw).body == "Hello."
-    assert time.process_time() - start < 4
+    assert time.process_time() - start < 15
