@@ -4,7 +4,8 @@
 
 Every file of both workspaces, and what both commands printed, is decoded and compared after what may
 differ was replaced by fixed words: pseudonyms, times, names of runs, digests. Prints each file that
-differs otherwise, with its first differing place, and ends with status 1 if there is one.
+differs otherwise, with its first differing place, and ends with status 1 if there is one. Both archives
+also hold the same canaries in every place of every format: what was written and printed is searched for them.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from data.recognisers.found import KINDS
 from data.sample import write_sample
 from data.sources import file_sha256
 from pipelines.fingerprint import ROOT, archive_fingerprint
+from tests.data import canaries
 
 SEED, OTHER_IDENTITY, LONGEST_S = 7, 1, 1800
 SIDES = ("one", "two")
@@ -287,6 +289,8 @@ def _leaves(value: Any, place: str) -> Iterator[str]:
 def whole_run(root: Path, keys: Path, *, identity: int, messages: int) -> float:
     """Write the sample and run the whole path on it below ``root``; return how many seconds it took."""
     archive = write_sample(root / "archive", seed=SEED, messages=messages, identity=identity)
+    canaries.plant(archive)
+    canaries.plant_labels(archive)
     stands_on = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
     environment |= {"MAILROOM_HOME": str(root / "home"), "MAILROOM_KEYS": str(keys), "PYTHONPATH": stands_on}
@@ -323,9 +327,12 @@ def main() -> int:
                 )
                 (folder / "run").rename(folder / side)
                 print(f"{side}: the whole path in {took_s:.0f} s", flush=True)
+        searched = [canaries.search(folder / side, left_out=[folder / side / "archive"]) for side in SIDES]
         done = compare(*(folder / side for side in SIDES))
+    for side, found in zip(SIDES, searched, strict=True):
+        print(f"{side}, canaries: {found}")
     print(done)
-    return int(bool(done.differences))
+    return int(bool(done.differences) or not all(found.is_clean for found in searched))
 
 
 def _emptied(folder: Path) -> Path:

@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 from data.sample_identities import luhn_digit
 from data.scan import Scan, Sought, scan
 from data.shingles import Traces
+from data.sources import LABELS, QUESTIONS
 
 SURNAME = "brindlequax"
 MARKS = (SURNAME, "4000918273", "4000 9182 73", "20 7946 07", "442079460 7".replace(" ", ""), "brqx9182")
@@ -461,6 +462,14 @@ def no_mails() -> dict[str, bytes]:
 def labels() -> str:
     """Return lines of labels.csv: columns that nobody asked for, and a source that is not there."""
     return f"canaries/eml/headers.eml,complaint,{address('labeller')}\n{address('no-such-source')},spam,{card(31)}\n"
+
+
+def plant_labels(archive: Path) -> None:
+    """Add labels and questions about the canaries to those of an archive."""
+    with open(archive / LABELS, "a", encoding="utf-8") as file:
+        file.write(labels())
+    with open(archive / QUESTIONS, "a", encoding="utf-8") as file:
+        file.write(questions())
 
 
 def questions() -> str:

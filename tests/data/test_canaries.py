@@ -1,0 +1,80 @@
+"""Personal data planted everywhere, in every format, is in nothing that preparing writes, says or raises."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from data.account import account
+from data.dataset import read_messages, read_rejects
+from data.intake import take
+from data.prepare import prepare
+from data.sample import write_sample
+from data.sources import discover
+from data.unsaid import UnexpectedError
+from data.workspace import secret
+from tests.data import canaries
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """A sample with the canaries, a label and questions about them, below ``tmp_path / "archive"``."""
+    archive = write_sample(tmp_path / "archive", seed=3, messages=200)
+    canaries.plant(archive)
+    canaries.plant_labels(archive)
+    return archive
+
+
+@pytest.mark.slow
+def test_no_canary_is_in_any_byte_that_preparing_writes_or_prints(
+    archive: Path, workspace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    manifest = prepare(str(archive), workspace / "prepared", spark_master="local[2]")
+    print(account(workspace / "prepared"))
+    printed = capfd.readouterr()
+
+    assert canaries.in_text(printed.out + printed.err) == []
+    found = canaries.search(workspace)
+    assert str(found).splitlines()[1:] == []
+    assert found.files > 10
+    assert manifest.counts.balance
+
+    messages = read_messages(workspace / "prepared").to_pylist()
+    planted = [row for row in messages if row["source"].startswith("canaries/")]
+    assert len(planted) > 30, "the canaries were not read"
+    assert any("[EMAIL_" in row["full_text"] and "[PHONE_" in row["full_text"] for row in planted)
+    assert read_rejects(workspace / "prepared").num_rows > 5
+
+
+def test_the_search_finds_canaries_in_every_disguise(tmp_path: Path) -> None:
+    canaries.plant(tmp_path)
+
+    found = canaries.search(tmp_path)
+
+    assert {"eml/headers.eml", "packed/canary.eml.gz", "tables/rows.parquet"} <= {
+        name.partition("canaries/")[2].partition(":")[0].partition("!")[0] for name in found.hits
+    }
+
+
+@pytest.mark.parametrize(
+    "place", ["data.intake.normalise", "data.read_mail.parse", "data.normalise.find_zones"]
+)
+def test_an_unexpected_error_says_where_it_was_and_nothing_that_it_read(
+    archive: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    def stumble(*read: object, **_: object) -> None:
+        raise ValueError(f"invalid literal: {read!r} for {canaries.address('raised')}")
+
+    monkeypatch.setattr(place, stumble)
+    item = next(item for item in discover(archive) if item.source == "canaries/eml/headers.eml")
+
+    with pytest.raises(UnexpectedError) as raised:
+        list(take(item, secret("redaction")))
+
+    said = f"{raised.getrepr(style='long', showlocals=False)}"
+    assert canaries.in_text(str(raised.value)) == []
+    assert re.search(r"canaries/eml/headers.eml, entry 0 failed: ValueError at data/\w+\.py:\d+", said)
+    assert raised.value.__cause__ is None
+    assert raised.value.__suppress_context__
