@@ -72,6 +72,7 @@ RULES: tuple[tuple[str, str, str], ...] = (
     (r"(?<![\w.])[\d.]+ ?(?:it|ex|examples|tasks)/s\b", "SPEED", "speeds"),
     (r"\b(?:process|pid|PID|port) ?[:=]? ?\d+", "NUMBER", "numbers that the system gives out"),
     (r"127\.0\.0\.1:\d+", "PORT", "free ports"),
+    (r"\b(model_size_bytes: )\d+", r"\1SIZE", "files that hold a process's number, counted by MLflow"),
 )
 _RULES = [(re.compile(pattern), word) for pattern, word, _ in RULES]
 
