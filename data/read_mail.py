@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
@@ -21,6 +22,7 @@ from data.record import Attached, Entry, Party, Record, Rejected
 LARGEST = 64 << 20
 LONGEST_ATTACHED = 200_000  # characters of all attached texts of a mail
 LONGEST_MARKUP = 4_000_000
+LONGEST_KNOWN = 500  # characters of a header whose people are remembered
 LONGEST_TOPIC = 1000  # characters of a subject that threads are told by
 LONGEST_LINE = 4000
 LONGEST_BODY = 1_000_000  # characters; what follows in a longer one is a log or a dump, not correspondence
@@ -124,15 +126,29 @@ def _mails(part: Part, depth: int = 0) -> Iterator[Part]:
 
 
 def _parties(mail: Part, header: str) -> list[Party]:
+    values = mail.headers.get(header, ())
+    return [
+        party
+        for value in values
+        for party in (_known_parties(value) if len(value) <= LONGEST_KNOWN else _parties_in(value))
+    ]
+
+
+@functools.lru_cache(maxsize=1024)
+def _known_parties(value: str) -> tuple[Party, ...]:
+    """Return the parties of a header, read once: people write to each other again and again."""
+    return _parties_in(value)
+
+
+def _parties_in(value: str) -> tuple[Party, ...]:
     parties = []
-    for value in mail.headers.get(header, ()):
-        for name, address in _addresses(value):
-            is_address = "@" in address
-            shown = " ".join((name or ("" if is_address else address)).split()).strip("'\"")
-            party = Party("" if "@" in shown else shown, address.lower() if is_address else "")
-            if party:
-                parties.append(party)
-    return parties
+    for name, address in _addresses(value):
+        is_address = "@" in address
+        shown = " ".join((name or ("" if is_address else address)).split()).strip("'\"")
+        party = Party("" if "@" in shown else shown, address.lower() if is_address else "")
+        if party:
+            parties.append(party)
+    return tuple(parties)
 
 
 def _addresses(value: str) -> Iterator[tuple[str, str]]:

@@ -82,7 +82,7 @@ def _start(master: str) -> SparkSession:
         "spark.sql.execution.arrow.maxRecordsPerBatch": "2000",
         "spark.sql.files.openCostInBytes": "4096",
         "spark.sql.parquet.compression.codec": "zstd",
-        "spark.hadoop.parquet.block.size": str(8 << 20),  # row groups are what chunking is shared out by
+        "spark.hadoop.parquet.block.size": str(2 << 20),  # row groups are what chunking is shared out by
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
         "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
         "spark.sql.shuffle.partitions": "8" if local else "200",

@@ -131,11 +131,11 @@ def _starts_other_message(lines: Sequence[_Line], number: int) -> bool:
     text = lines[number].text
     if FORWARD_RULE.match(text):
         return True
-    following = [line.text for line in lines[number + 1 : number + 1 + HEADER_REACH]]
+    following = lines[number + 1 : number + 1 + HEADER_REACH]
     if HEADER_FIRST.match(text):
-        return sum(bool(HEADER_OTHER.match(line)) for line in following) >= 2
+        return sum(bool(HEADER_OTHER.match(line.text)) for line in following) >= 2
     if ATTRIBUTION_START.match(text) and ATTRIBUTION_END.search(text[-120:]) and re.search("[0-9]", text):
-        return not any(QUOTED_LINE.match(line) for line in following)
+        return not any(QUOTED_LINE.match(line.text) for line in following)
     return False
 
 
