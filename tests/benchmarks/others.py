@@ -132,11 +132,13 @@ def by_datatrove(archive: Path, folder: Path, cores: int) -> int:
     from datatrove.pipeline.formatters import PIIFormatter
     from datatrove.pipeline.readers import JsonlReader
     from datatrove.pipeline.writers import JsonlWriter
+    from datatrove.utils.hashing import HashConfig
 
     def run(pipeline: list[Any], tasks: int) -> None:
         LocalPipelineExecutor(pipeline, tasks=tasks, workers=min(tasks, cores), start_method="fork").run()
 
-    config = minhash.MinhashConfig(num_buckets=20, hashes_per_bucket=6)
+    hashed = HashConfig(hash_fc="sha1")  # its default fails with the locked version of xxhash
+    config = minhash.MinhashConfig(hash_config=hashed, num_buckets=20, hashes_per_bucket=6)
     tasks = cores * 4
     read = partial(_documents, archive=archive, counts=folder)
     run([read, PIIFormatter(), JsonlWriter(str(folder / "read"))], tasks)
