@@ -22,7 +22,7 @@ from data.read_transcript import read_plain_transcript, read_transcript
 from data.record import Entry, Record, Rejected
 from data.schema import ATTACHMENT, INSTANT, PARSER, ZONE
 from data.sources import TABLES, Item, file_sha256
-from data.unsaid import unsaid
+from data.unsaid import UnexpectedError, told, unsaid
 
 BATCH_MESSAGES = 500
 BATCH_CHARACTERS = 8_000_000
@@ -123,8 +123,8 @@ def take_all(items: Iterable[Item], secret: bytes) -> Iterator[pa.RecordBatch]:
 def take(item: Item, secret: bytes) -> Iterator[Taken]:
     """Yield what becomes of every entry of a work item, then how many there were.
 
-    Raises:
-        UnexpectedError: a bug in reading or redacting, told without a word of the message.
+    A bug in reading or redacting costs the entry it stumbles over, or what is left of that file, and
+    is told on stderr by its place without a word of the message.
     """
     try:
         sha256 = item.sha256 or (
@@ -132,28 +132,39 @@ def take(item: Item, secret: bytes) -> Iterator[Taken]:
         )
         entries = read(item)
     except OSError:
-        sha256, entries = "", iter([Rejected(0, 0, item.end, "unreadable_file")])
+        sha256, entries = "", _rest(item, 0, "unreadable_file")
     count = 0
     while True:
         try:
             with unsaid(f"reading {item.source}, entry {item.first + count}"):
                 entry = next(entries, None)
         except OSError:  # the file went away or broke while it was read
-            entry, entries = Rejected(item.first + count, item.start, item.end, "unreadable_file"), iter(())
+            entries = _rest(item, count, "unreadable_file")
+            continue
+        except UnexpectedError as error:
+            entries = _rest(item, count, told(error))
+            continue
         if entry is None:
             break
+        result = entry if isinstance(entry, Rejected) else _normal(entry, item, sha256, secret)
         count += 1
-        with unsaid(f"redacting {item.source}, entry {item.first + count - 1}"):
-            result: Normal | Rejected = (
-                entry if isinstance(entry, Rejected) else _normal(entry, item, sha256, secret)
-            )
         stage = "read" if isinstance(entry, Rejected) else "normalise"
         yield Refused(item.source, sha256, result, stage) if isinstance(result, Rejected) else result
     yield Tally(item.source, count if item.count < 0 else item.count)
 
 
+def _rest(item: Item, count: int, reason: str) -> Iterator[Entry]:
+    """Yield a reject for each entry that is known to be left behind the first ``count``, or one for all."""
+    for number in range(count, max(item.count, count + 1)):
+        yield Rejected(item.first + number, item.start, item.end, reason)
+
+
 def _normal(record: Record, item: Item, sha256: str, secret: bytes) -> Normal | Rejected:
-    return normalise(record, source=item.source, source_sha256=sha256, secret=secret)
+    try:
+        with unsaid(f"redacting {item.source}, entry {record.locator}"):
+            return normalise(record, source=item.source, source_sha256=sha256, secret=secret)
+    except UnexpectedError as error:
+        return Rejected(record.locator, record.byte_start, record.byte_end, told(error))
 
 
 def read(item: Item) -> Iterator[Entry]:

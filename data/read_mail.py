@@ -18,6 +18,7 @@ from data.mime import Part, UnreadableMailError, decoded, parse
 from data.outlook import MAGIC as OUTLOOK
 from data.outlook import NotOutlookError, parse_outlook
 from data.record import Attached, Entry, Party, Record, Rejected
+from data.unsaid import UnexpectedError, told, unsaid
 
 LARGEST = 64 << 20
 LONGEST_ATTACHED = 200_000  # characters of all attached texts of a mail
@@ -74,12 +75,16 @@ def read_mail(raw: bytes, *, locator: int = 0, byte_start: int = 0, byte_end: in
     if not raw.strip():
         return Rejected(locator, byte_start, end, "empty_message")
     try:
-        mail = parse_outlook(raw) if raw.startswith(OUTLOOK) else parse(raw)
+        with unsaid(f"reading the mail at byte {byte_start:,}", but=(NotOutlookError, UnreadableMailError)):
+            mail = parse_outlook(raw) if raw.startswith(OUTLOOK) else parse(raw)
+            return _record(mail, locator, byte_start, end)
     except NotOutlookError:
-        return Rejected(locator, byte_start, end, "unrecognised_format")
+        reason = "unrecognised_format"
     except UnreadableMailError:
-        return Rejected(locator, byte_start, end, "invalid_message")
-    return _record(mail, locator, byte_start, end)
+        reason = "invalid_message"
+    except UnexpectedError as error:
+        reason = told(error)
+    return Rejected(locator, byte_start, end, reason)
 
 
 def _record(mail: Part, locator: int, byte_start: int, byte_end: int) -> Record:

@@ -116,6 +116,7 @@ REASONS = {
     "superseded": "an earlier wording of a message that the same file holds edited",
     "system_message": "an entry written by the chat system: joins, topics, archiving",
     "too_large": "a message above the size limit",
+    "unexpected_error": "a bug of ours: its place stands on stderr",
     "unreadable_file": "the file could not be opened, read or decoded",
     "unrecognised_format": "no reader knows this file",
     "vanished_file": "a file that an event names is not there, or cannot be read",

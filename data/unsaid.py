@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,21 +18,29 @@ class UnexpectedError(RuntimeError):
 
 
 @contextmanager
-def unsaid(doing: str) -> Iterator[None]:
+def unsaid(doing: str, *, but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """Raise whatever fails in the block again as what was being done, the error's type and its place.
 
     A message of the interpreter or of a library quotes what it stumbled over (``invalid literal for
     int(): 'anna@…'``), and ends in logs, executed notebooks and the tracking server. What the system says
     of a file names the file alone, and our own errors, also for a person's mistakes, quote nothing.
+    What is expected, ``but``, passes too.
     """
+    passing: tuple[type[Exception], ...] = (UserError, UnexpectedError, *but)
     try:
         yield
-    except (UserError, UnexpectedError):
+    except passing:
         raise
     except Exception as error:
         if isinstance(error, OSError) and (error.errno is not None or type(error) is not OSError):
             raise
         raise UnexpectedError(f"{doing} failed: {type(error).__name__} at {_place(error)}") from None
+
+
+def told(error: UnexpectedError) -> str:
+    """Say on stderr what happened, and return the reason of the reject that it costs."""
+    print(f"mailroom: {error}; left out as a reject: please report this", file=sys.stderr)
+    return "unexpected_error"
 
 
 def _place(error: Exception) -> str:

@@ -9,11 +9,10 @@ import pytest
 
 from data.account import account
 from data.dataset import read_messages, read_rejects
-from data.intake import take
+from data.intake import Refused, Tally, take
 from data.prepare import prepare
 from data.sample import write_sample
 from data.sources import discover
-from data.unsaid import UnexpectedError
 from data.workspace import secret
 from tests.data import canaries
 
@@ -61,20 +60,31 @@ def test_the_search_finds_canaries_in_every_disguise(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "place", ["data.intake.normalise", "data.read_mail.parse", "data.normalise.find_zones"]
 )
-def test_an_unexpected_error_says_where_it_was_and_nothing_that_it_read(
-    archive: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch, place: str
+def test_a_bug_costs_one_message_and_is_told_by_its_place_alone(
+    archive: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], place: str
 ) -> None:
     def stumble(*read: object, **_: object) -> None:
         raise ValueError(f"invalid literal: {read!r} for {canaries.address('raised')}")
 
     monkeypatch.setattr(place, stumble)
-    item = next(item for item in discover(archive) if item.source == "canaries/eml/headers.eml")
+    items = [item for item in discover(archive) if item.source == "canaries/mail/canaries.mbox"]
 
-    with pytest.raises(UnexpectedError) as raised:
-        list(take(item, secret("redaction")))
+    taken = [each for item in items for each in take(item, secret("redaction"))]
 
-    said = f"{raised.getrepr(style='long', showlocals=False)}"
-    assert canaries.in_text(str(raised.value)) == []
-    assert re.search(r"canaries/eml/headers.eml, entry 0 failed: ValueError at data/\w+\.py:\d+", said)
-    assert raised.value.__cause__ is None
-    assert raised.value.__suppress_context__
+    entries = sum(each.entries for each in taken if isinstance(each, Tally))
+    refused = [each.entry.reason for each in taken if isinstance(each, Refused)]
+    assert refused == ["unexpected_error"] * entries
+    said = capfd.readouterr().err
+    assert canaries.in_text(said) == []
+    assert len(re.findall(r" failed: ValueError at data/\w+\.py:\d+; left out as a reject", said)) == entries
+
+
+def test_what_is_left_of_a_file_that_breaks_off_is_one_reject_each(archive: Path) -> None:
+    item = next(item for item in discover(archive) if item.source == "canaries/mail/canaries.mbox")
+    (archive / item.source).unlink()
+
+    taken = list(take(item, secret("redaction")))
+
+    assert [each.entry.locator for each in taken if isinstance(each, Refused)] == list(range(item.count))
+    assert {each.entry.reason for each in taken if isinstance(each, Refused)} == {"unreadable_file"}
+    assert taken[-1] == Tally(item.source, item.count)
