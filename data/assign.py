@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from data.dedupe import SIMILAR, Copy, Link, exact_copies, near_copies
+from data.dedupe import BANDS, SIMILAR, Copy, Link, exact_copies, near_copies
 from data.labels import labels_by_rank
 from data.splits import splits
 from data.threads import Ties, threads
@@ -32,6 +32,8 @@ class Index:
     ``contents`` and ``views`` have equal numbers, and a text too short for a view has one of its own.
     """
 
+    rows: np.ndarray
+    """Of each rank, its place among the messages in the order of the files."""
     message_ids: Sequence[str]
     sources: Sequence[str]
     locators: Sequence[int]
@@ -75,6 +77,7 @@ def read_index(taken_in: Path) -> Index:
     table = table.drop_columns("sent_at").take(order)
     names: dict[str, str] = {}  # a thread's name is the key of one message and a parent of others
     return Index(
+        rows=order.to_numpy(),
         message_ids=table["message_id"].to_pylist(),
         sources=_shared(table["source"]),
         locators=table["locator"].to_numpy(),
@@ -109,16 +112,30 @@ def _numbered(column: pa.ChunkedArray) -> np.ndarray:
     return np.where(numbers == empty, -1 - np.arange(len(numbers)), numbers)
 
 
-def distinct_ranks(index: Index) -> pa.Table:
-    """Return message_id and rank of all but exact copies: what near copies are sought among."""
-    copies = {copy.rank for copy in exact_copies(index.contents.tolist())}
-    ranks = [rank for rank in range(len(index.message_ids)) if rank not in copies]
-    return pa.table(
-        {
-            "message_id": pa.array([index.message_ids[rank] for rank in ranks], pa.string()),
-            "rank": pa.array(ranks, pa.int64()),
-        }
-    )
+def read_bands(taken_in: Path, index: Index) -> tuple[np.ndarray, np.ndarray]:
+    """Return rank and bands (n, n × 20) of what near copies are sought among, in the order of ranks.
+
+    Exact copies of an earlier message and texts too short for a fingerprint are not.
+    """
+    ranks = np.empty(len(index.rows), np.int64)
+    ranks[index.rows] = np.arange(len(index.rows))
+    is_copy = np.zeros(len(index.rows), bool)
+    is_copy[[copy.rank for copy in exact_copies(index.contents.tolist())]] = True
+    row, kept_ranks, kept_bands = 0, [np.empty(0, np.int64)], [np.empty((0, BANDS), np.int64)]
+    dataset = ds.dataset(taken_in, format="parquet")
+    for batch in dataset.to_batches(columns=["bands"], filter=pc.field("outcome") == "message"):
+        column = batch["bands"]
+        its_ranks = ranks[row : row + len(column)]
+        row += len(column)
+        is_sought = (pc.list_value_length(column).to_numpy(zero_copy_only=False) == BANDS) & ~is_copy[
+            its_ranks
+        ]
+        kept_ranks.append(its_ranks[is_sought])
+        bands = column.filter(pa.array(is_sought)).flatten().to_numpy()
+        kept_bands.append(bands.reshape(-1, BANDS))
+    found_ranks, found_bands = np.concatenate(kept_ranks), np.concatenate(kept_bands)
+    order = np.argsort(found_ranks)
+    return found_ranks[order], found_bands[order]
 
 
 def assign(index: Index, links: Sequence[Link], labels: Mapping[str, str], *, seed: int) -> Assignment:

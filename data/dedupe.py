@@ -126,35 +126,39 @@ def exact_copies(contents: Iterable[int]) -> list[Copy]:
     return copies
 
 
-def near_links(fingerprinted: DataFrame) -> list[Link]:
-    """Return the verified links among messages (columns rank, text, attached, bands).
+def candidate_pairs(ranks: np.ndarray, bands: np.ndarray) -> np.ndarray:
+    """Return the pairs of ranks (m × 2, the earlier one first, no pair twice) that share a band.
 
-    In a bucket every message meets the earliest eight only: a template sent ten thousand times
-    costs eighty thousand comparisons, not fifty million.
+    ``ranks`` (n) ascend, ``bands`` (n × 20) belong to them. In a bucket every message meets the earliest
+    eight only: a template sent ten thousand times costs eighty thousand comparisons, not fifty million.
     """
+    size = int(ranks[-1]) + 1 if len(ranks) else 0
+    found = np.empty(0, np.int64)
+    for band in bands.T:
+        order = np.argsort(band, kind="stable")
+        sorted_band = band[order]
+        begins = np.flatnonzero(np.diff(sorted_band, prepend=~sorted_band[:1]))
+        begin = np.repeat(begins, np.diff(begins, append=len(order)))
+        place = np.arange(len(order)) - begin  # within its bucket
+        pairs = [found]
+        for number in range(COMPARED_PER_BUCKET):
+            later = np.flatnonzero(place > number)
+            pairs.append(ranks[order[begin[later] + number]] * size + ranks[order[later]])
+        found = np.unique(np.concatenate(pairs))
+    return np.stack([found // size, found % size], axis=1) if size else np.empty((0, 2), np.int64)
+
+
+def verified_links(pairs: DataFrame, texts: DataFrame) -> list[Link]:
+    """Return the links among pairs (columns earlier, later) whose texts (rank, text, attached) are alike."""
     from pyspark.sql import functions as sql
 
-    buckets = (
-        fingerprinted.select("rank", sql.explode("bands").alias("band"))
-        .groupBy("band")
-        .agg(sql.sort_array(sql.collect_list("rank")).alias("members"))
-        .where(sql.size("members") > 1)
-    )
-    pairs = (
-        buckets.select(
-            sql.explode(sql.slice("members", 1, COMPARED_PER_BUCKET)).alias("earlier"), sql.col("members")
-        )
-        .select("earlier", sql.explode("members").alias("later"))
-        .where("earlier < later")
-        .distinct()
-    )
-    texts = fingerprinted.select("rank", "text", "attached")
     left = texts.select(*(sql.col(name).alias(f"earlier_{name}") for name in texts.columns))
     right = texts.select(*(sql.col(name).alias(f"later_{name}") for name in texts.columns))
     verified = (
         pairs.join(left, sql.col("earlier") == sql.col("earlier_rank"))
         .join(right, sql.col("later") == sql.col("later_rank"))
         .select("earlier", "later", "earlier_text", "later_text", "earlier_attached", "later_attached")
+        .repartition(2 * pairs.sparkSession.sparkContext.defaultParallelism)
         .mapInArrow(verify, "earlier long, later long, similarity double, view_similarity double")
         .toArrow()
     )

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data.assign import Assignment, Index, distinct_ranks
+from data.assign import Assignment, Index, read_bands
 from data.chunks import CARRIED, chunk_batches
-from data.dedupe import Link, near_links
+from data.dedupe import Link, candidate_pairs, verified_links
 from data.intake import TAKEN_IN, take_all
 from data.schema import CHUNKS, MESSAGES
 from data.sources import Item
@@ -55,16 +56,21 @@ def grouped(items: Sequence[Item], wanted: int) -> Iterator[list[Item]]:
 
 
 def find_links(spark: SparkSession, taken: Path, index: Index) -> list[Link]:
-    """Return the pairs of messages whose texts are alike."""
-    ranks = spark.createDataFrame(distinct_ranks(index))
-    fingerprinted = (
+    """Return the pairs of messages whose texts are alike: candidates by their bands, then by their texts."""
+    pairs = candidate_pairs(*read_bands(taken, index))
+    if not len(pairs):
+        return []
+    ranks = np.unique(pairs)
+    named = pa.table({"message_id": [index.message_ids[rank] for rank in ranks], "rank": ranks})
+    texts = (
         spark.read.schema(spark_schema(TAKEN_IN))
         .parquet(taken.as_uri())
-        .where("outcome = 'message' and size(bands) > 0")
-        .select("message_id", "text", "attached", "bands")
-        .join(ranks, "message_id")
+        .where("outcome = 'message'")
+        .join(spark.createDataFrame(named), "message_id")
+        .select("rank", "text", "attached")
     )
-    return near_links(fingerprinted)
+    stated = pa.table({"earlier": pairs[:, 0], "later": pairs[:, 1]})
+    return verified_links(spark.createDataFrame(stated), texts)
 
 
 def write_messages(

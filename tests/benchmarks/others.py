@@ -11,12 +11,13 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data.assign import assign, distinct_ranks, read_index
+from data.assign import Index, assign, read_bands, read_index
 from data.chunks import CARRIED, chunk_batches
-from data.dedupe import COMPARED_PER_BUCKET, Link, verify
+from data.dedupe import Link, candidate_pairs, verify
 from data.intake import TAKEN_IN, take_all
 from data.mbox import split
 from data.outputs import manifest_of, write_duplicates, write_manifest, write_rejects
@@ -44,12 +45,7 @@ def by_polars(archive: Path, folder: Path, cores: int, *, standard_parser: bool 
         pool.starmap(_take, [(str(taken), *each, standard_parser) for each in groups], chunksize=1)
         index = read_index(taken)
         rows = pl.scan_parquet(taken / "*.parquet").filter(pl.col("outcome") == "message")
-        ranks = pl.DataFrame(distinct_ranks(index)).lazy()
-        printed = rows.filter(pl.col("bands").list.len() > 0).select(
-            "message_id", "text", "attached", "bands"
-        )
-        printed = printed.join(ranks, on="message_id").select("rank", "text", "attached", "bands")
-        pairs = _pairs(printed)
+        pairs = _pairs(rows, index, candidate_pairs(*read_bands(taken, index)))
         split = [pairs.slice(start, 5000).to_arrow() for start in range(0, len(pairs), 5000)]
         links = [Link(**row) for found in pool.imap(_verified, split) for row in found]
         links.sort(key=lambda link: (link.later, link.earlier))
@@ -89,28 +85,17 @@ def _with_standard_parser(*_: object, **__: object) -> None:
     raise ValueError("the standard parser is wanted")
 
 
-def _pairs(printed: Any) -> Any:
+def _pairs(rows: Any, index: Index, pairs: np.ndarray) -> Any:
+    """Return the candidate pairs with both texts."""
     import polars as pl
 
-    buckets = (
-        printed.select("rank", band="bands")
-        .explode("band")
-        .group_by("band")
-        .agg(members=pl.col("rank").sort())
-        .filter(pl.col("members").list.len() > 1)
-    )
-    pairs = (
-        buckets.select(earlier=pl.col("members").list.head(COMPARED_PER_BUCKET), members="members")
-        .explode("earlier")
-        .explode("members")
-        .select("earlier", later="members")
-        .filter(pl.col("earlier") < pl.col("later"))
-        .unique()
-    )
-    texts = printed.select("rank", "text", "attached")
+    ranks = np.unique(pairs)
+    named = pl.LazyFrame({"message_id": [index.message_ids[rank] for rank in ranks], "rank": ranks})
+    texts = rows.join(named, on="message_id").select("rank", "text", "attached")
     left = texts.select(earlier="rank", earlier_text="text", earlier_attached="attached")
     right = texts.select(later="rank", later_text="text", later_attached="attached")
-    return pairs.join(left, on="earlier").join(right, on="later").collect()
+    stated = pl.LazyFrame({"earlier": pairs[:, 0], "later": pairs[:, 1]})
+    return stated.join(left, on="earlier").join(right, on="later").collect()
 
 
 def _verified(table: pa.Table) -> list[dict[str, Any]]:

@@ -2,9 +2,24 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
 
-from data.dedupe import Copy, Link, exact_copies, fingerprints, jaccard, near_copies, shingles, verify
+from data.dedupe import (
+    BANDS,
+    COMPARED_PER_BUCKET,
+    Copy,
+    Link,
+    candidate_pairs,
+    exact_copies,
+    fingerprints,
+    jaccard,
+    near_copies,
+    shingles,
+    verify,
+)
 from data.normalise import Normal
 from data.record import Attached
 
@@ -90,3 +105,22 @@ def test_a_copy_of_a_copy_counts_only_when_alike_to_what_was_kept() -> None:
     assert [Copy(1, 0, "near", 0.9)] == near_copies(chain)
     assert near_copies(reversed(chain)) == near_copies(chain)
     assert [1, 2] == [copy.rank for copy in near_copies([*chain, Link(0, 2, 0.8, 0.8)])]
+
+
+@given(st.lists(st.lists(st.integers(-2, 2), min_size=BANDS, max_size=BANDS), max_size=30), st.randoms())
+def test_candidates_are_what_shares_a_band_with_one_of_the_earliest_of_its_bucket(
+    bands: list[list[int]], chance: object
+) -> None:
+    ranks = sorted(chance.sample(range(100), len(bands)))  # type: ignore[attr-defined]
+    expected = set[tuple[int, int]]()
+    for band in range(BANDS):
+        buckets: dict[int, list[int]] = {}
+        for rank, values in zip(ranks, bands, strict=True):
+            buckets.setdefault(values[band], []).append(rank)
+        for members in buckets.values():
+            earliest = members[:COMPARED_PER_BUCKET]
+            expected |= {(one, other) for one in earliest for other in members if one < other}
+
+    found = candidate_pairs(np.array(ranks, np.int64), np.array(bands, np.int64).reshape(-1, BANDS))
+
+    assert [tuple(pair) for pair in found.tolist()] == sorted(expected)
