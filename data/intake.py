@@ -243,10 +243,26 @@ def batched(taken: Iterator[tuple[int, Taken]]) -> Iterator[pa.RecordBatch]:
         held.append((event, each))
         characters += len(each.full_text) + len(each.text) if isinstance(each, Normal) else 0
         if len(held) >= BATCH_MESSAGES or characters >= BATCH_CHARACTERS:
-            yield _batch(held)
+            yield from _batches(held)
             held, characters = [], 0
     if held:
-        yield _batch(held)
+        yield from _batches(held)
+
+
+def _batches(taken: list[tuple[int, Taken]]) -> Iterator[pa.RecordBatch]:
+    """Yield one batch, or one for each if a message among them cannot be written: that one is a reject."""
+    try:
+        with unsaid(f"writing {len(taken)} entries of {taken[0][1].source} and what follows"):
+            yield _batch(taken)
+    except UnexpectedError as error:
+        if len(taken) > 1:
+            yield from (batch for each in taken for batch in _batches([each]))
+            return
+        event, message = taken[0]
+        if not isinstance(message, Normal):
+            raise
+        entry = Rejected(message.locator, message.byte_start, message.byte_end, told(error))
+        yield _batch([(event, Refused(message.source, message.source_sha256, entry, "normalise"))])
 
 
 def _batch(taken: list[tuple[int, Taken]]) -> pa.RecordBatch:

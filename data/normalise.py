@@ -137,9 +137,9 @@ def _with_attached(
 
 def clean(text: str) -> str:
     """Return text in one Unicode form, decoded, with plain line ends and without control characters."""
-    text = text.encode("utf-8", "replace").decode("utf-8")
     text = decode_all(text.replace("\r\n", "\n").replace("\r", "\n"))
     if not text.isascii():
+        text = text.encode("utf-8", "replace").decode("utf-8")  # an encoded word may stand for half a sign
         text = unicodedata.normalize("NFC", text.replace("\u2028", "\n").replace("\u2029", "\n"))
     lines = _CONTROLS.sub("", text).split("\n")
     return _EMPTY_LINES.sub("\n\n\n", "\n".join([line.rstrip() for line in lines]))

@@ -70,26 +70,44 @@ def secret(name: str) -> bytes:
 def write_atomically(path: Path) -> Iterator[Path]:
     """Yield a temporary sibling that becomes ``path`` when the block ends well, and vanishes otherwise.
 
-    Works for files and for folders; what stood at ``path`` is replaced. What a process that was killed
-    has left of such a sibling is removed.
+    Works for files and for folders; what stood at ``path`` is replaced, and stays if that fails. What a
+    process that was killed has left of such a sibling is removed, or moved back if ``path`` is missing.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path)
     temporary = path.with_name(f".{path.name}.{_HOST}-{os.getpid()}-{uuid.uuid4().hex[:8]}.part")
     try:
         yield temporary
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        os.replace(temporary, path)
+        _put(temporary, path)
     finally:
         _remove(temporary)
 
 
+def _put(temporary: Path, path: Path) -> None:
+    """Move what was written to ``path``: a folder that stands there first steps aside."""
+    if not path.is_dir() or path.is_symlink():
+        os.replace(temporary, path)
+        return
+    aside = temporary.with_suffix(".old")
+    try:
+        os.replace(path, aside)
+        os.replace(temporary, path)
+    except BaseException:
+        if aside.exists() and not path.exists():
+            os.replace(aside, path)
+        raise
+    _remove(aside)
+
+
 def _sweep(path: Path) -> None:
-    """Remove what processes of this machine that live no more were writing for ``path``."""
-    for left in path.parent.glob(f".{escape(path.name)}.{escape(_HOST)}-*-*.part"):
+    """Remove, or move back, what processes of this machine that live no more have left beside ``path``."""
+    for left in sorted(path.parent.glob(f".{escape(path.name)}.{escape(_HOST)}-*-*.*")):
         writer = left.name.rsplit("-", 2)[1]
-        if writer.isdigit() and not _lives(int(writer)):
+        if left.suffix not in (".old", ".part") or not writer.isdigit() or _lives(int(writer)):
+            continue
+        if left.suffix == ".old" and not path.exists():
+            os.replace(left, path)
+        else:
             _remove(left)
 
 

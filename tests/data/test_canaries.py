@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from data.account import account
 from data.dataset import read_messages, read_rejects
-from data.intake import Refused, Tally, take
+from data.intake import Refused, Tally, batched, take
+from data.normalise import Normal
 from data.prepare import prepare
 from data.sample import write_sample
 from data.sources import discover
@@ -88,3 +90,21 @@ def test_what_is_left_of_a_file_that_breaks_off_is_one_reject_each(archive: Path
     assert [each.entry.locator for each in taken if isinstance(each, Refused)] == list(range(item.count))
     assert {each.entry.reason for each in taken if isinstance(each, Refused)} == {"unreadable_file"}
     assert taken[-1] == Tally(item.source, item.count)
+
+
+def test_a_message_that_cannot_be_written_is_a_reject_and_the_others_stay(
+    archive: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    item = next(item for item in discover(archive) if item.source == "canaries/mail/canaries.mbox")
+    taken = list(enumerate(take(item, secret("redaction"))))
+    broken = [
+        (n, replace(each, sender="\ud800") if n == 1 and isinstance(each, Normal) else each)
+        for n, each in taken
+    ]
+
+    rows = [row for batch in batched(iter(broken)) for row in batch.to_pylist()]
+
+    expected = ["reject" if n == 1 else "message" for n in range(item.count)]
+    assert [row["outcome"] for row in rows] == [*expected, "tally"]
+    assert (rows[1]["reason"], rows[1]["locator"]) == ("unexpected_error", 1)
+    assert canaries.in_text(capfd.readouterr().err) == []

@@ -112,6 +112,10 @@ def test_clean_removes_controls_and_keeps_letters() -> None:
     assert clean("a\x00\x1b[b\r\ncafe\u0301 \ud800  \n") == "a[b\ncafé ?\n"
 
 
+def test_clean_leaves_no_half_signs_that_an_encoded_word_stands_for() -> None:
+    clean("hello =?utf-7?Q?+2AA-?= world and =?unicode_escape?q?=5Cud800?=").encode()
+
+
 def test_clean_needs_no_longer_for_a_megabyte_of_blanks() -> None:
     start = time.process_time()
 
