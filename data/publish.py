@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.events import Event, to_json
-from data.packed import ARCHIVES
 from data.progress import stage
-from data.sources import Item, discover
+from data.sources import Item, discover, source_of
 from data.workspace import UserError
 
 if TYPE_CHECKING:
@@ -48,16 +47,15 @@ def publish(archive: Path, topic: Topic, *, inline: int = INLINE_BYTES) -> int:
 
 def events_of(archive: Path, *, inline: int = INLINE_BYTES) -> Iterator[Event]:
     """Yield an event for every file of an archive, in the order of their names."""
-    last = b""
-    for item in discover(archive):
-        if item.path != last:
-            last = item.path
-            yield _event(item, inline)
+    root = archive if archive.is_dir() else archive.parent
+    firsts = {item.path: item for item in reversed(discover(archive))}
+    for path in sorted(firsts):
+        yield _event(firsts[path], root, inline)
 
 
-def _event(item: Item, inline: int) -> Event:
+def _event(item: Item, root: Path, inline: int) -> Event:
     path = Path(os.fsdecode(item.path))
-    source = item.source.partition("!")[0] if item.packing in ARCHIVES else item.source
+    source = source_of(os.fsencode(path.relative_to(root)))
     is_mail = item.format == "mail"
     try:
         with open(path, "rb") as handle:
