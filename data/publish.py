@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from data.events import Event, to_json
 from data.progress import stage
-from data.sources import Item, discover, source_of
+from data.sources import COLUMNS, TABLES, Item, discover, source_of
 from data.workspace import UserError
 
 if TYPE_CHECKING:
@@ -24,8 +24,9 @@ UNKNOWN = "0" * 64
 def publish(archive: Path, topic: Topic, *, inline: int = INLINE_BYTES) -> int:
     """Send an event for every file of an archive, keyed by its name; return how many.
 
-    Files up to ``inline`` bytes travel in the event; larger ones, and the days of a Slack export, by
-    claim check: where they lie, and what they hash to.
+    Files up to ``inline`` bytes travel in the event; larger ones, and those that a file beside them
+    explains (the days of a Slack export, tables under a columns.yaml), by claim check: where they lie,
+    and what they hash to.
 
     Raises:
         UserError: no archive, or the broker did not take every event.
@@ -48,9 +49,13 @@ def publish(archive: Path, topic: Topic, *, inline: int = INLINE_BYTES) -> int:
 def events_of(archive: Path, *, inline: int = INLINE_BYTES) -> Iterator[Event]:
     """Yield an event for every file of an archive, in the order of their names."""
     root = archive if archive.is_dir() else archive.parent
-    firsts = {item.path: item for item in reversed(discover(archive))}
+    items = discover(archive)
+    firsts = {item.path: item for item in reversed(items)}
+    referred = {item.path for item in items if item.format == "slack"}
+    if (root / COLUMNS).is_file():
+        referred |= {item.path for item in items if item.format in TABLES}
     for path in sorted(firsts):
-        yield _event(firsts[path], root, inline)
+        yield _event(firsts[path], root, -1 if path in referred else inline)
 
 
 def _event(item: Item, root: Path, inline: int) -> Event:
@@ -60,7 +65,7 @@ def _event(item: Item, root: Path, inline: int) -> Event:
     try:
         with open(path, "rb") as handle:
             sha256 = hashlib.file_digest(handle, "sha256").hexdigest()
-            if item.format != "slack" and os.fstat(handle.fileno()).st_size <= inline:
+            if os.fstat(handle.fileno()).st_size <= inline:
                 handle.seek(0)
                 content = handle.read()
                 return Event(source, hashlib.sha256(content).hexdigest(), content, is_mail=is_mail)

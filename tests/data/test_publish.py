@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,11 +10,12 @@ from pathlib import Path
 from data.events import prefixes, take_event, to_json
 from data.intake import Taken, take
 from data.normalise import Normal
-from data.publish import INLINE_BYTES, events_of
+from data.publish import events_of
 from data.sources import discover
 
 KEY = b"k" * 32
 MAIL = b"From: a@example.com\nSubject: Soup\n\nSoup at noon.\n"
+ROW = b'{"body": "Soup at noon."}\n'
 
 
 def read(archive: Path) -> dict[str, str]:
@@ -21,12 +23,12 @@ def read(archive: Path) -> dict[str, str]:
     return texts(each for item in discover(archive) for each in take(item, KEY))
 
 
-def streamed(archive: Path, *, inline: int = INLINE_BYTES) -> dict[str, str]:
+def streamed(archive: Path) -> dict[str, str]:
     """Return the text of every message that comes out of the events of an archive, by its id."""
     allowed = prefixes([str(archive)])
     return texts(
         each
-        for event in events_of(archive, inline=inline)
+        for event in events_of(archive)
         for each in take_event(to_json(event), place="mail/0/7", allowed=allowed, secret=KEY)
     )
 
@@ -49,6 +51,20 @@ def test_an_event_is_called_what_its_file_is_whatever_its_folder_is_called(tmp_p
 
     assert ["Inbox\\x21/a.zip", "Inbox\\x21/b.zip"] == sources
     assert len(read(tmp_path)) == 2
+    assert read(tmp_path) == streamed(tmp_path)
+
+
+def test_tables_are_read_by_the_columns_that_the_archive_names(tmp_path: Path) -> None:
+    (tmp_path / "columns.yaml").write_text("text: body\n")
+    (tmp_path / "a.jsonl").write_bytes(ROW)
+    (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(ROW))
+    zipped(tmp_path / "c.zip", "c.jsonl", ROW)
+    (tmp_path / "d.eml").write_bytes(MAIL)
+
+    inlined = [event.source for event in events_of(tmp_path) if event.content is not None]
+
+    assert ["d.eml"] == inlined
+    assert ["Soup at noon."] * 4 == list(read(tmp_path).values())
     assert read(tmp_path) == streamed(tmp_path)
 
 
