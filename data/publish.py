@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,8 @@ from data.sources import COLUMNS, TABLES, Item, discover, source_of
 from data.workspace import UserError
 
 if TYPE_CHECKING:
+    from confluent_kafka import KafkaError, Message, Producer
+
     from data.kafka import Topic
 
 INLINE_BYTES = 64 << 10
@@ -33,17 +35,45 @@ def publish(archive: Path, topic: Topic, *, inline: int = INLINE_BYTES) -> int:
     """
     from data.kafka import producer
 
-    sender, count = producer(topic), 0
+    sender, count, arrived = producer(topic), 0, 0
+
+    def count_arrived(error: KafkaError | None, _: Message) -> None:
+        nonlocal arrived
+        arrived += error is None
+
     with stage("publish") as done:
         for event in events_of(archive, inline=inline):
-            sender.produce(topic.name, key=event.source.encode(), value=to_json(event))
-            sender.poll(0)
+            _send(sender, topic, event, count_arrived)
             count += 1
-        left = sender.flush(FLUSH_S)
-        done.said = f"{count:,} events"
-    if left:
-        raise UserError(f"{left:,} of {count:,} events did not reach {topic.broker}; publish them again")
+        sender.flush(FLUSH_S)
+        done.said = f"{arrived:,} events"
+    if arrived < count:
+        raise UserError(
+            f"{count - arrived:,} of {count:,} events did not reach topic {topic.name!r} at {topic.broker}; "
+            "check both and publish again: what has arrived counts once"
+        )
     return count
+
+
+def _send(
+    sender: Producer, topic: Topic, event: Event, told: Callable[[KafkaError | None, Message], None]
+) -> None:
+    """Queue an event, behind those that are on their way if they are too many.
+
+    Raises:
+        UserError: the queue is full, and the broker takes nothing.
+    """
+    while True:
+        try:
+            sender.produce(topic.name, key=event.source.encode(), value=to_json(event), on_delivery=told)
+            sender.poll(0)
+            return
+        except BufferError:
+            if not sender.poll(FLUSH_S):
+                raise UserError(
+                    f"{topic.broker} has taken no event of {topic.name!r} for {FLUSH_S} s; "
+                    "check both and publish again: what has arrived counts once"
+                ) from None
 
 
 def events_of(archive: Path, *, inline: int = INLINE_BYTES) -> Iterator[Event]:

@@ -7,11 +7,15 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
+
 from data.events import prefixes, take_event, to_json
 from data.intake import Taken, take
+from data.kafka import Topic
 from data.normalise import Normal
-from data.publish import events_of
+from data.publish import events_of, publish
 from data.sources import discover
+from data.workspace import UserError
 
 KEY = b"k" * 32
 MAIL = b"From: a@example.com\nSubject: Soup\n\nSoup at noon.\n"
@@ -66,6 +70,16 @@ def test_tables_are_read_by_the_columns_that_the_archive_names(tmp_path: Path) -
     assert ["d.eml"] == inlined
     assert ["Soup at noon."] * 4 == list(read(tmp_path).values())
     assert read(tmp_path) == streamed(tmp_path)
+
+
+@pytest.mark.parametrize("queue", [1, 1000])
+def test_events_that_no_broker_takes_are_counted_and_said(tmp_path: Path, queue: int) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.eml").write_bytes(MAIL)
+    settings = {"message.timeout.ms": "300", "queue.buffering.max.messages": str(queue)}
+
+    with pytest.raises(UserError, match="3 of 3 events did not reach topic 'mail'"):
+        publish(tmp_path, Topic("mail", "127.0.0.1:1", settings))
 
 
 def test_a_zip_that_begins_with_what_cannot_be_read_is_called_what_it_is(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,7 @@ def test_gives_the_dataset_of_the_archive_for_any_partitions_and_batches(
     broker: str, archive: Path, tmp_path: Path, workspace: Path
 ) -> None:
     topic = make_topic(broker, "sample", partitions=3)
-    files = publish(archive, topic, inline=2000)
+    files = publish(archive, replace(topic, settings={"queue.buffering.max.messages": "5"}), inline=2000)
     send(topic, b"poison")
     landing = tmp_path / "landing"
 
