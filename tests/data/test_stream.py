@@ -128,6 +128,24 @@ def test_a_landing_of_another_stream_or_without_its_checkpoint_is_refused(
     assert landed(tmp_path / "landing").files == 1
 
 
+def test_a_landing_killed_at_its_beginning_goes_on(broker: str, tmp_path: Path, workspace: Path) -> None:
+    topic, landing, theirs = make_topic(broker, "begun"), tmp_path / "landing", tmp_path / "theirs"
+    send(topic, event(1))
+    for folder in (landing, theirs):
+        (folder / "batches").mkdir(parents=True)
+        (folder / ".stream.json.host-1-00000000.part").write_text("{")
+    (theirs / "batches" / "notes.txt").write_text("not ours")
+
+    with pytest.raises(UserError, match="no landing of a stream"):
+        land(topic, theirs)
+    assert land(topic, landing).files == 1
+    shutil.rmtree(landing / "batches")
+    with pytest.raises(UserError, match="lost its batches"):
+        land(topic, landing)
+    shutil.rmtree(landing / "checkpoint")  # as if killed behind the mark
+    assert land(topic, landing).files == 1
+
+
 def test_a_landing_without_events_says_what_to_do(broker: str, tmp_path: Path, workspace: Path) -> None:
     topic = make_topic(broker, "empty")
     land(topic, tmp_path / "landing")
