@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 from data.columns import Columns, read_columns
 from data.intake import LARGEST_EXPORT, Arrived, Refused, Taken, Tally, take
 from data.record import Rejected
-from data.sources import COLUMNS, SLACK_INDEX, TABLES, Item, file_sha256, items_of
+from data.sources import BANG, COLUMNS, SLACK_INDEX, TABLES, Item, file_sha256, items_of
 from data.unsaid import unsaid
 from data.workspace import UserError
 
@@ -84,7 +84,7 @@ def from_json(value: bytes) -> Event:
         is_usable = False
     if not is_usable:
         raise InvalidEventError("invalid_event")
-    source = source.encode("utf-8", "backslashreplace").decode()
+    source = source.replace("!", BANG)  # or it could be called what a member of another file is called
     is_mail = "format" in fields
     if content is None:
         return Event(source, sha256.lower(), uri=str(uri), is_mail=is_mail)

@@ -131,20 +131,31 @@ def gather(folder: Path, taken: Path) -> Landed:
 
 
 def _mark(folder: Path, topic: Topic, key: bytes) -> None:
-    """Say whose landing this is, or check that it is this stream's."""
+    """Say whose landing this is, or check that it is this stream's.
+
+    The mark comes first: whatever is killed after it, the folder is known for what it is.
+    """
     mine = {"topic": topic.name, "key": _fingerprint(key)}
     if not is_landing(folder):
-        if folder.exists() and any(folder.iterdir()):
+        if folder.exists() and not all(map(_is_of_a_beginning, folder.iterdir())):
             raise UserError(f"{folder} exists and is no landing of a stream; choose another folder")
-        (folder / BATCHES).mkdir(parents=True, exist_ok=True)
         with write_atomically(folder / MARK) as path:
             path.write_text(json.dumps(mine) + "\n", encoding="utf-8")
     if json.loads((folder / MARK).read_text(encoding="utf-8")) != mine:
         raise UserError(
             f"{folder} holds another topic, or was redacted with another key; choose another folder"
         )
+    if (folder / CHECKPOINT).is_dir() and not (folder / BATCHES).is_dir():
+        raise UserError(f"{folder} has lost its batches; delete the folder and land the stream again")
+    (folder / BATCHES).mkdir(exist_ok=True)
     if any((folder / BATCHES).iterdir()) and not (folder / CHECKPOINT).is_dir():
         raise UserError(f"{folder} has lost its checkpoint; delete the folder and land the stream again")
+
+
+def _is_of_a_beginning(path: Path) -> bool:
+    """Say whether this is all that a landing leaves which is killed before its mark is written."""
+    is_empty = path.name == BATCHES and path.is_dir() and not any(path.iterdir())
+    return is_empty or (path.name.startswith(f".{MARK}.") and path.suffix == ".part")
 
 
 @contextmanager

@@ -210,6 +210,10 @@ def _as_packed_error() -> Iterator[None]:
         ValueError,
     ) as error:
         raise PackedError(f"damaged: {type(error).__name__}") from None
+    except OSError as error:
+        if error.errno is not None or isinstance(error, PackedError):
+            raise
+        raise PackedError(f"damaged: {type(error).__name__}") from None  # the decompressor's, not the disk's
     except (
         RuntimeError,
         NotImplementedError,

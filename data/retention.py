@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from data import governance
+from data.sources import BANG
 from data.workspace import UserError, locate
 
 Channel = Literal["email", "chat", "transcript"]
@@ -78,8 +79,8 @@ class KeyedHold:
         """Say whether a message is held; one without a date is, by a hold on dates: it may be among them."""
         if self.channel and row["channel"] != self.channel:
             return False
-        if not str(row["source"]).startswith(self.source):
-            return False
+        if not str(row["source"]).replace(BANG, "!").startswith(self.source.replace(BANG, "!")):
+            return False  # a folder's name, too, is held as it is written on disk
         if sent := row["sent_at"]:
             day = sent.date().isoformat()
             if day < self.since or (self.until and day > self.until):

@@ -50,6 +50,10 @@ _MAIL = re.compile(
 _CUE = re.compile(rb"\A\s*\d+[ \t]*\r?\n\s*[\d:]+[,.]\d+\s*-->")
 _CHAT_EXPORT = re.compile(rb'\A\s*\[\s*\{[^\0]*"ts"\s*:')
 _TEAMS_EXPORT = re.compile(rb'\A\s*\{[^\0]{0,4000}?"value"\s*:\s*\[')
+BANG = "\\x21"
+"""How an exclamation mark in a name is written: as it is, one stands before the name of a member alone."""
+
+_NEEDS_ESCAPE = re.compile(rb"!|\\(?=x[0-9a-f]{2})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +136,20 @@ def _classified(path: Path, root: Path, slack_roots: dict[Path, bool]) -> list[I
     in_maildir = path.parent.name in ("cur", "new") and _is_maildir(path.parent.parent)
     return items_of(
         path,
-        source.decode("utf-8", "backslashreplace"),
+        source_of(source),
         in_maildir=in_maildir,
         slack_root=_slack_root(path, root, slack_roots),
     )
+
+
+def source_of(name: bytes) -> str:
+    """Return how a file or a member of this name is called; no two names are called the same.
+
+    A byte that is no text becomes ``\\xff``, and so do a backslash that would read as one (``\\x5c``) and
+    an exclamation mark (``\\x21``): as it is, one stands before a member's name and nowhere else.
+    """
+    escaped = _NEEDS_ESCAPE.sub(lambda sign: b"\\x%02x" % ord(sign[0]), name)
+    return escaped.decode("utf-8", "backslashreplace")
 
 
 def items_of(
@@ -200,7 +214,8 @@ def _archived(path: Path, packing: Packing, whole: Item) -> list[Item]:
     except OSError:
         return [whole]
     layout = _Layout([member.name for member in found])
-    items, seen = [], Counter[str]()
+    names, seen = {member.name for member in found}, Counter[str]()
+    items = []
     for member in found:
         place = PurePosixPath(member.name)
         if member.is_broken and not member.name:
@@ -208,9 +223,8 @@ def _archived(path: Path, packing: Packing, whole: Item) -> list[Item]:
             continue
         if member.is_folder or layout.leaves_out(place):
             continue
-        seen[member.name] += 1
-        again = f"~{seen[member.name]}" if seen[member.name] > 1 else ""
-        source = f"{whole.source}!{member.name}{again}".encode("utf-8", "backslashreplace").decode()
+        name = _unused(member.name, names, seen)
+        source = f"{whole.source}!{source_of(name.encode('utf-8', 'surrogateescape'))}"
         item = replace(
             whole, source=source, end=member.size, sha256=sha256, packing=packing, member=member.number
         )
@@ -226,6 +240,16 @@ def _archived(path: Path, packing: Packing, whole: Item) -> list[Item]:
         else:
             items.append(_sniffed(path, item, member.name, in_maildir=layout.is_maildir(place.parent.parent)))
     return items
+
+
+def _unused(name: str, names: set[str], seen: Counter[str]) -> str:
+    """Return the name when it comes first, later with a number that makes it none of the ``names``."""
+    seen[name] += 1
+    if seen[name] == 1:
+        return name
+    while (numbered := f"{name}~{seen[name]}") in names:
+        seen[name] += 1
+    return numbered
 
 
 class _Layout:

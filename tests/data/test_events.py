@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,21 @@ def test_an_event_carries_a_small_file() -> None:
     assert isinstance(message, Normal)
     assert ("Soup at noon.", "inbox/1.eml", SHA256) == (message.text, message.source, message.source_sha256)
     assert [Tally("inbox/1.eml", 1), Arrived("inbox/1.eml", SHA256)] == [tally, arrived]
+
+
+def test_no_event_can_take_the_name_of_a_member_of_another(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr("a.eml", MAIL)
+    content = (tmp_path / "x.zip").read_bytes()
+
+    member, _, _ = taken(Event("x.zip", hashlib.sha256(content).hexdigest(), content))
+    loose, _, arrived = taken(Event("x.zip!a.eml", SHA256, MAIL))
+
+    assert isinstance(member, Normal)
+    assert isinstance(loose, Normal)
+    assert ("x.zip!a.eml", "x.zip\\x21a.eml") == (member.source, loose.source)
+    assert member.message_id != loose.message_id
+    assert Arrived("x.zip\\x21a.eml", SHA256) == arrived
 
 
 def test_an_event_names_a_file_and_its_hash(tmp_path: Path) -> None:

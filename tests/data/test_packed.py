@@ -6,6 +6,7 @@ import io
 import json
 import lzma
 import os
+import random
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -99,6 +100,21 @@ def test_members_of_one_name_are_all_read(tmp_path: Path) -> None:
         "twice.zip!one.eml~2": "number 1",
     }
     assert entries == 2
+
+
+@pytest.mark.parametrize("suffix", COMPRESSORS)
+def test_damage_deep_inside_is_no_bug_of_ours(
+    tmp_path: Path, suffix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chance = random.Random(1)
+    packed = bytearray(COMPRESSORS[suffix](ENVELOPE + mail(0, chance.randbytes(1_500_000).hex())))
+    packed[len(packed) * 3 // 4 :] = bytes(len(packed) // 4)
+    (tmp_path / f"box.mbox.{suffix}").write_bytes(packed)
+
+    _, rejects, _ = taken(tmp_path)
+
+    assert rejects == ["unreadable_file"]
+    assert "report this" not in capsys.readouterr().err
 
 
 def test_a_zipped_maildir_keeps_its_hidden_folders_and_leaves_out_what_is_being_delivered(

@@ -141,6 +141,14 @@ def test_a_hold_on_dates_covers_what_has_none() -> None:
     assert not hold.covers(row | {"sent_at": datetime(2025, 1, 1, tzinfo=UTC)})
 
 
+def test_a_hold_covers_a_folder_as_it_is_called_on_disk() -> None:
+    row = {"channel": "email", "source": "Sales\\x21/a.eml", "sent_at": None}
+
+    assert KeyedHold("matter 8", source="Sales!/").covers(row)
+    assert KeyedHold("matter 8", source="Sales\\x21/").covers(row)
+    assert not KeyedHold("matter 8", source="Sales/").covers(row)
+
+
 def test_an_erased_person_leaves_no_name_and_no_quoted_word(tmp_path: Path, workspace: Path) -> None:
     date = "Mon, 01 Jan 2024 10:00:00 +0000"
     taken = taken_in(

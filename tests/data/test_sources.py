@@ -1,11 +1,15 @@
 """Every file of an archive is found and classified, whatever it is called."""
 
 import os
+import warnings
+import zipfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from data.sources import discover
+from data.sources import discover, source_of
 from data.workspace import UserError
 
 MAIL = b"From: a@x.org\nSubject: s\n\nbody\n"
@@ -67,6 +71,25 @@ def test_tells_the_formats_apart(tmp_path: Path) -> None:
     items = discover(tmp_path)
 
     assert {item.source: item.format for item in items} == FORMATS
+
+
+def test_no_two_files_share_a_source(tmp_path: Path) -> None:
+    for name in (b"\xff.eml", b"\\xff.eml", b"\\x5cxff.eml", b"in\\a.eml", b"x.zip!a.eml"):
+        (tmp_path / os.fsdecode(name)).write_bytes(MAIL)
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive, warnings.catch_warnings(action="ignore"):
+        for name in ("a.eml", "a.eml", "a.eml", "a.eml~2", "a.eml~2"):
+            archive.writestr(name, MAIL)
+
+    sources = {item.source for item in discover(tmp_path)}
+
+    loose = {"\\xff.eml", "\\x5cxff.eml", "\\x5cx5cxff.eml", "in\\a.eml", "x.zip\\x21a.eml"}
+    members = {"a.eml", "a.eml~3", "a.eml~4", "a.eml~2", "a.eml~2~2"}
+    assert loose | {f"x.zip!{name}" for name in members} == sources
+
+
+@given(st.lists(st.lists(st.sampled_from([b"\\", b"x", b"f", b"5c", b"21", b"!", b"\xff"])).map(b"".join)))
+def test_no_two_names_are_called_the_same(names: list[bytes]) -> None:
+    assert len(set(names)) == len({source_of(name) for name in names})
 
 
 def test_a_single_file_is_an_archive(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,7 @@ def test_gives_the_dataset_of_the_archive_for_any_partitions_and_batches(
     broker: str, archive: Path, tmp_path: Path, workspace: Path
 ) -> None:
     topic = make_topic(broker, "sample", partitions=3)
-    files = publish(archive, topic, inline=2000)
+    files = publish(archive, replace(topic, settings={"queue.buffering.max.messages": "5"}), inline=2000)
     send(topic, b"poison")
     landing = tmp_path / "landing"
 
@@ -125,6 +126,24 @@ def test_a_landing_of_another_stream_or_without_its_checkpoint_is_refused(
     with pytest.raises(UserError, match="lost its checkpoint"):
         land(topic, tmp_path / "landing")
     assert landed(tmp_path / "landing").files == 1
+
+
+def test_a_landing_killed_at_its_beginning_goes_on(broker: str, tmp_path: Path, workspace: Path) -> None:
+    topic, landing, theirs = make_topic(broker, "begun"), tmp_path / "landing", tmp_path / "theirs"
+    send(topic, event(1))
+    for folder in (landing, theirs):
+        (folder / "batches").mkdir(parents=True)
+        (folder / ".stream.json.host-1-00000000.part").write_text("{")
+    (theirs / "batches" / "notes.txt").write_text("not ours")
+
+    with pytest.raises(UserError, match="no landing of a stream"):
+        land(topic, theirs)
+    assert land(topic, landing).files == 1
+    shutil.rmtree(landing / "batches")
+    with pytest.raises(UserError, match="lost its batches"):
+        land(topic, landing)
+    shutil.rmtree(landing / "checkpoint")  # as if killed behind the mark
+    assert land(topic, landing).files == 1
 
 
 def test_a_landing_without_events_says_what_to_do(broker: str, tmp_path: Path, workspace: Path) -> None:
