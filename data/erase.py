@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from data.dataset import MANIFEST, read_manifest
 from data.erasing import Eraser, Row, Tally, rows_of
 from data.retain import PROVENANCE, STAGE
-from data.schema import TABLES, Counts, Manifest
+from data.schema import TABLES, Counts, Manifest, top_of
 from data.workspace import write_atomically
 
 
@@ -141,7 +141,7 @@ def _recounted(before: Manifest, tables: _Tables, gone: Collection[str]) -> Mani
         ("duplicates", tables.duplicates),
         ("rejects", tables.rejects),
     ):
-        for source, count in Counter(row["source"].partition("/")[0] for row in rows).items():
+        for source, count in Counter(top_of(row["source"]) for row in rows).items():
             by_source[source] = replace(by_source[source], **{name: count})
     _require_balance(by_source)
     labels = _counted(tables.messages, "label")
