@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from data import governance
 from data.dataset import read_manifest
-from data.erase import ErasedDataset, datasets_below, erase_dataset, files_of
+from data.erase import ErasedDataset, datasets_below, erase_dataset, files_of, held_through_copies
 from data.erasing import Eraser, Tally, eraser_of, foreseen, is_of_messages, rows_of
 from data.incremental import at_rest
 from data.leftovers import Mended, mend
@@ -84,7 +84,7 @@ def erase(
     orders = _orders(people, retention, by)
     with at_rest():
         files = _message_files()
-        eraser = eraser_of(orders, files)
+        eraser = eraser_of(orders, files, held_through_copies(datasets_below(home()), files, orders))
         tally = foreseen(files, eraser)
         if not confirm(_foreseen(tally)):
             return None

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
-from data.dataset import read_manifest, read_messages, read_rejects
-from data.erase import ErasedDataset, erase_dataset
+from data.dataset import read_duplicates, read_manifest, read_messages, read_rejects
+from data.erase import ErasedDataset, erase_dataset, held_through_copies
 from data.erasing import eraser_of, foreseen
 from data.retention import KeyedHold, Orders
 from data.schema import PARSER, TABLES, Counts, Manifest, top_of
@@ -59,9 +60,19 @@ def write_dataset(
 
 
 def erased(folder: Path, *holds: KeyedHold) -> ErasedDataset:
-    files = sorted((folder / "messages").glob("*.parquet"))
-    eraser = eraser_of(Orders(holds=holds, suppressed=frozenset({MARK})), files)
+    """Erase from a dataset that lies beside the files of other messages."""
+    files = sorted(folder.parent.glob("*/*.parquet")) + sorted((folder / "messages").glob("*.parquet"))
+    orders = Orders(holds=holds, suppressed=frozenset({MARK}))
+    eraser = eraser_of(orders, files, held_through_copies([folder], files, orders))
     return erase_dataset(folder, eraser, foreseen(files, eraser).message_ids)
+
+
+def with_a_held_copy(tmp_path: Path) -> Path:
+    return write_dataset(
+        tmp_path / "prepared",
+        [message("a", MARK, "mails/a.eml"), message("c", MARK, "mails/c.eml", PARKING)],
+        [copy("b", "a", "legal/b.eml")],
+    )
 
 
 def test_a_message_out_of_a_zip_becomes_a_reject_of_the_zip(tmp_path: Path) -> None:
@@ -74,3 +85,47 @@ def test_a_message_out_of_a_zip_becomes_a_reject_of_the_zip(tmp_path: Path) -> N
     assert {"export.zip": Counts(2, 1, 0, 1)} == read_manifest(folder).by_source
     assert ["export.zip!a/1.eml"] == read_rejects(folder)["source"].to_pylist()
     assert ["b"] == read_messages(folder)["message_id"].to_pylist()
+
+
+@pytest.mark.parametrize(
+    "hold",
+    [
+        KeyedHold("matter 7", source="legal/"),
+        KeyedHold("matter 7", source="legal/", since="2026-06-01"),
+        KeyedHold("matter 7", source="legal/", pseudonyms=(MARK,)),
+    ],
+)
+def test_a_message_stays_when_a_copy_of_it_is_held(tmp_path: Path, hold: KeyedHold) -> None:
+    folder = with_a_held_copy(tmp_path)
+
+    done = erased(folder, hold)
+
+    assert ({"matter 7": 1}, 1) == (done.held, done.erased)
+    assert [("a", WORDS)] == [(row["message_id"], row["text"]) for row in read_messages(folder).to_pylist()]
+    assert ["b"] == read_duplicates(folder)["message_id"].to_pylist()
+
+
+def test_a_hold_on_other_places_keeps_no_copy(tmp_path: Path) -> None:
+    folder = with_a_held_copy(tmp_path)
+
+    assert 3 == erased(folder, KeyedHold("matter 7", source="trade/")).erased
+
+
+def test_what_a_copy_says_of_itself_decides_whether_it_is_held(tmp_path: Path) -> None:
+    folder = with_a_held_copy(tmp_path)
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    rows = [message("b", OTHER, "legal/b.eml")]
+    pq.write_table(pa.Table.from_pylist(rows, schema=TABLES["messages"]), taken / "part-0.parquet")
+
+    assert {"matter 7": 1} == erased(folder, KeyedHold("matter 7", pseudonyms=(OTHER,))).held
+
+
+def test_a_copy_of_another_time_is_not_held_by_a_hold_on_dates(tmp_path: Path) -> None:
+    folder = with_a_held_copy(tmp_path)
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    rows = [message("b", OTHER, "legal/b.eml")]
+    pq.write_table(pa.Table.from_pylist(rows, schema=TABLES["messages"]), taken / "part-0.parquet")
+
+    assert 3 == erased(folder, KeyedHold("matter 7", source="legal/", since="2026-06-01")).erased
