@@ -85,6 +85,37 @@ def test_rows_that_are_held_are_passed_over(tmp_path: Path, wanted: Sought) -> N
     assert (True, 1) == (found.is_clean, found.held_rows)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "joanna@harbour.example",
+        "jo.anna@harbour.example",
+        "anna@harbour.example.org",
+        "anna@harbour.examples",
+        "anna@harbour.example-lines",
+    ],
+)
+def test_an_address_that_holds_the_one_sought_is_somebody_elses(wanted: Sought, text: str) -> None:
+    assert 0 == wanted.hits(f"write to {text}.")
+    assert 0 == wanted.hits(json.dumps(f"write to\n{text}"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<anna@harbour.example>",
+        "write to anna@harbour.example.",
+        "...Anna@Harbour.example, or call",
+        json.dumps("to\nanna@harbour.example\n"),
+        "mailto%3Aanna@harbour.example",
+        "To:=20anna@harbour.example=0A",
+        "anna&#64;harbour.example",
+    ],
+)
+def test_an_address_is_found_however_it_is_written(wanted: Sought, text: str) -> None:
+    assert 1 == wanted.hits(text)
+
+
 def test_a_folder_named_after_the_person_is_a_hit_and_not_named(tmp_path: Path, wanted: Sought) -> None:
     (tmp_path / "anna@harbour.example").mkdir()
     (tmp_path / "anna@harbour.example" / "list.txt").write_text("empty")
