@@ -111,13 +111,23 @@ def _neutral(match: re.Match[str]) -> str:
     return neutral(match[0])
 
 
-def eraser_of(orders: Orders, files: Sequence[Path], held: Mapping[str, str] | None = None) -> Eraser:
-    """Return the eraser that knows the words of everybody's erased messages in files of messages."""
+def eraser_of(
+    orders: Orders,
+    files: Sequence[Path],
+    *,
+    held: Mapping[str, str] | None = None,
+    known: Traces | None = None,
+) -> Eraser:
+    """Return the eraser that knows the words of everybody's erased messages in files of messages.
+
+    ``known`` are words whose messages an interrupted erasure has taken out already.
+    """
     plain = Eraser(orders, Traces.of(()), held or {})
     if not orders.suppressed:
         return plain
     columns = list(NEEDED)
     traces = Traces.of(words for row in messages_of(files, columns) for words in plain.erased_words(row))
+    traces = traces.joined(known) if known else traces
     for file in files:
         others = (
             plain.own_words(row)

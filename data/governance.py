@@ -1,6 +1,7 @@
 """What the workspace must remember of its duties: holds, erased subjects, and a signed record of both.
 
 Everything in ``governance/`` of the workspace is keyed: pseudonyms, counts and digests, nobody in clear.
+While an erasure is not finished, the hashes of erased words lie there too.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ def erased(folder: Path, *holds: KeyedHold) -> ErasedDataset:
     """Erase from a dataset that lies beside the files of other messages."""
     files = sorted(folder.parent.glob("*/*.parquet")) + sorted((folder / "messages").glob("*.parquet"))
     orders = Orders(holds=holds, suppressed=frozenset({MARK}))
-    eraser = eraser_of(orders, files, held_through_copies([folder], files, orders))
+    eraser = eraser_of(orders, files, held=held_through_copies([folder], files, orders))
     return erase_dataset(folder, eraser, foreseen(files, eraser).message_ids)
 
 
