@@ -189,6 +189,7 @@ def _recounted(before: Manifest, tables: _Tables, gone: Collection[str]) -> Mani
         chunks=len(tables.chunks),
         labelled=sum(labels.values()),
         digest=hashlib.sha256("\n".join([before.digest, "erased", *sorted(gone)]).encode()).hexdigest(),
+        former_digests=(*before.former_digests, before.digest),
         notes=(*before.notes, f"erasure: {len(gone):,} messages left dataset {before.digest[:16]}"),
     )
 

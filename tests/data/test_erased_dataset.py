@@ -129,3 +129,20 @@ def test_a_copy_of_another_time_is_not_held_by_a_hold_on_dates(tmp_path: Path) -
     pq.write_table(pa.Table.from_pylist(rows, schema=TABLES["messages"]), taken / "part-0.parquet")
 
     assert 3 == erased(folder, KeyedHold("matter 7", source="legal/", since="2026-06-01")).erased
+
+
+def test_a_dataset_remembers_what_it_was_called_before_every_erasure(tmp_path: Path) -> None:
+    folder = write_dataset(
+        tmp_path / "prepared",
+        [message("a", MARK, "a.eml"), message("b", OTHER, "b.eml", PARKING)],
+    )
+    first = read_manifest(folder).digest
+    erased(folder)
+    second = read_manifest(folder).digest
+    eraser = eraser_of(Orders(suppressed=frozenset({OTHER})), [])
+    erase_dataset(folder, eraser, {"b"})
+
+    manifest = read_manifest(folder)
+
+    assert (first, second) == manifest.former_digests
+    assert manifest.digest not in manifest.former_digests

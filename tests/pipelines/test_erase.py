@@ -133,6 +133,11 @@ def test_models_that_have_learnt_from_it_are_named(archive: Path, workspace: Pat
     assert f"trained on what was erased, train again and retire: run {run.info.run_id}" in str(done)
     assert digest != read_manifest(workspace / "prepared").digest
 
+    of_another = erase(["bert@harbour.example"], confirm=lambda _: True)
+
+    assert of_another is not None
+    assert [run.info.run_id] == [model.run_id for model in of_another.models]
+
 
 def test_an_interrupted_erasure_goes_on(archive: Path, workspace: Path) -> None:
     import mlflow
