@@ -11,6 +11,7 @@ import os
 import re
 import sqlite3
 import zipfile
+import zlib
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -132,9 +133,11 @@ def scan_file(path: Path, wanted: Sought, result: Scan, *, name: str = "") -> in
         pa.ArrowException,
         zipfile.BadZipFile,
         EOFError,
+        zlib.error,
         lzma.LZMAError,
         sqlite3.Error,
         zstandard.ZstdError,
+        RuntimeError,  # of a zip: encrypted; NotImplementedError, packed by a method that is not known here
     ):
         result.unread.append(name)
     if found:

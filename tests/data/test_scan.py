@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import sqlite3
 import zipfile
@@ -129,4 +130,40 @@ def test_what_cannot_be_read_is_no_proof(tmp_path: Path, wanted: Sought) -> None
     found = scan(tmp_path, wanted)
 
     assert ["broken.parquet"] == found.unread
+    assert not found.is_clean
+
+
+def damaged_gzip() -> bytes:
+    packed = bytearray(gzip.compress(OTHER.encode() * 50))
+    packed[12:30] = bytes(18)
+    return bytes(packed)
+
+
+def zip_with(place: int, value: int) -> bytes:
+    """Return a zip whose one member says something else at this place of both of its headers."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as packed:
+        packed.writestr("inner.txt", OTHER)
+    written = bytearray(content.getvalue())
+    for header, shift in ((b"PK\3\4", 0), (b"PK\1\2", 2)):
+        written[written.index(header) + place + shift] = value
+    return bytes(written)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("damaged.gz", damaged_gzip()),
+        ("encrypted.zip", zip_with(6, 1)),
+        ("unknown_method.zip", zip_with(8, 97)),
+    ],
+)
+def test_what_cannot_be_unpacked_counts_as_unread(
+    tmp_path: Path, wanted: Sought, name: str, content: bytes
+) -> None:
+    (tmp_path / name).write_bytes(content)
+
+    found = scan(tmp_path, wanted)
+
+    assert [name] == found.unread
     assert not found.is_clean
