@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.dataset import MANIFEST, read_manifest
-from data.erasing import Eraser, Row, Tally, rows_of
+from data.erasing import NEEDED, Eraser, Row, Tally, messages_of, rows_of
 from data.retain import PROVENANCE, STAGE
-from data.schema import TABLES, Counts, Manifest
+from data.retention import Orders
+from data.schema import TABLES, Counts, Manifest, top_of
 from data.workspace import write_atomically
 
 
@@ -47,6 +48,32 @@ def datasets_below(root: Path) -> list[Path]:
 
 def files_of(folder: Path, table: str = "messages") -> list[Path]:
     return sorted((folder / table).glob("*.parquet"))
+
+
+def held_through_copies(folders: Sequence[Path], files: Sequence[Path], orders: Orders) -> dict[str, str]:
+    """Return the kept messages of datasets of which a copy is held, and the hold.
+
+    The text of a copy stands in the message that was kept for it alone: it must stay. A copy that no
+    file of messages holds is judged by its place and by what it repeats; its date is not known.
+    """
+    if not orders.holds:
+        return {}
+    copies = [row for folder in folders for row in rows_of(files_of(folder, "duplicates"))]
+    ids = {row["message_id"] for row in copies} | {row["duplicate_of"] for row in copies}
+    kept: dict[str, Row] = {}
+    holds: dict[str, str] = {}
+    for row in messages_of(files, list(NEEDED)):
+        if row["message_id"] in ids:
+            kept[row["message_id"]] = {**row, "sent_at": None}
+            holds[row["message_id"]] = orders.held_by(row)
+    held: dict[str, str] = {}
+    for copy in copies:
+        hold = holds.get(copy["message_id"])
+        if hold is None and (alike := kept.get(copy["duplicate_of"])):
+            hold = orders.held_by({**alike, "source": copy["source"]})
+        if hold:
+            held[copy["duplicate_of"]] = hold
+    return held
 
 
 def erase_dataset(folder: Path, eraser: Eraser, message_ids: Collection[str] = ()) -> ErasedDataset:
@@ -141,7 +168,7 @@ def _recounted(before: Manifest, tables: _Tables, gone: Collection[str]) -> Mani
         ("duplicates", tables.duplicates),
         ("rejects", tables.rejects),
     ):
-        for source, count in Counter(row["source"].partition("/")[0] for row in rows).items():
+        for source, count in Counter(top_of(row["source"]) for row in rows).items():
             by_source[source] = replace(by_source[source], **{name: count})
     _require_balance(by_source)
     labels = _counted(tables.messages, "label")
@@ -162,6 +189,7 @@ def _recounted(before: Manifest, tables: _Tables, gone: Collection[str]) -> Mani
         chunks=len(tables.chunks),
         labelled=sum(labels.values()),
         digest=hashlib.sha256("\n".join([before.digest, "erased", *sorted(gone)]).encode()).hexdigest(),
+        former_digests=(*before.former_digests, before.digest),
         notes=(*before.notes, f"erasure: {len(gone):,} messages left dataset {before.digest[:16]}"),
     )
 

@@ -24,17 +24,21 @@ SIGN = re.compile(r"\w")
 WORDS = ("text", "full_text")
 CUE = r"^(?:{}): ((?:.|\n(?!\[\w+\]: ))*)"  # of a transcript: up to where somebody else speaks
 NEEDED = (
-    *("channel", "source", "sent_at", "sender", "recipients", "subject", "text", "full_text"),
+    *("message_id", "channel", "source", "sent_at", "sender", "recipients", "subject", "text", "full_text"),
     *("attachments", "zones"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Eraser:
-    """Who is erased, and by which words their messages are known where others quote them."""
+    """Who is erased, and by which words their messages are known where others quote them.
+
+    ``held`` are messages that a hold keeps whatever their own row says, and its name: a copy is held.
+    """
 
     orders: Orders
     traces: Traces
+    held: Mapping[str, str] = field(default_factory=dict)
     pattern: re.Pattern[str] = field(init=False)
     said: re.Pattern[str] = field(init=False)
 
@@ -50,8 +54,12 @@ class Eraser:
             wanted = "erased"
         elif self.orders.is_expired(row):
             wanted = "expired"
-        hold = self.orders.held_by(row) if wanted != "kept" or self.touches(row) else ""
+        hold = self.held_by(row) if wanted != "kept" or self.touches(row) else ""
         return ("held", hold) if hold else (wanted, "")
+
+    def held_by(self, row: Mapping[str, Any]) -> str:
+        """Return the name of a hold on a message or on a copy of it, or nothing."""
+        return self.orders.held_by(row) or self.held.get(row["message_id"], "")
 
     def touches(self, row: Mapping[str, Any]) -> bool:
         """Say whether somebody else's message names or repeats an erased person."""
@@ -86,7 +94,7 @@ class Eraser:
     def erased_words(self, row: Mapping[str, Any]) -> list[str]:
         """Return what an erased person wrote, or said in a conversation, unless it is held."""
         is_own = row["sender"] in self.orders.suppressed
-        if not (is_own or row["channel"] == "transcript") or self.orders.held_by(row):
+        if not (is_own or row["channel"] == "transcript") or self.held_by(row):
             return []
         if is_own:
             return [self.own_words(row)]
@@ -103,21 +111,31 @@ def _neutral(match: re.Match[str]) -> str:
     return neutral(match[0])
 
 
-def eraser_of(orders: Orders, files: Sequence[Path]) -> Eraser:
-    """Return the eraser that knows the words of everybody's erased messages in files of messages."""
-    plain = Eraser(orders, Traces.of(()))
+def eraser_of(
+    orders: Orders,
+    files: Sequence[Path],
+    *,
+    held: Mapping[str, str] | None = None,
+    known: Traces | None = None,
+) -> Eraser:
+    """Return the eraser that knows the words of everybody's erased messages in files of messages.
+
+    ``known`` are words whose messages an interrupted erasure has taken out already.
+    """
+    plain = Eraser(orders, Traces.of(()), held or {})
     if not orders.suppressed:
         return plain
     columns = list(NEEDED)
-    traces = Traces.of(words for row in _messages(files, columns) for words in plain.erased_words(row))
+    traces = Traces.of(words for row in messages_of(files, columns) for words in plain.erased_words(row))
+    traces = traces.joined(known) if known else traces
     for file in files:
         others = (
             plain.own_words(row)
-            for row in _messages([file], columns)
-            if row["sender"] not in orders.suppressed or orders.held_by(row)
+            for row in messages_of([file], columns)
+            if row["sender"] not in orders.suppressed or plain.held_by(row)
         )
         traces = traces.without(others)
-    return Eraser(orders, traces)
+    return Eraser(orders, traces, plain.held)
 
 
 def is_of_messages(file: Path) -> bool:
@@ -179,12 +197,13 @@ def clean_table(folder: Path, eraser: Eraser) -> None:
 def foreseen(files: Sequence[Path], eraser: Eraser) -> Tally:
     """Return what an erasure would do to files of messages."""
     tally = Tally()
-    for row in _messages(files, ["message_id", *NEEDED]):
+    for row in messages_of(files, list(NEEDED)):
         tally.add(eraser, row)
     return tally
 
 
-def _messages(files: Iterable[Path], columns: list[str]) -> Iterator[Row]:
+def messages_of(files: Iterable[Path], columns: list[str]) -> Iterator[Row]:
+    """Yield the messages of files, without what was counted or rejected there."""
     for file in files:
         has_outcome = "outcome" in pq.read_schema(file).names
         wanted = [*columns, "outcome"] if has_outcome else columns

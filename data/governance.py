@@ -1,21 +1,26 @@
 """What the workspace must remember of its duties: holds, erased subjects, and a signed record of both.
 
 Everything in ``governance/`` of the workspace is keyed: pseudonyms, counts and digests, nobody in clear.
+While an erasure is not finished, the hashes of erased words lie there too.
 """
 
 from __future__ import annotations
 
 import getpass
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from data import ledger
-from data.redact import PLACEHOLDER, pseudonym, redact
+from data.recognisers.people import TITLE
+from data.redact import PLACEHOLDER, Redaction, pseudonym, redact
 from data.workspace import UserError, home, write_atomically
 
 SIGNER = "governance"
+REMARK = re.compile(r"\([^()]*\)")
+AROUND_NAME = " \t\"'<>[](),:;"
 
 
 def folder() -> Path:
@@ -60,13 +65,32 @@ def verified() -> tuple[ledger.Entry, ...]:
 
 
 def pseudonyms_of(subjects: Iterable[str], *, key: bytes) -> frozenset[str]:
-    """Return the placeholders that stand for a person: of each address or name, as redaction makes them."""
+    """Return the placeholders that stand for a person: of each address or name, as redaction makes them.
+
+    What stands for a part of a name is not among them: it means everybody who is called so.
+    """
     found: set[str] = set()
     for subject in subjects:
-        kind = "EMAIL" if "@" in subject else "PERSON"
-        found.add(pseudonym(kind, subject, key=key))
-        found.update(match[0] for match in PLACEHOLDER.finditer(redact(subject, key=key).text))
+        found.add(pseudonym("EMAIL" if "@" in subject else "PERSON", subject, key=key))
+        redacted = redact(subject.strip(), key=key)
+        marks = [match[0] for match in PLACEHOLDER.finditer(redacted.text)]
+        emails = [mark for mark in marks if mark.startswith("[EMAIL_")]
+        found.update(emails if "@" in subject else [mark for mark in marks if mark == redacted.text])
+        name = _display_name(subject.strip(), redacted) if emails or "@" not in subject else ""
+        if " " in name:
+            found.add(pseudonym("PERSON", name, key=key))
     return frozenset(found)
+
+
+def _display_name(subject: str, redacted: Redaction) -> str:
+    """Return the name that goes with an address, without quotes, brackets, remarks and titles."""
+    for span in reversed(redacted.spans):
+        if span.kind == "EMAIL":
+            subject = subject[: span.start] + subject[span.end :]
+    name = REMARK.sub("", subject).strip(AROUND_NAME) or subject.strip(AROUND_NAME)
+    while title := TITLE.match(name):
+        name = name[title.end() :].lstrip()
+    return name
 
 
 def neutral(placeholder: str) -> str:

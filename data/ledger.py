@@ -92,11 +92,13 @@ def append(path: str | Path, event: Mapping[str, Any], *, signer: Signer) -> Ent
     """Add an event and return its entry, which is on the disk when this returns.
 
     Raises:
-        LedgerError: the last line is damaged; nothing is added to a broken ledger.
+        LedgerError: the last line is damaged, or lines that were written here are missing; nothing is
+            added to a broken ledger.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with _locked(path, "ab+", fcntl.LOCK_EX) as handle:
         last = _last_entry(handle)
+        _require_head(path, handle, last)
         unsigned = {
             "sequence": last.sequence + 1 if last else 0,
             "time": datetime.now(UTC).isoformat(timespec="microseconds"),
@@ -111,7 +113,7 @@ def append(path: str | Path, event: Mapping[str, Any], *, signer: Signer) -> Ent
         handle.flush()
         os.fsync(handle.fileno())
         entry = _entry(line, 0)
-        _remember_head(handle, entry)
+        _remember_head(path, handle, entry)
     return entry
 
 
@@ -126,23 +128,26 @@ def read(path: str | Path) -> tuple[Entry, ...]:
 def verify(path: str | Path) -> tuple[Entry, ...]:
     """Return the entries after checking every hash, link, number and signature.
 
-    Lines cut off at the end are noticed on the machine that wrote them: it remembers the
-    last entry beside its keys.
+    Lines cut off at the end, and a ledger that is gone, are noticed on the machine that wrote them:
+    it remembers the last entry beside its keys.
 
     Raises:
         LedgerError: the first line that is not as it was written, and what is wrong with it.
     """
     if not Path(path).exists():
+        for head in _heads(path, None):
+            _check_head(head, ())
         return ()
     known = {name: Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)) for name, key in trusted().items()}
     with _locked(path, "rb", fcntl.LOCK_SH) as handle:
         entries = tuple(_entries(handle))
+        heads = _heads(path, entries[0] if entries else None)
     previous = BEGINNING
     for number, entry in enumerate(entries, start=1):
         _check(entry, number, previous, known)
         previous = entry.hash
-    if entries:
-        _check_head(entries)
+    for head in heads:
+        _check_head(head, entries)
     return entries
 
 
@@ -221,25 +226,66 @@ def _last_entry(handle: IO[bytes]) -> Entry | None:
     return _entry(line, 0)
 
 
-def _head_path(first: Entry) -> Path:
-    return keys() / "heads" / first.hash
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """The last entry that this machine wrote, and the file beside the keys that remembers it."""
+
+    kept: Path
+    sequence: int
+    hash: str
 
 
-def _remember_head(handle: IO[bytes], entry: Entry) -> None:
+def _head_paths(path: str | Path, first: Entry) -> tuple[Path, Path]:
+    """Return where the last entry is remembered: by the ledger's place, and by its first line.
+
+    The place is known when the ledger is gone, the first line when its folder was moved.
+    """
+    return _head_of_place(path), keys() / "heads" / first.hash
+
+
+def _head_of_place(path: str | Path) -> Path:
+    place = os.path.realpath(path).encode("utf-8", "surrogateescape")
+    return keys() / "heads" / f"place-{hashlib.sha256(place).hexdigest()}"
+
+
+def _heads(path: str | Path, first: Entry | None) -> tuple[_Head, ...]:
+    """Return what is remembered of a ledger that has this first entry, or none."""
+    found = []
+    for kept in _head_paths(path, first) if first else (_head_of_place(path),):
+        if kept.exists():
+            sequence, digest = kept.read_text().split()
+            found.append(_Head(kept, int(sequence), digest))
+    return tuple(found)
+
+
+def _remember_head(path: str | Path, handle: IO[bytes], entry: Entry) -> None:
+    for kept in _head_paths(path, _first_entry(handle)):
+        with write_atomically(kept) as unfinished:
+            unfinished.write_text(f"{entry.sequence} {entry.hash}\n")
+
+
+def _first_entry(handle: IO[bytes]) -> Entry:
     handle.seek(0)
-    first = _entry(handle.readline(), 1)
-    with write_atomically(_head_path(first)) as path:
-        path.write_text(f"{entry.sequence} {entry.hash}\n")
+    return _entry(handle.readline(), 1)
 
 
-def _check_head(entries: tuple[Entry, ...]) -> None:
-    path = _head_path(entries[0])
-    if not path.exists():
-        return
-    sequence, digest = path.read_text().split()
-    if int(sequence) >= len(entries):
+def _require_head(path: str | Path, handle: IO[bytes], last: Entry | None) -> None:
+    """Refuse to follow a last entry that is behind what was written: its head would be forgotten."""
+    for head in _heads(path, _first_entry(handle) if last else None):
+        if last is None or (last.sequence, last.hash) != (head.sequence, head.hash):
+            handle.seek(0)
+            _check_head(head, tuple(_entries(handle)))
+
+
+def _check_head(head: _Head, entries: tuple[Entry, ...]) -> None:
+    if not entries:
         raise LedgerError(
-            f"line {len(entries) + 1}: it is missing; {int(sequence) + 1} lines were written here"
+            f"it is gone or empty, and {head.sequence + 1} lines were written here; "
+            f"only if you removed it on purpose, delete {head.kept}"
         )
-    if entries[int(sequence)].hash != digest:
-        raise LedgerError(f"line {int(sequence) + 1}: it is not the one that was written here")
+    if head.sequence >= len(entries):
+        raise LedgerError(
+            f"line {len(entries) + 1}: it is missing; {head.sequence + 1} lines were written here"
+        )
+    if entries[head.sequence].hash != head.hash:
+        raise LedgerError(f"line {head.sequence + 1}: it is not the one that was written here")

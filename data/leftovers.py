@@ -13,6 +13,9 @@ import pyarrow.parquet as pq
 from data.erasing import Eraser, Row, rewrite, rows_of
 from data.governance import neutral
 from data.scan import Scan, Sought, scan_file
+from data.workspace import write_atomically
+
+REMOVED = (".html", ".htm", ".md", ".log", ".ipynb")  # made to be looked at; nothing reads them again
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +31,10 @@ def mend(
 ) -> Mended:
     """Take a person out of files that a scan has named.
 
-    Tables lose the rows of erased messages; in texts placeholders become neutral, and a text that
-    repeats erased words (a page, a log, an executed notebook) is removed. Signed ledgers, databases
-    and binaries stay as they are, and the next scan names them again.
+    Tables lose the rows of erased messages; in texts placeholders become neutral, and a page, log or
+    executed notebook that still repeats the erased is removed. Whatever else tells of them (manifests,
+    markers, checkpoints, signed ledgers, databases, binaries) stays, and the next scan names it again:
+    without it a dataset, an index or a model could no longer be read.
     """
     rewritten, removed = [], []
     for name in sorted(names):
@@ -39,13 +43,14 @@ def mend(
             continue
         if path.suffix == ".parquet":
             _mend_table(path, eraser, wanted.held_ids, message_ids)
-        elif not _mend_text(path, eraser):
+            rewritten.append(name)
             continue
-        elif scan_file(path, wanted, Scan()):
+        is_changed = _mend_text(path, eraser)
+        if path.suffix in REMOVED and scan_file(path, wanted, Scan()):
             path.unlink()
             removed.append(name)
-            continue
-        rewritten.append(name)
+        elif is_changed:
+            rewritten.append(name)
     return Mended(tuple(rewritten), tuple(removed))
 
 
@@ -70,16 +75,20 @@ def _is_of(row: Row, message_ids: Collection[str]) -> bool:
 
 
 def _mend_text(path: Path, eraser: Eraser) -> bool:
-    """Make the placeholders of a text neutral; say whether it is a text at all."""
-    content = path.read_bytes()
+    """Make the placeholders of a text neutral; say whether there were any. What is no text stays."""
+    before = path.read_bytes()
     try:
-        content.decode("utf-8")
+        before.decode("utf-8")
     except UnicodeDecodeError:
         return False
-    if b"\0" in content[:8192]:
+    if b"\0" in before[:8192]:
         return False
+    content = before
     for pseudonym in eraser.orders.suppressed:
         plain, instead = (each.strip("[]").encode() for each in (pseudonym, neutral(pseudonym)))
         content = re.sub(re.escape(plain), instead, content, flags=re.IGNORECASE)
-    path.write_bytes(content)
+    if content == before:
+        return False
+    with write_atomically(path) as unfinished:
+        unfinished.write_bytes(content)
     return True

@@ -64,8 +64,8 @@ def _of_people(record: Record, placeholder: str, key: bytes) -> Iterator[str]:
 
 
 def _of_texts(record: Record, placeholder: str, key: bytes) -> Iterator[str]:
-    texts = (record.subject, record.body, *(each.name for each in record.attachments))
-    for text in filter(None, map(clean, texts)):
+    attached = (text for each in record.attachments for text in (each.name, each.text))
+    for text in filter(None, map(clean, (record.subject, record.body, *attached))):
         for span in redact(text, key=key, names=record.names).spans:
             value = undisguise(text[span.start : span.end]).text.strip()
             if pseudonym(span.kind, value, key=key) == placeholder:

@@ -11,6 +11,7 @@ import os
 import re
 import sqlite3
 import zipfile
+import zlib
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ BLOCK = 4 << 20
 OVERLAP = 4096
 LARGEST_MEMBER = 1 << 30
 ESCAPED = re.compile(r"\\u[0-9a-fA-F]{4}|\\+[nrtbf\"/]")
+IN_TEXT = r"(?:(?<!\w)(?<!\w[.+-])|(?<=[%=][0-9a-f]{{2}})){}(?![.-]?[^\W_])"
+IN_NAME = r"(?<![^\W_]){}(?![^\W_])"  # of a file: a mark or an ending may stand beside it
 READABLE = re.compile(rb"[\t\n\r\x20-\x7e\x80-\xff]{16,}")
 
 
@@ -40,10 +43,26 @@ class Sought:
     held_ids: frozenset[str] = frozenset()
 
     def hits(self, text: str) -> int:
-        """Count what a text still has: names by their number, repeated words once."""
-        lower = text.lower()
-        found = sum(lower.count(word) for word in self.words)
-        return found + self.traces.found_in(html.unescape(ESCAPED.sub(_sign, text)))
+        """Count what a text still has: names by their number, repeated words once.
+
+        An address that only ends like the one sought is somebody else's.
+        """
+        plain = html.unescape(ESCAPED.sub(_sign, text))
+        found = max(self._named(each.lower(), IN_TEXT) for each in (text, plain))
+        return found + self.traces.found_in(plain)
+
+    def hits_in_bytes(self, text: str) -> int:
+        """Count in what was read out of bytes: before an address may stand its length, which is no letter."""
+        return max(self.hits(text), sum(text.lower().count(word) for word in self.words))
+
+    def hits_in_name(self, name: str) -> int:
+        """Count in the name of a file."""
+        return self._named(name.lower(), IN_NAME) + self.traces.found_in(name)
+
+    def _named(self, lower: str, address: str) -> int:
+        present = [word for word in self.words if word in lower]
+        shapes = (address.format(re.escape(word)) if "@" in word else re.escape(word) for word in present)
+        return sum(len(re.findall(shape, lower)) for shape in shapes)
 
     def hidden(self, name: str) -> str:
         """Return a file's name as it may be printed and kept: a folder may be named after the person."""
@@ -102,7 +121,7 @@ def scan(root: Path, wanted: Sought, *, left_out: Collection[Path] = ()) -> Scan
 
 def scan_file(path: Path, wanted: Sought, result: Scan, *, name: str = "") -> int:
     """Look through one file and what is packed in it; return the hits."""
-    found = wanted.hits(name := name or path.name)
+    found = wanted.hits_in_name(name := name or path.name)
     name = wanted.hidden(name)
     try:
         result.files += 1
@@ -114,9 +133,11 @@ def scan_file(path: Path, wanted: Sought, result: Scan, *, name: str = "") -> in
         pa.ArrowException,
         zipfile.BadZipFile,
         EOFError,
+        zlib.error,
         lzma.LZMAError,
         sqlite3.Error,
         zstandard.ZstdError,
+        RuntimeError,  # of a zip: encrypted; NotImplementedError, packed by a method that is not known here
     ):
         result.unread.append(name)
     if found:
@@ -167,7 +188,7 @@ def _zip(handle: BinaryIO, wanted: Sought, result: Scan) -> int:
             if not member.is_dir():
                 with packed.open(member) as unpacked:
                     content = _whole(unpacked)
-                found += wanted.hits(member.filename) + _contents(content, None, wanted, result)
+                found += wanted.hits_in_name(member.filename) + _contents(content, None, wanted, result)
     return found
 
 
@@ -191,8 +212,10 @@ def _raw(handle: BinaryIO, wanted: Sought) -> int:
     while block := handle.read(BLOCK):
         window = kept + block
         if b"\0" in window:
-            window = b"\n\0\n".join(READABLE.findall(window))
-        found += wanted.hits(window.decode("utf-8", "replace"))
+            readable = b"\n\0\n".join(READABLE.findall(window))
+            found += wanted.hits_in_bytes(readable.decode("utf-8", "replace"))
+        else:
+            found += wanted.hits(window.decode("utf-8", "replace"))
         kept = block[-OVERLAP:] if len(block) == BLOCK else b""
     return found
 

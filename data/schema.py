@@ -160,6 +160,7 @@ class Manifest:
     labelled: int = 0
     unmatched_labels: int = 0
     notes: tuple[str, ...] = ()
+    former_digests: tuple[str, ...] = ()  # before erasures: models may have been trained on any of them
     schema_version: int = SCHEMA_VERSION
 
     def to_json(self) -> str:
@@ -177,8 +178,9 @@ class Manifest:
             raise ValueError(f"schema version {fields.get('schema_version')!r} instead of {SCHEMA_VERSION}")
         counts = Counts(**fields.pop("counts"))
         by_source = {source: Counts(**each) for source, each in fields.pop("by_source").items()}
-        notes = tuple(fields.pop("notes", ()))
-        return Manifest(counts=counts, by_source=by_source, notes=notes, **fields)
+        for name in ("notes", "former_digests"):
+            fields[name] = tuple(fields.get(name, ()))
+        return Manifest(counts=counts, by_source=by_source, **fields)
 
     def __str__(self) -> str:
         wide = max(len("source"), *(len(source) for source in [*self.by_source, "total"]))

@@ -33,6 +33,9 @@ class Traces:
     def of(texts: Iterable[str]) -> Traces:
         return Traces(np.unique(np.concatenate([NONE, *(_windows(_signs(text)[0]) for text in texts)])))
 
+    def joined(self, others: Traces) -> Traces:
+        return Traces(np.union1d(self.hashes, others.hashes))
+
     def without(self, texts: Iterable[str]) -> Traces:
         """Leave out what other texts say too: a phrase that others wrote themselves tells nobody apart."""
         if not len(self.hashes):

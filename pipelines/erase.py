@@ -11,13 +11,14 @@ import pyarrow.parquet as pq
 
 from data import governance
 from data.dataset import read_manifest
-from data.erase import ErasedDataset, datasets_below, erase_dataset, files_of
+from data.erase import ErasedDataset, datasets_below, erase_dataset, files_of, held_through_copies
 from data.erasing import Eraser, Tally, eraser_of, foreseen, is_of_messages, rows_of
 from data.incremental import at_rest
 from data.leftovers import Mended, mend
 from data.retain import retain_file
 from data.retention import Orders, orders_of
 from data.scan import Scan, Sought, scan, sought
+from data.unfinished import Unfinished, forget_unfinished, keep_unfinished, unfinished
 from data.workspace import UserError, home, secret
 from evaluation.trained_on import TrainedModel, models_trained_on
 from serving.erase import (
@@ -73,24 +74,29 @@ def erase(
 ) -> Erasure | None:
     """Erase a person, known by addresses or names, and prove it; None when ``confirm`` says no.
 
-    Held messages stay. Interrupted, it is given again and goes on: the memories of the archives,
-    which say whose messages they were, are rewritten last.
+    Held messages stay. Interrupted, it is given again and goes on: what it has to find is kept until
+    it is proved to be gone, and whoever is erased next, the interrupted erasure is finished with it.
 
     Raises:
         UserError: nobody is named, an index is open elsewhere, or a policy or ledger is damaged.
     """
     if not (people := [each.strip() for each in subjects if each.strip()]):
         raise UserError("nobody to erase: give --subject, or addresses and names on standard input")
-    orders = _orders(people, retention, by)
+    begun = unfinished()
+    orders = _orders(people, retention, by, begun)
     with at_rest():
         files = _message_files()
-        eraser = eraser_of(orders, files)
+        held = held_through_copies(datasets_below(home()), files, orders)
+        eraser = eraser_of(orders, files, held=held, known=begun.traces)
         tally = foreseen(files, eraser)
+        tally.message_ids |= begun.message_ids - tally.held_ids
         if not confirm(_foreseen(tally)):
             return None
         wanted = sought(orders.suppressed, people, eraser.traces, held_ids=tally.held_ids)
         done = _everywhere(eraser, tally, wanted, by)
     _record(done, by)
+    if done.scan.is_clean:
+        forget_unfinished()
     return done
 
 
@@ -98,9 +104,10 @@ def _everywhere(eraser: Eraser, tally: Tally, wanted: Sought, by: str) -> Erasur
     indexes = indexes_below(home())
     require_closed(indexes)
     folders = datasets_below(home())
-    affected = _unfinished() | {read_manifest(each).digest for each in folders if _is_touched(each, tally)}
+    affected = _unfinished().union(*(_digests(each) for each in folders if _is_touched(each, tally)))
     models = models_trained_on(affected)
     governance.record("erasure begun", by=by, datasets=sorted(affected), **_counts(tally))
+    keep_unfinished(Unfinished(eraser.orders.suppressed, frozenset(tally.message_ids), eraser.traces))
     governance.suppress(eraser.orders.suppressed)
     before = tuple(erase_dataset(folder, eraser, tally.message_ids) for folder in folders)
     erased = tuple(erase_from_index(folder, tally.message_ids, tally.changed) for folder in indexes)
@@ -118,6 +125,12 @@ def _is_touched(folder: Path, tally: Tally) -> bool:
     return not ids.isdisjoint(tally.message_ids | tally.changed.keys())
 
 
+def _digests(folder: Path) -> set[str]:
+    """Return what a dataset is called and was called before earlier erasures."""
+    manifest = read_manifest(folder)
+    return {manifest.digest, *manifest.former_digests}
+
+
 def _unfinished() -> set[str]:
     """Return the digests that datasets had when an erasure began that was interrupted."""
     digests: set[str] = set()
@@ -129,11 +142,12 @@ def _unfinished() -> set[str]:
     return digests
 
 
-def _orders(people: Collection[str], retention: str, by: str) -> Orders:
+def _orders(people: Collection[str], retention: str, by: str, begun: Unfinished) -> Orders:
     """Return who is erased and what is held; an erasure lets nothing expire."""
     key = secret("redaction")
     orders = orders_of(retention, key=key, by=by)
-    return replace(orders, rules=(), suppressed=governance.pseudonyms_of(people, key=key))
+    suppressed = governance.pseudonyms_of(people, key=key) | begun.pseudonyms
+    return replace(orders, rules=(), suppressed=suppressed)
 
 
 def _message_files() -> list[Path]:

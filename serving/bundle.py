@@ -172,6 +172,17 @@ def verify_bundle(bundle: str | Path) -> Bundle:
     return stated
 
 
+def copy_bundle(source: Path, target: Path) -> None:
+    """Copy a bundle; its models share their bytes with the source where the disk allows it."""
+    target.mkdir()
+    for part in sorted(source.iterdir()):
+        if part.is_dir():
+            # Milvus opens its files for writing: the index is copied, so that no two share one.
+            copy_tree(part, target / part.name, links=part.name != "index")
+        else:
+            shutil.copyfile(part, target / part.name)
+
+
 def copy_tree(source: Path, target: Path, *, links: bool = False) -> None:
     """Copy a folder; with ``links`` files share their bytes with the source where the disk allows it."""
     for name in files_below(source):

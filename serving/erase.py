@@ -13,7 +13,7 @@ from typing import Any
 
 from data.normalise import without_digits
 from data.workspace import home, write_atomically
-from serving.bundle import MANIFEST, read_bundle
+from serving.bundle import MANIFEST, copy_bundle, read_bundle
 from serving.digest import file_digest, files_below
 from serving.index import LITE_FILE, MARKER, RETURNED, Index, _clip, _write_collection, read_index
 from serving.milvus import milvus_client
@@ -95,32 +95,44 @@ def erase_from_index(folder: Path, message_ids: Collection[str], changed: Change
 
 
 def renew_bundle(folder: Path) -> ErasedBundle | None:
-    """Write the manifest of a bundle whose index has changed; the pointers follow it to its new name."""
+    """Write the manifest of a bundle whose index has changed; the pointers follow it to its new name.
+
+    Interrupted, it is called again and goes on: the manifest says which name the folder had.
+    """
     before = read_bundle(folder)
     document = json.loads((folder / MANIFEST).read_text())
     index = {f"index/{name}": file_digest(folder / "index" / name) for name in files_below(folder / "index")}
     files = {name: digest for name, digest in before.files.items() if not name.startswith("index/")} | index
     if files == before.files:
-        return None
+        former = next((each for each in document.get("erased_from", []) if each[:12] == folder.name), "")
+        return ErasedBundle(former, before.digest, _renamed(folder, before.digest)) if former else None
     document |= {"files": files, "erased_from": [*document.get("erased_from", []), before.digest]}
     text = json.dumps(document, indent=1, sort_keys=True) + "\n"
     digest = hashlib.sha256(text.encode()).hexdigest()
     with write_atomically(folder / MANIFEST) as unfinished:
         unfinished.write_text(text)
-    return ErasedBundle(before.digest, digest, _renamed(folder, before.digest, digest))
+    is_kept = folder.name in {each[:12] for each in document["erased_from"]}
+    return ErasedBundle(before.digest, digest, _renamed(folder, digest) if is_kept else folder)
 
 
-def _renamed(folder: Path, before: str, digest: str) -> Path:
-    """Move a kept bundle to the name of its new digest, with a pointer that is never left dangling."""
-    if folder.name != before[:12]:
-        return folder
+def _renamed(folder: Path, digest: str) -> Path:
+    """Bring a kept bundle to the name of its digest, with a pointer that dangles at no moment.
+
+    No file system moves a folder and a link in one step: the pointers move to a copy that shares its
+    bytes, and then the folder goes, its manifest first, so that what is left of it is no bundle.
+    """
     moved = folder.with_name(digest[:12])
-    pointers = [home() / name for name in POINTERS if (home() / name).resolve() == folder.resolve()]
-    os.replace(folder, moved)
-    for pointer in pointers:
-        temporary = pointer.with_name(f".{pointer.name}.erased")
-        temporary.symlink_to(moved)
-        os.replace(temporary, pointer)
+    if not (moved / MANIFEST).exists():
+        with write_atomically(moved) as unfinished:
+            copy_bundle(folder, unfinished)
+    for pointer in (home() / name for name in POINTERS):
+        if pointer.resolve() == folder.resolve():
+            temporary = pointer.with_name(f".{pointer.name}.erased")
+            temporary.unlink(missing_ok=True)
+            temporary.symlink_to(moved)
+            os.replace(temporary, pointer)
+    (folder / MANIFEST).unlink()
+    shutil.rmtree(folder)
     return moved
 
 
@@ -157,7 +169,10 @@ def _rows(client: Any, collection: str, condition: str) -> list[dict[str, Any]]:
 def _erase_on_server(
     folder: Path, stated: Index, message_ids: Collection[str], changed: Changed
 ) -> ErasedIndex:
-    """Delete, put the cleaned rows back, and ask for compaction: bytes go in the server's own time."""
+    """Replace the cleaned rows, delete the others, ask for compaction: bytes go in the server's own time.
+
+    In this order an interruption loses no row that should stay.
+    """
     removed = cleaned = 0
     concerned = sorted({*message_ids, *changed})
     with milvus_client(stated.uri) as client:
@@ -167,9 +182,11 @@ def _erase_on_server(
             condition = f"message_id in {json.dumps(concerned[start : start + ROWS])}"
             rows = _rows(client, stated.collection, condition)
             kept, count = _without(rows, message_ids, changed)
-            client.delete(stated.collection, filter=condition)
             if kept:
-                client.insert(stated.collection, kept)
+                client.upsert(stated.collection, kept)
+            staying = {row["chunk_id"] for row in kept}
+            if gone := [row["chunk_id"] for row in rows if row["chunk_id"] not in staying]:
+                client.delete(stated.collection, ids=gone)
             removed, cleaned = removed + len(rows) - len(kept), cleaned + count
         client.flush(stated.collection)
         client.compact(stated.collection)

@@ -7,7 +7,7 @@ import uuid
 from pathlib import Path
 
 from data.workspace import UserError, home, write_atomically
-from serving.bundle import MANIFEST, Bundle, copy_tree, read_bundle, verify_bundle
+from serving.bundle import MANIFEST, Bundle, copy_bundle, read_bundle, verify_bundle
 
 
 def keep(bundle: Bundle) -> Bundle:
@@ -15,11 +15,7 @@ def keep(bundle: Bundle) -> Bundle:
     folder = home() / "bundles" / bundle.digest[:12]
     if not (folder / MANIFEST).exists():
         with write_atomically(folder) as unfinished:
-            for part in sorted(path for path in bundle.folder.iterdir() if path.is_dir()):
-                # Milvus opens its files for writing: the index is copied, so that no two share one.
-                copy_tree(part, unfinished / part.name, links=part.name != "index")
-            for name in ("prompts.yaml", "thresholds.json", MANIFEST):
-                (unfinished / name).write_bytes((bundle.folder / name).read_bytes())
+            copy_bundle(bundle.folder, unfinished)
     return read_bundle(folder)
 
 

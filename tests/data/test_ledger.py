@@ -73,6 +73,60 @@ def test_a_deleted_end_is_noticed_where_it_was_written(written: Path) -> None:
         ledger.verify(written)
 
 
+def test_nothing_follows_a_deleted_end(written: Path) -> None:
+    lines = written.read_text().splitlines(keepends=True)
+    rewrite(written, lines[:2])
+
+    with pytest.raises(LedgerError, match="line 3: it is missing; 4 lines were written"):
+        ledger.append(written, {}, signer=ledger.signer("reviewer"))
+    with pytest.raises(LedgerError, match="line 3: it is missing; 4 lines were written"):
+        ledger.verify(written)
+
+
+@pytest.mark.parametrize("left", ["nothing", "an empty file"])
+def test_a_ledger_that_is_gone_is_noticed_and_not_begun_again(written: Path, left: str) -> None:
+    written.unlink()
+    if left == "an empty file":
+        written.touch()
+
+    for _ in range(2):  # a refused entry leaves everything as it was
+        with pytest.raises(LedgerError, match="gone or empty, and 4 lines were written"):
+            ledger.verify(written)
+        with pytest.raises(LedgerError, match="gone or empty, and 4 lines were written"):
+            ledger.append(written, {}, signer=ledger.signer("reviewer"))
+
+
+def test_another_chain_in_the_place_of_a_ledger_is_noticed(written: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.jsonl"
+    for number in range(5):
+        ledger.append(other, {"number": number}, signer=ledger.signer("reviewer"))
+    other.replace(written)
+
+    with pytest.raises(LedgerError, match="line 4: it is not the one that was written here"):
+        ledger.verify(written)
+    with pytest.raises(LedgerError, match="line 4: it is not the one that was written here"):
+        ledger.append(written, {}, signer=ledger.signer("reviewer"))
+
+
+def test_a_ledger_that_was_moved_goes_on(written: Path, tmp_path: Path) -> None:
+    moved = written.rename(tmp_path / "moved.jsonl")
+
+    ledger.append(moved, {}, signer=ledger.signer("reviewer"))
+
+    assert 5 == len(ledger.verify(moved))
+
+
+def test_an_entry_whose_writer_was_killed_before_it_was_remembered_is_followed(written: Path) -> None:
+    heads = {path: path.read_text() for path in (keys() / "heads").iterdir()}
+    ledger.append(written, {}, signer=ledger.signer("reviewer"))
+    for path, remembered in heads.items():
+        path.write_text(remembered)
+
+    ledger.append(written, {}, signer=ledger.signer("reviewer"))
+
+    assert 6 == len(ledger.verify(written))
+
+
 def test_swapped_lines_are_named(written: Path) -> None:
     first, second, third, fourth = written.read_text().splitlines(keepends=True)
     rewrite(written, [first, third, second, fourth])

@@ -207,3 +207,44 @@ def test_a_damaged_list_of_the_erased_stops_everything(tmp_path: Path, workspace
 
     with pytest.raises(UserError, match="is damaged"):
         orders(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "Anna schmidt",
+        "Schmidt Anna",
+        "Dr. Anna Schmidt",
+        f"{ANNA} (Anna)",
+        f"Anna <{ANNA}>",
+        f"Anna schmidt <{ANNA}>",
+    ],
+)
+def test_a_person_is_not_everybody_with_the_same_given_name(subject: str) -> None:
+    found = governance.pseudonyms_of([subject], key=KEY)
+
+    assert pseudonym("PERSON", "Anna", key=KEY) not in found
+    assert ("@" in subject) == (pseudonym("EMAIL", ANNA, key=KEY) in found)
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "Anna Schmidt",
+        "Schmidt, Anna",
+        "Dr. Anna Schmidt",
+        f"Anna Schmidt <{ANNA}>",
+        f"Anna schmidt <{ANNA}>",
+        f'"Schmidt, Anna" <{ANNA}>',
+        f"Prof. Dr. Anna Schmidt (Legal) <{ANNA}>",
+        f"{ANNA} (Anna Schmidt)",
+    ],
+)
+def test_a_full_name_is_the_person(subject: str) -> None:
+    assert pseudonym("PERSON", "Anna Schmidt", key=KEY) in governance.pseudonyms_of([subject], key=KEY)
+
+
+def test_a_number_is_a_subject_too() -> None:
+    number = "+49 40 1234567"
+
+    assert pseudonym("PHONE", number, key=KEY) in governance.pseudonyms_of([number], key=KEY)

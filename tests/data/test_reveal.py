@@ -43,6 +43,18 @@ def test_a_number_in_a_text_is_found_too(archive: Path) -> None:
     assert ("+49 40 1234567",) == reveal(mark, str(archive), reason="request 12")
 
 
+def test_what_only_an_attachment_says_is_found_too(archive: Path) -> None:
+    (archive / "b.eml").write_text(
+        "From: bert@harbour.example\nTo: carl@harbour.example\nSubject: list\nMIME-Version: 1.0\n"
+        "Content-Type: multipart/mixed; boundary=cut\n\n--cut\nContent-Type: text/plain\n\nSee below.\n"
+        "--cut\nContent-Type: text/csv; name=list.csv\nContent-Disposition: attachment; filename=list.csv\n"
+        "\nname,mail\nDora,dora@elsewhere.example\n--cut--\n"
+    )
+    mark = pseudonym("EMAIL", "dora@elsewhere.example", key=secret("redaction"))
+
+    assert ("dora@elsewhere.example",) == reveal(mark, str(archive), reason="request 12")
+
+
 def test_without_key_reason_or_pseudonym_it_is_one_line(archive: Path) -> None:
     for wanted, reason, said in (
         ("EMAIL_1f3a9c2b", " ", "say why"),

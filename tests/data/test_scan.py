@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import sqlite3
 import zipfile
@@ -85,6 +86,37 @@ def test_rows_that_are_held_are_passed_over(tmp_path: Path, wanted: Sought) -> N
     assert (True, 1) == (found.is_clean, found.held_rows)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "joanna@harbour.example",
+        "jo.anna@harbour.example",
+        "anna@harbour.example.org",
+        "anna@harbour.examples",
+        "anna@harbour.example-lines",
+    ],
+)
+def test_an_address_that_holds_the_one_sought_is_somebody_elses(wanted: Sought, text: str) -> None:
+    assert 0 == wanted.hits(f"write to {text}.")
+    assert 0 == wanted.hits(json.dumps(f"write to\n{text}"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<anna@harbour.example>",
+        "write to anna@harbour.example.",
+        "...Anna@Harbour.example, or call",
+        json.dumps("to\nanna@harbour.example\n"),
+        "mailto%3Aanna@harbour.example",
+        "To:=20anna@harbour.example=0A",
+        "anna&#64;harbour.example",
+    ],
+)
+def test_an_address_is_found_however_it_is_written(wanted: Sought, text: str) -> None:
+    assert 1 == wanted.hits(text)
+
+
 def test_a_folder_named_after_the_person_is_a_hit_and_not_named(tmp_path: Path, wanted: Sought) -> None:
     (tmp_path / "anna@harbour.example").mkdir()
     (tmp_path / "anna@harbour.example" / "list.txt").write_text("empty")
@@ -98,4 +130,40 @@ def test_what_cannot_be_read_is_no_proof(tmp_path: Path, wanted: Sought) -> None
     found = scan(tmp_path, wanted)
 
     assert ["broken.parquet"] == found.unread
+    assert not found.is_clean
+
+
+def damaged_gzip() -> bytes:
+    packed = bytearray(gzip.compress(OTHER.encode() * 50))
+    packed[12:30] = bytes(18)
+    return bytes(packed)
+
+
+def zip_with(place: int, value: int) -> bytes:
+    """Return a zip whose one member says something else at this place of both of its headers."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as packed:
+        packed.writestr("inner.txt", OTHER)
+    written = bytearray(content.getvalue())
+    for header, shift in ((b"PK\3\4", 0), (b"PK\1\2", 2)):
+        written[written.index(header) + place + shift] = value
+    return bytes(written)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("damaged.gz", damaged_gzip()),
+        ("encrypted.zip", zip_with(6, 1)),
+        ("unknown_method.zip", zip_with(8, 97)),
+    ],
+)
+def test_what_cannot_be_unpacked_counts_as_unread(
+    tmp_path: Path, wanted: Sought, name: str, content: bytes
+) -> None:
+    (tmp_path / name).write_bytes(content)
+
+    found = scan(tmp_path, wanted)
+
+    assert [name] == found.unread
     assert not found.is_clean

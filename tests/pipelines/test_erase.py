@@ -17,6 +17,7 @@ from data.dataset import read_chunks, read_manifest, read_messages, read_rejects
 from data.prepare import prepare
 from data.scan import scan, sought
 from data.shingles import Traces
+from data.unfinished import unfinished_path
 from data.workspace import UserError, home, secret, tracking
 from pipelines import cli
 from pipelines.erase import Erasure, erase
@@ -132,6 +133,11 @@ def test_models_that_have_learnt_from_it_are_named(archive: Path, workspace: Pat
     assert f"trained on what was erased, train again and retire: run {run.info.run_id}" in str(done)
     assert digest != read_manifest(workspace / "prepared").digest
 
+    of_another = erase(["bert@harbour.example"], confirm=lambda _: True)
+
+    assert of_another is not None
+    assert [run.info.run_id] == [model.run_id for model in of_another.models]
+
 
 def test_an_interrupted_erasure_goes_on(archive: Path, workspace: Path) -> None:
     import mlflow
@@ -151,6 +157,35 @@ def test_an_interrupted_erasure_goes_on(archive: Path, workspace: Path) -> None:
     assert 3 == len(done.tally.message_ids), "the memory of the archive still knows whose they were"
     assert [run.info.run_id] == [model.run_id for model in done.models]
     assert 3 == read_manifest(workspace / "prepared").reasons["erased"]
+
+
+def test_an_interrupted_erasure_still_knows_what_it_has_to_find(
+    archive: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(str(archive), workspace / "prepared", spark_master="local[2]")
+    page, stays = workspace / "report.html", workspace / "findings.json"
+    page.write_text(f"<p>{SECRET_WORDS}</p>")
+    stays.write_text(json.dumps({"said": SPOKEN}))
+    with monkeypatch.context() as interrupting:
+        interrupting.setattr("pipelines.erase.scan", killed)  # by then the intakes are rewritten
+        with pytest.raises(KeyboardInterrupt):
+            erased()
+
+    for _ in range(2):
+        again = erased()
+
+        assert {"findings.json": 1} == again.scan.hits
+        assert 3 == len(again.tally.message_ids)
+        assert not page.exists()
+    assert SECRET_WORDS not in repr([path.read_bytes() for path in governance.folder().iterdir()])
+
+    stays.unlink()
+    assert erased().scan.is_clean
+    assert not unfinished_path().exists()
+
+
+def killed(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
 
 
 def write_dataset_beside(workspace: Path) -> Path:

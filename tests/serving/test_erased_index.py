@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -97,16 +100,23 @@ def test_an_open_index_is_one_line_before_anything_is_erased(index: Path) -> Non
         other.communicate(b"")
 
 
-def test_a_bundle_goes_on_under_its_new_digest(workspace: Path) -> None:
+@pytest.fixture
+def kept(workspace: Path) -> Path:
+    """Write a bundle that is kept under its digest, and live."""
     folder = workspace / "bundles" / "made"
     write_index(folder / "index")
     (folder / "thresholds.json").write_text("{}")
     files = {name: file_digest(folder / name) for name in files_below(folder)}
     versions = {"release_id": "r", "classifier_version": "1", "embedder_version": "2"}
     (folder / MANIFEST).write_text(json.dumps({**versions, "files": files}))
-    before = read_bundle(folder).digest
-    kept = folder.rename(folder.with_name(before[:12]))
+    kept = folder.rename(folder.with_name(read_bundle(folder).digest[:12]))
     (home() / "live").symlink_to(kept)
+    return kept
+
+
+def test_a_bundle_goes_on_under_its_new_digest(kept: Path, workspace: Path) -> None:
+    before = read_bundle(kept).digest
+    (kept / "deploy.json").write_text("{}")
 
     assert [kept / "index"] == indexes_below(workspace)
     assert [kept] == bundles_below(workspace)
@@ -118,3 +128,77 @@ def test_a_bundle_goes_on_under_its_new_digest(workspace: Path) -> None:
     assert (before, renewed.now[:12]) == (renewed.before, renewed.folder.name)
     assert renewed.now == verify_bundle(home() / "live").digest
     assert not kept.exists()
+    assert (renewed.folder / "deploy.json").exists()
+    assert renew_bundle(renewed.folder) is None
+
+
+@pytest.mark.parametrize("step", ["os.replace", "shutil.rmtree", "copy_bundle"])
+def test_an_interruption_never_leaves_the_pointer_dangling(
+    kept: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    before = read_bundle(kept).digest
+    erase_from_index(kept / "index", {"gone"}, {})
+    with monkeypatch.context() as interrupting:
+        if step == "os.replace":
+            interrupting.setattr(step, killed_before_the_pointer_moves)
+        else:
+            interrupting.setattr(f"serving.erase.{step}", killed)
+        with pytest.raises(KeyboardInterrupt):
+            renew_bundle(kept)
+
+    now = verify_bundle(home() / "live").digest
+    again = [each for each in map(renew_bundle, bundles_below(workspace)) if each]
+
+    assert [(before, now)] * (step != "shutil.rmtree") == [(each.before, each.now) for each in again]
+    assert now == verify_bundle(home() / "live").digest
+    assert workspace / "bundles" / now[:12] == (home() / "live").resolve()
+    assert [home() / "live"] == [path for path in home().iterdir() if path.is_symlink()]
+    assert not (kept / MANIFEST).exists()
+
+
+def killed(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def killed_before_the_pointer_moves(source: Path, target: Path) -> None:
+    if target.name == "live":
+        raise KeyboardInterrupt
+    source.rename(target)
+
+
+def test_on_a_server_rows_that_stay_are_there_at_every_moment(
+    index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stated = json.loads((index / MARKER).read_text())
+    served = str(index / LITE_FILE)  # a file answers as a server does
+    (index / MARKER).write_text(json.dumps({**stated, "uri": served}))
+    seen: list[dict[str, str]] = []
+
+    @contextmanager
+    def watched(uri: str) -> Iterator[Any]:
+        with milvus_client(uri) as client:
+            delete = client.delete
+
+            def watching(*arguments: Any, **options: Any) -> Any:
+                seen.append(texts_of(client))
+                return delete(*arguments, **options)
+
+            client.delete = watching
+            client.compact = lambda _: None  # a file knows none
+            yield client
+
+    monkeypatch.setattr("serving.erase.milvus_client", watched)
+
+    done = erase_from_index(index, {"gone"}, changed())
+
+    assert (2, 1, True) == (done.removed, done.cleaned, done.is_on_server)
+    left = {"named": TEXTS["named"].replace(MARK, NEUTRAL), "other": TEXTS["other"]}
+    with milvus_client(served) as client:
+        assert left == texts_of(client)
+    assert [left] == [{name: each[name] for name in left} for each in seen]
+
+
+def texts_of(client: Any) -> dict[str, str]:
+    client.load_collection("made")
+    rows = client.query("made", filter="chunk_id != ''", output_fields=["message_id", "text"])
+    return {row["message_id"]: row["text"] for row in rows}
