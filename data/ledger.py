@@ -7,8 +7,9 @@ import hashlib
 import json
 import os
 import re
+import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import IO, Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from data.workspace import UserError, keys, secret, write_atomically
+from data.workspace import UserError, home, keys, secret, write_atomically
 
 BEGINNING = "0" * 64
 HASH = re.compile("[0-9a-f]{64}")
@@ -96,6 +97,7 @@ def append(path: str | Path, event: Mapping[str, Any], *, signer: Signer) -> Ent
             added to a broken ledger.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
+    _name_workspace(path)
     with _locked(path, "ab+", fcntl.LOCK_EX) as handle:
         last = _last_entry(handle)
         _require_head(path, handle, last)
@@ -244,8 +246,21 @@ def _head_paths(path: str | Path, first: Entry) -> tuple[Path, Path]:
 
 
 def _head_of_place(path: str | Path) -> Path:
-    place = os.path.realpath(path).encode("utf-8", "surrogateescape")
+    named = _workspace_file(path)
+    workspace = named.read_text() if named.exists() else ""
+    place = f"{os.path.realpath(path)}\0{workspace}".encode("utf-8", "surrogateescape")
     return keys() / "heads" / f"place-{hashlib.sha256(place).hexdigest()}"
+
+
+def _workspace_file(path: str | Path) -> Path:
+    """Return the file that names the workspace: a ledger may be gone with all of it, but not alone."""
+    is_within = Path(path).resolve().is_relative_to(home().resolve())
+    return (home() if is_within else Path(path).parent) / "workspace.id"
+
+
+def _name_workspace(path: str | Path) -> None:
+    with suppress(FileExistsError), open(_workspace_file(path), "x") as file:
+        file.write(f"{uuid.uuid4().hex}\n")
 
 
 def _heads(path: str | Path, first: Entry | None) -> tuple[_Head, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -225,3 +226,12 @@ def test_private_keys_are_readable_by_their_owner_alone(written: Path) -> None:
 def test_a_signer_has_a_plain_name(workspace: Path) -> None:
     with pytest.raises(UserError, match="no signer can be called"):
         ledger.signer("../reviewer")
+
+
+def test_a_workspace_that_was_removed_as_a_whole_begins_anew(written: Path, workspace: Path) -> None:
+    shutil.rmtree(workspace)
+
+    assert ledger.verify(written) == ()
+    ledger.append(written, {}, signer=ledger.signer("reviewer"))
+
+    assert len(ledger.verify(written)) == 1
