@@ -336,9 +336,9 @@ def _instant(stated: str) -> datetime | None:
         if re.fullmatch(r"\d{1,12}(?:\.\d*)?", stated):
             return datetime.fromtimestamp(int(float(stated)), UTC)
         when = datetime.fromisoformat(stated)
+        return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         return None
-    return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
 
 
 def _moment(stated: str) -> float:

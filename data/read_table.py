@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from data.columns import Columns
 from data.record import Channel, Entry, Party, Record, Rejected
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 LONGEST_LINE = 16 << 20
 USUAL = Columns()
@@ -50,7 +53,10 @@ def _from_line(line: bytes, columns: Columns, locator: int, start: int, end: int
 
 
 def read_parquet(file: BinaryIO, *, size: int, columns: Columns = USUAL) -> Iterator[Entry]:
-    """Read the rows of a Parquet file, a row group's part at a time."""
+    """Read the rows of a Parquet file, a row group's part at a time.
+
+    A row of which a value cannot be had (a time before year 1, text that is no UTF-8) is a reject.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -62,11 +68,20 @@ def read_parquet(file: BinaryIO, *, size: int, columns: Columns = USUAL) -> Iter
             yield Rejected(0, 0, size, "missing_columns")
             return
         for batch in table.iter_batches(batch_size=2000, columns=known):
-            for row in batch.to_pylist():
-                yield _record(row, columns, locator, 0, size)
+            for number in range(batch.num_rows):
+                yield _from_row(batch.slice(number, 1), columns, locator, size)
                 locator += 1
     except (pa.ArrowException, OSError, ValueError):
         yield Rejected(locator, 0, size, "unreadable_file")
+
+
+def _from_row(batch: pa.RecordBatch, columns: Columns, locator: int, size: int) -> Entry:
+    """Read a batch of one row."""
+    try:
+        (row,) = batch.to_pylist()
+    except (LookupError, OverflowError, ValueError):  # an unknown time zone, an odd time, no UTF-8
+        return Rejected(locator, 0, size, "invalid_message")
+    return _record(row, columns, locator, 0, size)
 
 
 def _record(row: Mapping[str, Any], columns: Columns, locator: int, start: int, end: int) -> Record:

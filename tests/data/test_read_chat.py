@@ -226,3 +226,24 @@ def test_an_unknown_sender_in_each_message_does_not_prepare_the_names_of_the_exp
     assert all(text.startswith("Ask [PERSON_") for text in texts)
     assert len(texts) == 300
     assert time.process_time() - start < 10
+
+
+@pytest.mark.parametrize(
+    "stated",
+    ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00", "999999999999.9", "1e400", "१.5", "-1"],
+)
+def test_one_odd_time_costs_no_other_message(stated: str) -> None:
+    said = {"body": {"contentType": "text", "content": "Hello."}, "id": "1"}
+    export = {
+        "value": [said | {"createdDateTime": stated}, said | {"createdDateTime": "2024-03-01T09:00:00Z"}]
+    }
+
+    teams = list(read_teams(json.dumps(export).encode()))
+    both = slack(
+        {"user": "U1", "text": "Hello.", "ts": stated}, {"user": "U1", "text": "Hello.", "ts": "1700.1"}
+    )
+
+    for first, second in (teams, both):
+        assert isinstance(first, Record)
+        assert isinstance(second, Record)
+        assert second.sent_at

@@ -111,3 +111,24 @@ def test_an_empty_file_names_the_usual_columns(tmp_path: Path) -> None:
     (tmp_path / "columns.yaml").write_text("# none yet\n")
 
     assert Columns() == read_columns(tmp_path / "columns.yaml")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"sent_at": pa.array([0, -(1 << 62), 0], pa.timestamp("us", "UTC"))},
+        {"sent_at": pa.array([0, 1 << 62, 0], pa.timestamp("us"))},
+        {"subject": pa.array([b"s", b"\xff\xfe", b"s"]).view(pa.string())},
+    ],
+    ids=["before year 1", "after year 9999", "no UTF-8"],
+)
+def test_a_row_with_a_value_that_cannot_be_had_costs_no_other(odd: dict[str, pa.Array]) -> None:
+    file = io.BytesIO()
+    pq.write_table(pa.table({"text": ["one", "two", "three"]} | odd), file)
+
+    entries = list(read_parquet(file, size=1))
+
+    assert [entry.locator for entry in entries] == [0, 1, 2]
+    assert [entry.body if isinstance(entry, Record) else entry.reason for entry in entries] == [
+        *("one", "invalid_message", "three")
+    ]
