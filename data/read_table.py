@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from data.columns import Columns
+from data.parquet import bounded_batches, bytes_of_rows, usable_columns
 from data.record import Channel, Entry, Party, Record, Rejected
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ def _from_line(line: bytes, columns: Columns, locator: int, start: int, end: int
 def read_parquet(file: BinaryIO, *, size: int, columns: Columns = USUAL) -> Iterator[Entry]:
     """Read the rows of a Parquet file, a row group's part at a time.
 
-    A row of which a value cannot be had (a time before year 1, text that is no UTF-8) is a reject.
+    A row of which a value cannot be had (a time before year 1, text that is no UTF-8), or that takes more
+    than a line of JSON may, is a reject.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -63,13 +65,16 @@ def read_parquet(file: BinaryIO, *, size: int, columns: Columns = USUAL) -> Iter
     locator = 0
     try:
         table = pq.ParquetFile(file)
-        known = [name for name in columns.names if name in table.schema_arrow.names]
+        known = usable_columns(table, columns.names)
         if columns.text not in known:
             yield Rejected(0, 0, size, "missing_columns")
             return
-        for batch in table.iter_batches(batch_size=2000, columns=known):
-            for number in range(batch.num_rows):
-                yield _from_row(batch.slice(number, 1), columns, locator, size)
+        for batch in bounded_batches(file, table, known):
+            for number, taken in enumerate(bytes_of_rows(batch)):
+                if taken > LONGEST_LINE:
+                    yield Rejected(locator, 0, size, "too_large")
+                else:
+                    yield _from_row(batch.slice(number, 1), columns, locator, size)
                 locator += 1
     except (pa.ArrowException, OSError, ValueError):
         yield Rejected(locator, 0, size, "unreadable_file")
