@@ -356,7 +356,7 @@ def _text(entry: Mapping[str, Any], key: str) -> str:
 
 
 def _whole(value: object) -> int:
-    return value if isinstance(value, int) and 0 <= value < 1 << 62 else 0
+    return value if type(value) is int and 0 <= value < 1 << 62 else 0  # True is an int, but no size
 
 
 def _list(value: object) -> list[Any]:

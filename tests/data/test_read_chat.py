@@ -247,3 +247,12 @@ def test_one_odd_time_costs_no_other_message(stated: str) -> None:
         assert isinstance(first, Record)
         assert isinstance(second, Record)
         assert second.sent_at
+
+
+@pytest.mark.parametrize("stated", [True, False, -1, 1 << 62, 1.5, "9", None, [9]])
+def test_a_file_whose_size_is_no_whole_number_has_none(stated: object) -> None:
+    (entry,) = slack({"user": "U1", "text": "See.", "ts": "1", "files": [{"name": "a.txt", "size": stated}]})
+
+    assert isinstance(entry, Record)
+    (file,) = entry.attachments
+    assert (type(file.size), file.size) == (int, 0)
