@@ -123,6 +123,7 @@ def take_all(items: Iterable[Item], secret: bytes) -> Iterator[pa.RecordBatch]:
 def take(item: Item, secret: bytes) -> Iterator[Taken]:
     """Yield what becomes of every entry of a work item, then how many there were.
 
+    Of a file that changed since it was discovered no fewer entries come out than were counted there.
     A bug in reading or redacting costs the entry it stumbles over, or what is left of that file, and
     is told on stderr by its place without a word of the message.
     """
@@ -144,13 +145,16 @@ def take(item: Item, secret: bytes) -> Iterator[Taken]:
         except UnexpectedError as error:
             entries = _rest(item, count, told(error))
             continue
+        if entry is None and count < item.count:  # the file was cut off since it was discovered
+            entries = _rest(item, count, "unreadable_file")
+            continue
         if entry is None:
             break
         result = entry if isinstance(entry, Rejected) else _normal(entry, item, sha256, secret)
         count += 1
         stage = "read" if isinstance(entry, Rejected) else "normalise"
         yield Refused(item.source, sha256, result, stage) if isinstance(result, Rejected) else result
-    yield Tally(item.source, count if item.count < 0 else item.count)
+    yield Tally(item.source, count)
 
 
 def _rest(item: Item, count: int, reason: str) -> Iterator[Entry]:

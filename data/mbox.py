@@ -2,6 +2,7 @@
 
 An mbox has no index, and a body may hold lines that look like a separator. A separator counts
 when a year stands on its line and a header on the next one (RFC 4155 and what writers really do).
+The line right behind a separator is never another one: some exporters write theirs twice.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ HASH_BYTES = 8 << 20
 STREAM_BYTES = 1 << 20
 LONGEST_SEPARATOR = 1024
 
-_HEADER_FOLLOWS = rb"(?=(?:>?From [^\n]{0,300}\n)?[!-9;-~]{1,100}[ \t]*:)"
+_HEADER_FOLLOWS = rb"(?=(?:>?From [^\n]{0,300}\n)?[!-9;-~]{1,100}[ \t]{0,100}:)"
+# "From : a@example.org" is a header: were it a separator, one before it would look beyond its own range
 SEPARATOR = re.compile(
-    rb"\nFrom (?=[^\n]{0,300}(?<![0-9])(?:19|20)[0-9]{2}(?![0-9]))[^\n]{0,400}\n" + _HEADER_FOLLOWS
+    rb"\nFrom (?![ \t]*:)(?=[^\n]{0,300}(?<![0-9])(?:19|20)[0-9]{2}(?![0-9]))[^\n]{0,400}\n" + _HEADER_FOLLOWS
 )
+_FIRST_LINE = re.compile(rb"[^\n]{0,405}\n?")  # as long as a separator may be
 ESCAPED = re.compile(rb"^>(>*From )", re.MULTILINE)
 
 
@@ -61,10 +64,16 @@ def survey(path: Path, *, range_bytes: int = RANGE_BYTES) -> Survey:
         return Survey(digest.hexdigest(), tuple(_pack(starts, len(content), range_bytes)))
 
 
-def _starts(content: mmap.mmap) -> Iterator[int]:
+def _starts(content: bytes | mmap.mmap) -> Iterator[int]:
     yield 0
-    for found in SEPARATOR.finditer(content):
+    for found in SEPARATOR.finditer(content, _behind_first_line(content)):
         yield found.start() + 1
+
+
+def _behind_first_line(content: bytes | bytearray | mmap.mmap) -> int:
+    """Return where to look for the second message: where the search stands that has found the first."""
+    found = _FIRST_LINE.match(content)
+    return found.end() if found else 0
 
 
 def _pack(starts: Iterator[int], size: int, range_bytes: int) -> Iterator[Range]:
@@ -102,7 +111,7 @@ def stream(handle: BufferedReader | BytesIO, *, largest: int) -> Iterator[Stream
     Raises:
         OSError: while iterating: what the stream raises.
     """
-    buffer, start, dropped, searched, last = bytearray(), 0, 0, 0, False
+    buffer, start, dropped, searched, last = bytearray(), 0, 0, -1, False
 
     def message(begin: int, end: int) -> Streamed:
         size = dropped + end - begin
@@ -118,18 +127,21 @@ def stream(handle: BufferedReader | BytesIO, *, largest: int) -> Iterator[Stream
         last = not block
         buffer += block
         decided = len(buffer) if last else len(buffer) - LONGEST_SEPARATOR
-        cut = 0
-        for found in SEPARATOR.finditer(buffer, max(0, searched)):
+        if decided <= 0 and not last:
+            continue
+        cut, searched = 0, searched if searched >= 0 else _behind_first_line(buffer)
+        for found in SEPARATOR.finditer(buffer, searched):
             if found.start() >= decided:
                 break
             yield (streamed := message(cut, found.start() + 1))
-            start, cut, dropped = streamed.end, found.start() + 1, 0
+            start, cut, dropped, searched = streamed.end, found.start() + 1, 0, found.end()
+        searched = max(searched, decided) - cut
         del buffer[:cut]
         if len(buffer) > largest + LONGEST_SEPARATOR and not last:
             surplus = len(buffer) - LONGEST_SEPARATOR
             dropped += surplus
+            searched -= surplus
             del buffer[:surplus]
-        searched = len(buffer) - LONGEST_SEPARATOR
     if damage:
         raise damage
     yield message(0, len(buffer))
@@ -140,7 +152,7 @@ def split(content: bytes) -> Iterator[tuple[int, bytes]]:
 
     ``content`` begins with a separator line.
     """
-    starts = [0, *(found.start() + 1 for found in SEPARATOR.finditer(content))]
+    starts = list(_starts(content))
     for start, end in zip(starts, [*starts[1:], len(content)], strict=True):
         yield start, _without_envelope(content, start, end)
 

@@ -8,7 +8,7 @@ import hmac
 import json
 import re
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -60,21 +60,20 @@ def normalise(record: Record, *, source: str, source_sha256: str, secret: bytes)
     word) the subject stands in for it, then the whole body, then the attachments' names and texts:
     what a message says is then still in ``text``, and an entry without any of them is rejected as empty.
     """
-    subject = _beginning(
-        _redacted(" ".join(clean(record.subject).split()), record.names, secret), _SUBJECT_CHARACTERS
-    )
+    redacted = functools.partial(_redacted, record=record, secret=secret)
+    subject = _beginning(redacted(" ".join(clean(record.subject).split())), _SUBJECT_CHARACTERS)
     body = clean(record.body)
     if record.channel == "transcript":
-        body = _with_speakers_replaced(body, record.names, secret)
-    body = _redacted(body, record.names, secret)
+        body = _with_speakers_replaced(body, frozenset(record.names), secret)
+    body = redacted(body)
     zones = find_zones(body) if record.channel == "email" else _one_zone(body)
     attachments = tuple(
         Attached(
-            _beginning(_redacted(clean(each.name), record.names, secret), _NAME_CHARACTERS),
+            _beginning(redacted(clean(each.name)), _NAME_CHARACTERS),
             media_type(each.content_type),
             each.size,
             each.sha256,
-            _redacted(clean(each.text), record.names, secret),
+            redacted(clean(each.text)),
         )
         for each in record.attachments
     )
@@ -167,8 +166,8 @@ def keyed(secret: bytes, value: str) -> str:
     return hmac.digest(secret, b"thread\0" + value.encode("utf-8", "replace"), "sha256").hex()[:24]
 
 
-def _redacted(text: str, names: Collection[str], secret: bytes) -> str:
-    return redact(text, key=secret, names=names).text if text else ""
+def _redacted(text: str, record: Record, secret: bytes) -> str:
+    return redact(text, key=secret, names=record.names, strangers=record.strangers).text if text else ""
 
 
 @functools.lru_cache(maxsize=50_000)
@@ -178,13 +177,13 @@ def _who(party: Party, secret: bytes) -> str:
     return pseudonym("PERSON", party.name, key=secret) if party.name else ""
 
 
-def _with_speakers_replaced(body: str, names: Collection[str], secret: bytes) -> str:
+def _with_speakers_replaced(body: str, names: frozenset[str], secret: bytes) -> str:
     """Replace who speaks at the start of each line: also a role or an initial, which redaction may leave."""
-    known = {name: _who(Party(name=name), secret) for name in names}
     lines = []
     for line in body.split("\n"):
         speaker, colon, said = line.partition(": ")
-        lines.append(f"{known[speaker]}: {said}" if colon and speaker in known else line)
+        is_known = colon and speaker in names
+        lines.append(f"{_who(Party(name=speaker), secret)}: {said}" if is_known else line)
     return "\n".join(lines)
 
 

@@ -95,7 +95,7 @@ def _names(items: Sequence[Item], references: set[str]) -> tuple[frozenset[str],
                 for entry in read(item):
                     reference = f"{item.source}#{entry.locator}"
                     if isinstance(entry, Record) and reference in references:
-                        found.update(entry.names)
+                        found.update(entry.names, entry.strangers)
                         reached.add(reference)
     return frozenset(found), reached
 

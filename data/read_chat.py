@@ -28,27 +28,38 @@ IN_ARCHIVE = "\0"
 LARGEST_INDEX = 256 << 20
 SNIFFED_BYTES = 512
 
-_USER = re.compile(r"<@([A-Z0-9]+)(?:\|([^>]*))?>")
-_CHANNEL = re.compile(r"<#[A-Z0-9]+(?:\|([^>]*))?>")
-_SPECIAL = re.compile(r"<!(\w+)(?:[|^][^>]*)?>")
-_LINK = re.compile(r"<((?:https?|mailto|tel):[^|>]*)(?:\|([^>]*))?>")
+# Slack writes "&lt;" for a "<" that is none of its own; nor would the time be linear if a label held one
+_USER = re.compile(r"<@([A-Z0-9]+)(?:\|([^<>]*))?>")
+_CHANNEL = re.compile(r"<#[A-Z0-9]+(?:\|([^<>]*))?>")
+_SPECIAL = re.compile(r"<!(\w+)(?:[|^][^<>]*)?>")
+_LINK = re.compile(r"<((?:https?|mailto|tel):[^|<>]*)(?:\|([^<>]*))?>")
 
 
 @dataclass(frozen=True, slots=True)
-class _Day:
-    """What the messages of one file share; ``people`` are those of the whole export."""
+class _Export:
+    """Everybody in an export, by user id and by name alone."""
 
-    channel: str
-    size: int
     users: Mapping[str, str]
     people: frozenset[str]
 
 
+_NOBODY = _Export({}, frozenset())
+
+
+@dataclass(frozen=True, slots=True)
+class _Day:
+    """What the messages of one file share."""
+
+    channel: str
+    size: int
+    export: _Export
+
+
 def read_slack(content: bytes, *, source: str, context: str = "") -> Iterator[Entry]:
     """Read one day of a channel; the channel's name is the folder's, the people's are in ``users.json``."""
-    users = _users(context) if context else {}
+    export = _export(context) if context else _NOBODY
     channel = source.rsplit("/", 2)[-2] if "/" in source else source
-    day = _Day(channel, len(content), users, frozenset(filter(None, users.values())))
+    day = _Day(channel, len(content), export)
     entries = _entries(content, None)
     outdated = _outdated(
         [_slack_wording(entry) if isinstance(entry, dict) else _NO_WORDING for entry in entries]
@@ -184,20 +195,20 @@ def _entries(content: bytes, key: str | None) -> list[Any]:
     return found if isinstance(found, list) else [Rejected(0, 0, len(content), "not_a_message")]
 
 
-def _users(context: str) -> Mapping[str, str]:
+def _export(context: str) -> _Export:
     """Return the names by user id of a Slack export; without a usable ``users.json`` the ids stand."""
     folder, in_archive, prefix = context.partition(IN_ARCHIVE)
     path = Path(folder) if in_archive else Path(folder) / "users.json"
     try:
         status = path.stat()
     except OSError:
-        return {}
+        return _NOBODY
     member = f"{prefix}users.json" if in_archive else ""
-    return _read_users(path, member, status.st_size, status.st_mtime_ns, status.st_ino)
+    return _read_export(path, member, status.st_size, status.st_mtime_ns, status.st_ino)
 
 
 @functools.lru_cache(maxsize=8)
-def _read_users(path: Path, member: str, size: int, changed: int, inode: int) -> Mapping[str, str]:
+def _read_export(path: Path, member: str, size: int, changed: int, inode: int) -> _Export:
     """Read the names once for all days of an export, as long as its file stays the same."""
     del size, changed, inode
     try:
@@ -212,14 +223,14 @@ def _read_users(path: Path, member: str, size: int, changed: int, inode: int) ->
                 content = file.read(LARGEST_INDEX)
         entries = json.loads(content)
     except (OSError, ValueError, RecursionError, StopIteration):
-        return {}
+        return _NOBODY
     names: dict[str, str] = {}
     for entry in entries if isinstance(entries, list) else []:
         if isinstance(entry, dict):
             profile = _object(entry.get("profile"))
             name = _text(entry, "real_name") or _text(profile, "real_name") or _text(entry, "name")
             names[_text(entry, "id")] = name
-    return names
+    return _Export(names, frozenset(filter(None, names.values())))
 
 
 def _from_slack(entry: Mapping[str, Any], locator: int, day: _Day) -> Entry:
@@ -229,22 +240,21 @@ def _from_slack(entry: Mapping[str, Any], locator: int, day: _Day) -> Entry:
     if not stamp and not _text(entry, "text"):
         return Rejected(locator, 0, day.size, "not_a_message")
     files = [file for file in [*_list(entry.get("files")), entry.get("file")] if isinstance(file, dict)]
-    body = _readable(_text(entry, "text"), day.users)
+    body = _readable(_text(entry, "text"), day.export.users)
     quoted = [
         _text(_object(each), "text") or _text(_object(each), "fallback")
         for each in _list(entry.get("attachments"))
     ]
     if not body.strip():
-        body = "\n".join(_readable(text, day.users) for text in quoted if text)
+        body = "\n".join(_readable(text, day.export.users) for text in quoted if text)
     if not body.strip() and not files:
         return Rejected(locator, 0, day.size, "empty_message")
     profile = _object(entry.get("user_profile"))
     user = _text(entry, "user") or _text(entry, "bot_id")
-    name = day.users.get(user) or _text(profile, "real_name") or _text(entry, "username") or user
+    name = day.export.users.get(user) or _text(profile, "real_name") or _text(entry, "username") or user
     mentioned = [
-        day.users.get(each[1]) or each[2] or each[1] for each in _USER.finditer(_text(entry, "text"))
+        day.export.users.get(each[1]) or each[2] or each[1] for each in _USER.finditer(_text(entry, "text"))
     ]
-    strangers = {each for each in [name, *mentioned] if each} - day.people
     return Record(
         locator=locator,
         byte_start=0,
@@ -263,7 +273,8 @@ def _from_slack(entry: Mapping[str, Any], locator: int, day: _Day) -> Entry:
         ),
         key=f"{day.channel}\n{stamp}",
         parents=(f"{day.channel}\n{root}",) if root and root != stamp else (),
-        names=day.people | strangers if strangers else day.people,
+        names=day.export.people,
+        strangers=frozenset({each for each in [name, *mentioned] if each} - day.export.people),
     )
 
 
@@ -325,9 +336,9 @@ def _instant(stated: str) -> datetime | None:
         if re.fullmatch(r"\d{1,12}(?:\.\d*)?", stated):
             return datetime.fromtimestamp(int(float(stated)), UTC)
         when = datetime.fromisoformat(stated)
+        return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         return None
-    return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
 
 
 def _moment(stated: str) -> float:
@@ -345,7 +356,7 @@ def _text(entry: Mapping[str, Any], key: str) -> str:
 
 
 def _whole(value: object) -> int:
-    return value if isinstance(value, int) and 0 <= value < 1 << 62 else 0
+    return value if type(value) is int and 0 <= value < 1 << 62 else 0  # True is an int, but no size
 
 
 def _list(value: object) -> list[Any]:

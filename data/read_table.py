@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from data.columns import Columns
+from data.parquet import bounded_batches, bytes_of_rows, usable_columns
 from data.record import Channel, Entry, Party, Record, Rejected
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 LONGEST_LINE = 16 << 20
 USUAL = Columns()
@@ -50,23 +54,39 @@ def _from_line(line: bytes, columns: Columns, locator: int, start: int, end: int
 
 
 def read_parquet(file: BinaryIO, *, size: int, columns: Columns = USUAL) -> Iterator[Entry]:
-    """Read the rows of a Parquet file, a row group's part at a time."""
+    """Read the rows of a Parquet file, a row group's part at a time.
+
+    A row of which a value cannot be had (a time before year 1, text that is no UTF-8), or that takes more
+    than a line of JSON may, is a reject.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     locator = 0
     try:
         table = pq.ParquetFile(file)
-        known = [name for name in columns.names if name in table.schema_arrow.names]
+        known = usable_columns(table, columns.names)
         if columns.text not in known:
             yield Rejected(0, 0, size, "missing_columns")
             return
-        for batch in table.iter_batches(batch_size=2000, columns=known):
-            for row in batch.to_pylist():
-                yield _record(row, columns, locator, 0, size)
+        for batch in bounded_batches(file, table, known):
+            for number, taken in enumerate(bytes_of_rows(batch)):
+                if taken > LONGEST_LINE:
+                    yield Rejected(locator, 0, size, "too_large")
+                else:
+                    yield _from_row(batch.slice(number, 1), columns, locator, size)
                 locator += 1
     except (pa.ArrowException, OSError, ValueError):
         yield Rejected(locator, 0, size, "unreadable_file")
+
+
+def _from_row(batch: pa.RecordBatch, columns: Columns, locator: int, size: int) -> Entry:
+    """Read a batch of one row."""
+    try:
+        (row,) = batch.to_pylist()
+    except (LookupError, OverflowError, ValueError):  # an unknown time zone, an odd time, no UTF-8
+        return Rejected(locator, 0, size, "invalid_message")
+    return _record(row, columns, locator, 0, size)
 
 
 def _record(row: Mapping[str, Any], columns: Columns, locator: int, start: int, end: int) -> Record:

@@ -19,7 +19,7 @@ LEAST_TIMED = 1 / 4  # of the lines that are not blank
 
 _CLOCK = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
 _TIMES = re.compile(rf"^\s*{_CLOCK}\s*-->\s*{_CLOCK}")
-_VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]{1,200})>")
+_VOICE = re.compile(r"<v(?:\.[^\s<>]{0,200})?\s+([^\s<>][^<>]{0,199})>")
 _TAG = re.compile(r"</?[a-zA-Z0-9][^<>]{0,200}>")
 _PREFIX = re.compile(r"^\s*(?:>>\s*)?([^\W\d_][\w.'’ -]{0,48}?)\s*:\s+(?=\S)")
 _DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)-(\d\d)-(\d\d)(?!\d)(?:[T ](\d\d):?(\d\d))?")
@@ -45,7 +45,7 @@ class Call:
 
     source: str
     began: datetime | None
-    names: tuple[str, ...]
+    names: frozenset[str]
 
 
 def read_transcript(content: bytes, *, source: str) -> Iterator[Entry]:
@@ -107,7 +107,7 @@ def _timed(line: str) -> Cue | None:
 
 
 def _entries(cues: Sequence[Cue | None], notes: Sequence[str], source: str, size: int) -> Iterator[Entry]:
-    names = tuple(dict.fromkeys(cue.speaker for cue in cues if cue and cue.speaker))
+    names = frozenset(cue.speaker for cue in cues if cue and cue.speaker)
     call = Call(source, _date(notes, source), names)
     for locator, passage in enumerate(_passages(cues)):
         if passage:

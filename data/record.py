@@ -41,7 +41,9 @@ class Record:
 
     ``key`` names it among its thread's messages (a Message-ID, a chat timestamp), ``parents``
     the messages that it answers, root first. Without parents, ``topic`` joins replies that lost
-    their references to what they answer. ``names`` are the people whom the text may mention.
+    their references to what they answer. ``names`` are the people whom the text may mention; of an
+    export those of all its messages, and ``strangers`` those whom only this one names: apart, so that
+    the many are prepared for searching once.
     """
 
     locator: int
@@ -59,6 +61,7 @@ class Record:
     topic: str = ""
     is_reply: bool = False
     names: Collection[str] = ()
+    strangers: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,19 +51,22 @@ def pseudonym(kind: str, value: str, *, key: bytes) -> str:
     return _placeholder(kind, canonical(kind, value), key)
 
 
-def redact(text: str, *, key: bytes, names: Collection[str] = ()) -> Redaction:
+def redact(
+    text: str, *, key: bytes, names: Collection[str] = (), strangers: Collection[str] = ()
+) -> Redaction:
     """Replace every recognised piece of personal data by its placeholder.
 
     ``names`` are the people known to occur (from headers, an address book); they are found
-    case-sensitively, whole and by their parts. Placeholders already there stay as they are,
-    and redacting the result again changes nothing: a find may uncover another one that it
-    had overlapped, therefore the search repeats until it finds nothing more.
+    case-sensitively, whole and by their parts. ``strangers`` are too, but belong to this text alone:
+    what is prepared of the names for searching serves the next text again. Placeholders already
+    there stay as they are, and redacting the result again changes nothing: a find may uncover
+    another one that it had overlapped, therefore the search repeats until it finds nothing more.
     """
     replacements: list[_Replacement] = []
     current, origin = text, Undisguised(text)
     windows = [(0, len(text))]
     for _ in range(PASSES):
-        found = _search(current, windows, names) if windows else []
+        found = _search(current, windows, names, strangers) if windows else []
         if not found:
             break
         replacements += [
@@ -77,7 +80,11 @@ def redact(text: str, *, key: bytes, names: Collection[str] = ()) -> Redaction:
         ]
         replacements.sort(key=lambda replacement: replacement.start)
         current, origin = _render(text, replacements)
-        windows = [each for each in _neighbourhoods(current) if may_hold_more(current[slice(*each)], names)]
+        windows = [
+            each
+            for each in _neighbourhoods(current)
+            if may_hold_more(current[slice(*each)], names, strangers)
+        ]
     return Redaction(current, tuple(Span(item.kind, item.start, item.end) for item in replacements))
 
 
@@ -119,14 +126,16 @@ def _placeholder(kind: str, value: str, key: bytes) -> str:
     return f"[{kind}_{digest[:4].hex()}]"
 
 
-def _search(text: str, windows: Sequence[tuple[int, int]], names: Collection[str]) -> list[Found]:
+def _search(
+    text: str, windows: Sequence[tuple[int, int]], names: Collection[str], strangers: Collection[str]
+) -> list[Found]:
     """Return what stands in the windows of ``text``, in order and apart, at its places in ``text``."""
     joined = APART.join(text[start:end] for start, end in windows)
     plain = undisguise(joined)
     searched = plain.text
     if "[" in searched:
         searched = PLACEHOLDER.sub(lambda match: MASK * len(match[0]), searched)
-    found = without_overlaps(searched, recognise(searched, names))
+    found = without_overlaps(searched, recognise(searched, names, strangers))
     if len(windows) == 1 and not windows[0][0] and not plain.shifted:
         return found
     lengths = (end - start + len(APART) for start, end in windows)
@@ -153,13 +162,14 @@ def _neighbourhoods(text: str) -> list[tuple[int, int]]:
     return windows
 
 
-def may_hold_more(window: str, names: Collection[str]) -> bool:
+def may_hold_more(window: str, names: Collection[str], strangers: Collection[str] = ()) -> bool:
     """Return whether anything is left beside the placeholders that a recogniser could begin with."""
     left = PLACEHOLDER.sub(MASK, window)
     if BEGINNING.search(left):
         return True
     words = set(WORD.findall(left))
-    return not words.isdisjoint(given_names()) or not words.isdisjoint(owners_of(frozenset(names)))
+    known = (given_names(), *(owners_of(frozenset(each)).keys() for each in (names, strangers)))
+    return not all(each.isdisjoint(words) for each in known)  # looks up the words, however many are known
 
 
 def without_overlaps(text: str, found: Iterable[Found]) -> list[Found]:

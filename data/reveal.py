@@ -57,7 +57,7 @@ def _values(archive: str, placeholder: str, key: bytes) -> Iterator[str]:
 
 def _of_people(record: Record, placeholder: str, key: bytes) -> Iterator[str]:
     """Yield senders, recipients and known names; where a name goes with the address, both."""
-    for party in (record.sender, *record.recipients, *(Party(name=name) for name in record.names)):
+    for party in (record.sender, *record.recipients, *map(Party, (*record.names, *record.strangers))):
         kind, value = ("EMAIL", party.address) if party.address else ("PERSON", party.name)
         if value and pseudonym(kind, value, key=key) == placeholder:
             yield f"{party.name} <{party.address}>" if party.name and party.address else value
@@ -66,7 +66,7 @@ def _of_people(record: Record, placeholder: str, key: bytes) -> Iterator[str]:
 def _of_texts(record: Record, placeholder: str, key: bytes) -> Iterator[str]:
     attached = (text for each in record.attachments for text in (each.name, each.text))
     for text in filter(None, map(clean, (record.subject, record.body, *attached))):
-        for span in redact(text, key=key, names=record.names).spans:
+        for span in redact(text, key=key, names=record.names, strangers=record.strangers).spans:
             value = undisguise(text[span.start : span.end]).text.strip()
             if pseudonym(span.kind, value, key=key) == placeholder:
                 yield value

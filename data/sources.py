@@ -16,7 +16,7 @@ from typing import Literal
 from data.columns import read_columns
 from data.mbox import Survey, survey
 from data.outlook import MAGIC as OUTLOOK
-from data.packed import ARCHIVES, SUFFIXES, Packing, members, packing_of, unpacked
+from data.packed import ARCHIVES, SUFFIXES, Member, Packing, members, packing_of, unpacked
 from data.read_chat import IN_ARCHIVE
 from data.read_transcript import is_plain_transcript
 from data.workspace import UserError
@@ -38,6 +38,7 @@ LABELS, QUESTIONS, COLUMNS = "labels.csv", "questions.jsonl", "columns.yaml"
 TABLES: tuple[Format, ...] = ("jsonl", "parquet")
 SLACK_INDEX, USERS = "channels.json", "users.json"
 SNIFFED_BYTES = 8192
+LONGEST_NAME, MOST_PARTS, SHOWN_NAME = 4096, 100, 200  # of a member: each folder above it is looked at
 FILE_COST = 20_000  # opening and hashing a small file costs about as much as parsing this many bytes
 
 _HEADERS = (
@@ -209,7 +210,7 @@ def _archived(path: Path, packing: Packing, whole: Item) -> list[Item]:
     folders, Maildir's ``tmp`` and what macOS adds.
     """
     try:
-        found = members(path, packing)
+        found = [_with_bounded_name(member) for member in members(path, packing)]
         sha256 = file_sha256(path)
     except OSError:
         return [whole]
@@ -252,19 +253,28 @@ def _unused(name: str, names: set[str], seen: Counter[str]) -> str:
     return numbered
 
 
+def _with_bounded_name(member: Member) -> Member:
+    """Return the member; one of an absurd name cannot be read, and keeps only the beginning of it."""
+    if len(member.name) <= LONGEST_NAME and member.name.count("/") < MOST_PARTS:
+        return member
+    return replace(member, name=f"{member.name[:SHOWN_NAME]}…", is_broken=True)
+
+
 class _Layout:
     """What the names in an archive say about its folders."""
 
     def __init__(self, names: Sequence[str]) -> None:
         places = [PurePosixPath(name) for name in names]
-        self._folders = {folder for place in places for folder in (place, *place.parents)}
+        self._halves = {
+            folder for place in places for folder in (place, *place.parents) if folder.name in ("cur", "new")
+        }
         self._exports = {place.parent for place in places if place.name == SLACK_INDEX}
 
     def is_export(self, folder: PurePosixPath) -> bool:
         return folder in self._exports
 
     def is_maildir(self, folder: PurePosixPath) -> bool:
-        return folder / "cur" in self._folders and folder / "new" in self._folders
+        return folder / "cur" in self._halves and folder / "new" in self._halves
 
     def leaves_out(self, place: PurePosixPath) -> bool:
         is_of_macos = "__MACOSX" in place.parts or place.name == ".DS_Store" or place.name.startswith("._")

@@ -19,12 +19,12 @@ SHORTEST_SSN, SHORTEST_CARD = 9, 12
 DIGITS = "0123456789"
 
 
-def recognise(text: str, names: Collection[str] = ()) -> Iterator[Found]:
+def recognise(text: str, names: Collection[str] = (), strangers: Collection[str] = ()) -> Iterator[Found]:
     """Yield everything found in an undisguised text, in no order; finds may overlap."""
     lower = lowered(text)
     found_emails = list(emails(text)) if "@" in text else []
     yield from found_emails
-    yield from people(text, lower, names, [item.start for item in found_emails])
+    yield from people(text, lower, names, [item.start for item in found_emails], strangers)
     yield from named_people(text)
     yield from _by_form(text)
     yield from introduced(text, lower)

@@ -66,14 +66,21 @@ Owners = Mapping[str, frozenset[str]]
 """The parts by which people may be mentioned, and to whose full name each may belong."""
 
 
-def people(text: str, lower: str, names: Collection[str], addresses: Iterable[int] = ()) -> Iterator[Found]:
+def people(
+    text: str,
+    lower: str,
+    names: Collection[str],
+    addresses: Iterable[int] = (),
+    strangers: Collection[str] = (),
+) -> Iterator[Found]:
     """Yield the mentions of known people and of those that the text itself introduces.
 
-    ``addresses`` are the places where e-mail addresses begin: names stand before them.
+    ``addresses`` are the places where e-mail addresses begin: names stand before them. ``strangers`` are
+    known for this text alone.
     """
     owners: Owners = owners_of(frozenset(names))
-    if introduced := frozenset(_introduced(text, lower, addresses)):
-        owners = _joined(owners, introduced)
+    if others := frozenset((*strangers, *_introduced(text, lower, addresses))):
+        owners = _joined(owners, others)
     if owners:
         yield from _mentions(text, owners)
 
@@ -99,9 +106,9 @@ def owners_of(names: frozenset[str]) -> dict[str, frozenset[str]]:
     return {part: frozenset(full) for part, full in owners.items()}
 
 
-def _joined(known: Owners, introduced: frozenset[str]) -> Owners:
+def _joined(known: Owners, others: frozenset[str]) -> Owners:
     """Return both, without copying what may be the address book of a whole export."""
-    unknown = frozenset(name for name in introduced if PART.findall(name)[1:] or name not in known)
+    unknown = frozenset(name for name in others if PART.findall(name)[1:] or name not in known)
     added = {part: full | known.get(part, frozenset()) for part, full in owners_of(unknown).items()}
     return ChainMap(added, known) if added and known else added or known  # type: ignore[arg-type]
 

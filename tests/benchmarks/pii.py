@@ -98,7 +98,11 @@ def measure(
 def speed(archive: Path) -> str:
     """Say how fast the bodies of an archive are redacted, with the names of their headers and without."""
     entries = (entry for item in discover(archive) for entry in read(item))
-    records = [(clean(entry.body), tuple(entry.names)) for entry in entries if isinstance(entry, Record)]
+    records = [
+        (clean(entry.body), (*entry.names, *entry.strangers))
+        for entry in entries
+        if isinstance(entry, Record)
+    ]
     megabytes = sum(len(body.encode()) for body, _ in records) / 1e6
     rates = []
     for names_known in (True, False):

@@ -8,6 +8,7 @@ import lzma
 import os
 import random
 import tarfile
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -241,6 +242,43 @@ def test_every_file_in_a_tar_is_a_source_of_its_own(tmp_path: Path, form: int) -
     assert sources == [f"export.tar!{name}" for name in (long_name, "in/box", "in/box", "rows.jsonl")]
     assert rejects == ["unrecognised_format"] * 2
     assert entries == 6
+
+
+def test_a_member_of_an_absurd_name_is_a_reject_and_takes_no_memory_for_its_folders(tmp_path: Path) -> None:
+    names = ["a/" * 5000 + "x.eml", "a/" * 5000 + "y.eml", "n" * 5000 + ".eml", "f/" * 90 + "ok.eml"]
+    tar(tmp_path / "a.tar", dict.fromkeys(names, mail(0)))
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        for name in names:
+            archive.writestr(name, mail(0))
+    tracemalloc.start()
+
+    items = discover(tmp_path)
+
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    messages, rejects, entries = taken(tmp_path)
+    assert most < 20_000_000
+    assert max(len(item.source) for item in items) < 300
+    assert len({item.source for item in items}) == 8
+    assert [message.source for message in messages] == [f"{name}!{names[3]}" for name in ("a.tar", "b.zip")]
+    assert (rejects, entries) == (["unreadable_file"] * 6, 8)
+
+
+@pytest.mark.parametrize("pack", ["tar", "zip"])
+def test_a_maildir_in_an_archive_is_known_by_its_two_halves(tmp_path: Path, pack: str) -> None:
+    files = {f"home/{half}/1": b"no headers at all" for half in ("cur", "new", "tmp")} | {"cur/2": mail(2)}
+    if pack == "tar":
+        tar(tmp_path / "a.tar", files)
+    else:
+        with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+            for name, content in files.items():
+                archive.writestr(name, content)
+
+    items = discover(tmp_path)
+
+    assert [(item.source.partition("!")[2], item.format) for item in items] == [
+        *(("cur/2", "mail"), ("home/cur/1", "mail"), ("home/new/1", "mail"))
+    ]
 
 
 def test_links_devices_and_folders_in_a_tar_are_left_out(tmp_path: Path) -> None:

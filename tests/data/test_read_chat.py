@@ -1,8 +1,12 @@
 """Slack and Teams exports, with what breaks in them."""
 
 import json
+import time
 from pathlib import Path
 
+import pytest
+
+from data.normalise import normalise
 from data.read_chat import read_slack, read_teams
 from data.record import Party, Record, Rejected
 
@@ -177,3 +181,78 @@ def test_replies_nested_in_a_teams_message_are_messages_of_its_thread() -> None:
     assert isinstance(entries[1], Record)
     assert (entries[1].key, entries[1].parents) == ("c\n2", ("c\n1",))
     assert [entry.locator for entry in entries] == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("unit", ["<@A|", "<#C|", "<!here|", "<tel:", "<tel:1|", "<@", "<@A"])
+def test_markup_that_never_closes_is_read_within_a_bound_that_quadratic_time_exceeds(unit: str) -> None:
+    text = unit * (400_000 // len(unit))
+    start = time.process_time()
+
+    (entry,) = slack({"user": "U1", "text": text, "ts": "1"})
+
+    assert isinstance(entry, Record)
+    assert entry.body == text
+    assert time.process_time() - start < 5
+
+
+def test_a_label_of_slack_may_be_long() -> None:
+    (entry,) = slack(
+        {"user": "U1", "text": f"<https://x.org/{'y' * 5000}|see> <@U2|Bo &lt;b&gt;>", "ts": "1"}
+    )
+
+    assert isinstance(entry, Record)
+    assert entry.body == f"see (https://x.org/{'y' * 5000}) @Bo <b>"
+
+
+def test_an_unknown_sender_in_each_message_does_not_prepare_the_names_of_the_export_again(
+    tmp_path: Path,
+) -> None:
+    users = [{"id": f"U{number}", "real_name": f"Ada R{number:x}ay"} for number in range(20_000)]
+    (tmp_path / "users.json").write_text(json.dumps(users))
+    said = [
+        {"username": f"Zorg N{n}ib", "text": f"Ask Zorg, call 020 7946 0{n:03}", "ts": f"{n}.1"}
+        for n in range(300)
+    ]
+    days = [slack(*said[:150], context=str(tmp_path)), slack(*said[150:], context=str(tmp_path))]
+    start = time.process_time()
+
+    texts = [
+        normalise(record, source="a", source_sha256="", secret=bytes(32)).text
+        for day in days
+        for record in day
+        if isinstance(record, Record)
+    ]
+
+    assert all(text.startswith("Ask [PERSON_") for text in texts)
+    assert len(texts) == 300
+    assert time.process_time() - start < 10
+
+
+@pytest.mark.parametrize(
+    "stated",
+    ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00", "999999999999.9", "1e400", "१.5", "-1"],
+)
+def test_one_odd_time_costs_no_other_message(stated: str) -> None:
+    said = {"body": {"contentType": "text", "content": "Hello."}, "id": "1"}
+    export = {
+        "value": [said | {"createdDateTime": stated}, said | {"createdDateTime": "2024-03-01T09:00:00Z"}]
+    }
+
+    teams = list(read_teams(json.dumps(export).encode()))
+    both = slack(
+        {"user": "U1", "text": "Hello.", "ts": stated}, {"user": "U1", "text": "Hello.", "ts": "1700.1"}
+    )
+
+    for first, second in (teams, both):
+        assert isinstance(first, Record)
+        assert isinstance(second, Record)
+        assert second.sent_at
+
+
+@pytest.mark.parametrize("stated", [True, False, -1, 1 << 62, 1.5, "9", None, [9]])
+def test_a_file_whose_size_is_no_whole_number_has_none(stated: object) -> None:
+    (entry,) = slack({"user": "U1", "text": "See.", "ts": "1", "files": [{"name": "a.txt", "size": stated}]})
+
+    assert isinstance(entry, Record)
+    (file,) = entry.attachments
+    assert (type(file.size), file.size) == (int, 0)

@@ -111,3 +111,117 @@ def test_an_empty_file_names_the_usual_columns(tmp_path: Path) -> None:
     (tmp_path / "columns.yaml").write_text("# none yet\n")
 
     assert Columns() == read_columns(tmp_path / "columns.yaml")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"sent_at": pa.array([0, -(1 << 62), 0], pa.timestamp("us", "UTC"))},
+        {"sent_at": pa.array([0, 1 << 62, 0], pa.timestamp("us"))},
+        {"subject": pa.array([b"s", b"\xff\xfe", b"s"]).view(pa.string())},
+    ],
+    ids=["before year 1", "after year 9999", "no UTF-8"],
+)
+def test_a_row_with_a_value_that_cannot_be_had_costs_no_other(odd: dict[str, pa.Array]) -> None:
+    file = io.BytesIO()
+    pq.write_table(pa.table({"text": ["one", "two", "three"]} | odd), file)
+
+    entries = list(read_parquet(file, size=1))
+
+    assert [entry.locator for entry in entries] == [0, 1, 2]
+    assert [entry.body if isinstance(entry, Record) else entry.reason for entry in entries] == [
+        *("one", "invalid_message", "three")
+    ]
+
+
+def repeated(text: str, rows: int) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([text]))
+
+
+def parquet(columns: dict[str, pa.Array], **options: object) -> io.BytesIO:
+    file = io.BytesIO()
+    pq.write_table(pa.table(columns), file, **options)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("columns", "options"),
+    [
+        ({"text": repeated("y" * 200_000, 2000)}, {}),
+        ({"text": repeated("y" * 200_000, 2000)}, {"store_schema": False}),
+        (
+            {"text": ["y" * 200_000] * 1000},
+            {"use_dictionary": False, "compression": "zstd", "write_batch_size": 10},
+        ),
+        (
+            {"text": ["y" * 200_000] * 1000},
+            {"use_dictionary": False, "column_encoding": {"text": "DELTA_BYTE_ARRAY"}},
+        ),
+    ],
+    ids=["dictionary", "dictionary without a schema", "plain", "delta"],
+)
+def test_a_text_that_is_repeated_takes_the_memory_of_a_few(
+    columns: dict[str, pa.Array], options: dict[str, object]
+) -> None:
+    file = parquet(columns, **options)
+    rows = len(columns["text"])
+    del columns["text"]
+    held = pa.total_allocated_bytes()
+    most = count = 0
+
+    for entry in read_parquet(file, size=1):
+        assert isinstance(entry, Record)
+        assert len(entry.body) == 200_000
+        count += 1
+        most = max(most, pa.total_allocated_bytes() - held)
+
+    assert count == rows
+    assert most < 100_000_000
+
+
+def test_rows_above_the_limit_are_rejects_and_the_others_are_read() -> None:
+    wide = pa.ListArray.from_arrays(pa.array([0, 1, 1001, 1001]), repeated("w" * 20_000, 1001))
+    texts = pa.DictionaryArray.from_arrays(pa.array([0, 0, 1]), pa.array(["short", "y" * (17 << 20)]))
+
+    entries = list(read_parquet(parquet({"text": texts, "recipients": wide}), size=1))
+
+    assert [each.reason if isinstance(each, Rejected) else each.body for each in entries] == [
+        *("short", "too_large", "too_large")
+    ]
+    assert [each.locator for each in entries] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("use_dictionary", [True, False])
+@pytest.mark.parametrize("group", [1, 3, 5000])
+def test_rows_are_the_same_however_they_are_encoded(use_dictionary: bool, group: int) -> None:
+    rows = [ROW | {"text": f"body {n % 7}", "sender": None if n % 3 else f"a{n}@x.org"} for n in range(5)]
+    rows[2]["recipients"] = None
+    rows[3]["recipients"] = []
+    rows[4]["recipients"] = ["c@x.org", None, "d@x.org"]
+    table = pa.Table.from_pylist(rows).append_column("other", pa.array([{"x": 1}] * 5))
+    file = io.BytesIO()
+    pq.write_table(table, file, use_dictionary=use_dictionary, row_group_size=group)
+
+    entries = [each for each in read_parquet(file, size=1) if isinstance(each, Record)]
+
+    assert [each.body for each in entries] == [row["text"] for row in rows]
+    assert [each.sender.address for each in entries] == [row["sender"] or "" for row in rows]
+    assert [[party.address for party in each.recipients] for each in entries] == [
+        *(["b@x.org"], ["b@x.org"], [], [], ["c@x.org", "d@x.org"])
+    ]
+
+
+def test_columns_of_kinds_that_no_message_is_made_of_are_not_read() -> None:
+    file = parquet({"text": ["body"], "subject": pa.array([{"x": "y"}]), "sender": pa.array([b"raw"])})
+
+    (entry,) = read_parquet(file, size=1)
+
+    assert isinstance(entry, Record)
+    assert ("body", "", Party()) == (entry.body, entry.subject, entry.sender)
+
+
+def test_a_column_of_texts_that_holds_no_texts_is_one_reject() -> None:
+    (entry,) = read_parquet(parquet({"text": pa.array([{"a": 1}] * 3)}), size=1)
+
+    assert isinstance(entry, Rejected)
+    assert entry.reason == "missing_columns"

@@ -1,9 +1,11 @@
 """Cues become passages; a damaged cue is counted, not lost."""
 
+import time
 from datetime import UTC, datetime
 
 import pytest
 
+from data.normalise import normalise
 from data.read_transcript import is_plain_transcript, read_plain_transcript, read_transcript
 from data.record import Party, Record, Rejected
 
@@ -115,3 +117,34 @@ def test_what_stands_above_the_first_line_is_kept_and_tells_the_day() -> None:
 )
 def test_other_texts_are_no_transcripts(text: str) -> None:
     assert not is_plain_transcript(text)
+
+
+@pytest.mark.parametrize("unit", ["<v.", "<v.a", "<v a", "<v ", "<v"])
+def test_voices_that_never_close_are_read_within_a_bound_that_quadratic_time_exceeds(unit: str) -> None:
+    spoken = unit * (600_000 // len(unit))
+    start = time.process_time()
+
+    (entry,) = read(f"WEBVTT\n\n00:00:01.000 --> 00:00:02.000\n{spoken}\n")
+
+    assert isinstance(entry, Record)
+    assert entry.sender == Party("")
+    assert time.process_time() - start < 5
+
+
+def test_a_new_speaker_in_each_passage_takes_time_for_that_passage_alone() -> None:
+    cues = [
+        f"{n // 60}:{n % 60:02}:00.000 --> {n // 60}:{n % 60:02}:01.000\n<v Zorg N{n:x}ib>so be it\n\n"
+        for n in range(10_000)
+    ]
+    entries = read("WEBVTT\n\n" + "".join(cues))
+    start = time.process_time()
+
+    texts = [
+        normalise(entry, source="a", source_sha256="", secret=bytes(32)).text
+        for entry in entries[:1500]
+        if isinstance(entry, Record)
+    ]
+
+    assert 1500 == len(set(texts))
+    assert all(text.startswith("[PERSON_") for text in texts)
+    assert time.process_time() - start < 6
