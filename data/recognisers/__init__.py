@@ -11,7 +11,7 @@ from data.recognisers.found import Found, lowered
 from data.recognisers.given_names import named_people
 from data.recognisers.national_ids import fiscal_codes, national_ids
 from data.recognisers.network import dashed_macs, emails, ip_four, ip_six_and_mac, links_with_credentials
-from data.recognisers.numbers import CLUSTER, cards, ibans, social_security_numbers
+from data.recognisers.numbers import BROKEN_CLUSTER, CLUSTER, cards, ibans, social_security_numbers
 from data.recognisers.people import people
 from data.recognisers.phones import phones
 
@@ -43,16 +43,20 @@ def _by_form(text: str) -> Iterator[Found]:
 
 
 def _by_digits(text: str) -> Iterator[Found]:
-    for cluster in CLUSTER.finditer(text):
-        start, end = cluster.span()
-        digits = sum(map(cluster[0].count, DIGITS))
-        if digits >= SHORTEST_CARD:
-            yield from cards(text, start, end)
-        if digits >= SHORTEST_SSN:
-            yield from social_security_numbers(text, start, end)
-        yield from national_ids(text, start, end)
-        yield from phones(text, start, end)
+    for broken in BROKEN_CLUSTER.finditer(text):
+        if _count_digits(broken[0]) >= SHORTEST_CARD:
+            yield from cards(text, *broken.span())
+        for cluster in CLUSTER.finditer(text, *broken.span()) if "\n" in broken[0] else (broken,):
+            start, end = cluster.span()
+            if _count_digits(cluster[0]) >= SHORTEST_SSN:
+                yield from social_security_numbers(text, start, end)
+            yield from national_ids(text, start, end)
+            yield from phones(text, start, end)
     yield from ip_four(text)
     yield from ibans(text)
     yield from fiscal_codes(text)
     yield from addresses(text)
+
+
+def _count_digits(written: str) -> int:
+    return sum(map(written.count, DIGITS))

@@ -43,6 +43,15 @@ FOUND = [
     ("CARD", "Amex {}", "3782 822463 10005"),
     ("CARD", "{};", "6011000990139424"),
     ("CARD", "row 12345 {} 2024", "4111 1111 1111 1111"),
+    ("CARD", "card {} 12/26", "4111 1111 1111 1111"),
+    ("CARD", "card {} 123", "4111 1111 1111 1111"),
+    ("CARD", "pay {} 3 times", "4111 1111 1111 1111"),
+    ("CARD", "pay {} 3 or 4", "4222 2222 2222 2"),
+    ("CARD", "{}-12", "4111-1111-1111-1111"),
+    ("CARD", "{}  12", "4111  1111  1111  1111"),
+    ("CARD", "{}\n12", "4111 1111\n1111 1111"),
+    ("CARD", "> {}\n> 12", "4111 1111\n> 1111 1111"),
+    ("CARD", "{}\n12/26", "4111\n1111 1111 1111"),
     ("IBAN", "to {}", "DE89 3704 0044 0532 0130 00"),
     ("IBAN", "{},", "GB82WEST12345698765432"),
     ("IBAN", "compte {}", "FR14 2004 1010 0505 0001 3M02 606"),
@@ -135,6 +144,7 @@ def test_finds_what_stands_there_and_nothing_else(kind: str, sentence: str, valu
         "Revenue rose from 1,234,567.89 to 2.345.678,90 in 2019-2020.",
         "We bought 100 000 shares at 25 000 000 each.",
         "Order 4111111111111112 and invoice 20240517123456.",
+        "4111\n1111\n1111\n1111\nare the columns of 2024",
         "Version 1.2.3.4 of the build, section 10.2.3.4",
         "Call 2024 options, strike 5000",
         "std::vector<int> x[1::2], at 12:30:45",
@@ -369,6 +379,7 @@ ADVERSARIAL = [
     "-----BEGIN PRIVATE KEY-----", "a.b@c.de <", "[EMAIL_0a1b2c3d]", "4111 ", "x.y@z.com ", "weg 1", "bc1",
     "Best,\nA ", "Mr A. B-C ", "Jane ", "Jane A. ", "Jane van ", "Roe, ", "A. ", "Jane-", "1 Aa 1 ", "1 Aa, ",
     "1 Aa Apt. 1\n", "Via ", "Box 1 ", "zip ", "APO A", "AB12", "X1234567", "123-456-782 ", "ABCDEF12",
+    "1\n", "4111\n", "4111  ", "4111 1111\n", "1\n> ",
 ]  # fmt: skip
 
 
