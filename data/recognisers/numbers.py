@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from data.recognisers.found import Found, Introduction
+from data.recognisers.surroundings import Surroundings
 
 CLUSTER = re.compile(r"[0-9](?:[ ().\-/]{0,3}[0-9]){5,}")
 """Six digits or more and what separates them: social security numbers and phones hide here."""
@@ -37,6 +38,8 @@ CARD_CONTEXT = re.compile(
     r"\b(?:card|cc|credit|debit|visa|mastercard|amex|maestro|karte|kreditkarte|carte)\b", re.IGNORECASE
 )
 
+CONTEXT_REACH = 40
+
 SSN = re.compile(r"(?<![0-9])([0-9]{3})([ -])([0-9]{2})\2([0-9]{4})(?![0-9])")
 SSN_WORDS = re.compile(r"\bssn\b|social security", re.IGNORECASE)
 
@@ -54,7 +57,7 @@ IBAN_LENGTHS = {
 }  # fmt: skip
 
 
-def cards(text: str, start: int, end: int) -> Iterator[Found]:
+def cards(text: str, start: int, end: int, around: Surroundings) -> Iterator[Found]:
     """Yield the payment cards of a cluster: right length for the brand, right check digit.
 
     A number of no known brand counts when the words before it speak of a card.
@@ -66,7 +69,7 @@ def cards(text: str, start: int, end: int) -> Iterator[Found]:
             if not passes_luhn(digits):
                 continue
             branded = CARD_BRANDS.fullmatch(digits) and not text[begin - 1 : begin].isalnum()
-            if branded or CARD_CONTEXT.search(text, max(0, begin - 40), begin):
+            if branded or CARD_CONTEXT.search(around.before(begin, CONTEXT_REACH)):
                 yield Found("CARD", begin, begin + len(written), digits)
                 break
 
@@ -92,13 +95,13 @@ def passes_luhn(digits: str) -> bool:
 LUHN_DOUBLED = str.maketrans("0123456789", "0246813579")
 
 
-def social_security_numbers(text: str, start: int, end: int) -> Iterator[Found]:
+def social_security_numbers(text: str, start: int, end: int, around: Surroundings) -> Iterator[Found]:
     """Yield United States social security numbers that may have been issued."""
     for match in SSN.finditer(text, start, end):
         before, after = text[match.start() - 1 : match.start()], text[match.end() : match.end() + 1]
         if before.isalnum() or after.isalnum() or before in ("-", "/", "+") or after in ("-", "/"):
             continue
-        said = match[2] == "-" or SSN_WORDS.search(text, max(0, match.start() - 40), match.start())
+        said = match[2] == "-" or SSN_WORDS.search(around.before(match.start(), CONTEXT_REACH))
         if said and may_be_issued(match[1] + match[3] + match[4]):
             yield Found("SSN", match.start(), match.end(), match[1] + match[3] + match[4])
 

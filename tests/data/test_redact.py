@@ -373,6 +373,29 @@ def test_other_personal_data_gives_the_same_text_but_for_pseudonyms(data: st.Dat
     assert kinds == [match[1] for match in PLACEHOLDER.finditer(outputs[0])]
 
 
+@pytest.mark.parametrize("other", ["a@b.de", "anna.schmidt-lauterbach@mail.example.com", "[EMAIL_0a1b2c3d]",
+    "Jennifer Novak", "Katharina van der Heide-Lauterbach"])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "sentence", "number"),
+    [
+        ("PHONE", "phone for questions {} {}", "5551234"),
+        ("PHONE", "call, says {}, at {}", "55 51 234"),
+        ("CARD", "the card, as {} will tell you, is {}", "4111111111111111"),
+        ("CARD", "the card of {} will be {}", "9111111111111110"),
+        ("SSN", "ssn of somebody like {} is {}", "219 09 9998"),
+        ("NATIONAL_ID", "NHS, as {} says in the letter: {}", "943 476 5870"),
+    ],
+)
+def test_how_far_words_reach_does_not_depend_on_the_length_of_other_personal_data(
+    kind: str, sentence: str, number: str, other: str
+) -> None:
+    text = sentence.format(other, number)
+
+    spans = redact(text, key=KEY).spans
+
+    assert Span(kind, text.index(number), len(text)) in spans
+
+
 ADVERSARIAL = [
     "1", "@", "+", " ", "1 ", "+1", "a@", "a@a.", "1.", "1-", "(", ":", "a:", "-a1-", "://", "://a:b", "key=",
     "Tel 1", "[EMAIL_", "\n", "\n> ", "Hi \n", "A", "Aa ", "Dr ", "1 Aa ", "DE89", "\u200b1", "eyJ", "0x",
