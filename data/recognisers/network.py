@@ -15,7 +15,7 @@ DOMAIN = re.compile(rf"(?:[^\W_](?:[\w-]{{0,61}}[^\W_])?\.){{1,8}}{TOP_LEVEL}")
 
 LITERAL_DOMAIN = re.compile(r"\[[0-9.]{7,15}\]")
 
-CREDENTIALS = re.compile(r"://[^\s/?#@:\"'<>\0]{0,128}:[^\s/?#@\"'<>\0]{1,128}@[^\s\"'<>\0]{1,2000}")
+CREDENTIALS = re.compile(r"://[^\s/?#@:\"'<>\0]{0,4096}:[^\s/?#@\"'<>\0]{1,4096}@[^\s\"'<>\0]{1,4096}")
 SCHEME_BACKWARDS = re.compile(r"[A-Za-z0-9+.-]{1,16}")
 
 IP_FOUR = re.compile(r"\.[0-9]{1,3}\.[0-9]{1,3}\.(?=[0-9])")

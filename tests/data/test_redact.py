@@ -82,6 +82,12 @@ FOUND = [
     ("SECRET", "https://example.com/x?token={}&page=2", "9f86d081884c7d659a2feaa0c55ad015"),
     ("SECRET", "it is {}.", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N"),
     ("SECRET", "{}", "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\n-----END PRIVATE KEY-----"),
+    ("SECRET", "password: {} ok", "aB3$" * 40),
+    ("SECRET", "password: {} ok", "aB3$x" * 800),
+    ("SECRET", "token={}&page=2", "a1B2c3D4e5F6" * 100),
+    ("SECRET", "password={};", "key=password:tOken=1234567890abcdef,pwd:x1y2"),
+    ("URL", "clone {} first", f"https://deploy:{'s3cr3t' * 50}@git.example.com/repo.git"),
+    ("URL", "clone {} first", f"https://{'deploy' * 50}:s3cr3t@git.example.com/repo.git"),
     ("ADDRESS", "at {} today", "221 Baker Street"),
     ("ADDRESS", "{}\n", "1600 Pennsylvania Avenue, Suite 4, Washington, DC 20500"),
     ("ADDRESS", "Wohnt in der {}.", "Friedrichstraße 43, 10117 Berlin"),
@@ -402,6 +408,7 @@ ADVERSARIAL = [
     "-----BEGIN PRIVATE KEY-----", "a.b@c.de <", "[EMAIL_0a1b2c3d]", "4111 ", "x.y@z.com ", "weg 1", "bc1",
     "Best,\nA ", "Mr A. B-C ", "Jane ", "Jane A. ", "Jane van ", "Roe, ", "A. ", "Jane-", "1 Aa 1 ", "1 Aa, ",
     "1 Aa Apt. 1\n", "Via ", "Box 1 ", "zip ", "APO A", "AB12", "X1234567", "123-456-782 ", "ABCDEF12",
+    "password:", "password=a1,", "token=", "key=a1", "key:aaaaaaaa", "pwd:token=", "passe: key=", "://a:b@c", "://:",
     "1\n", "4111\n", "4111  ", "4111 1111\n", "1\n> ",
 ]  # fmt: skip
 
