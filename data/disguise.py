@@ -27,7 +27,7 @@ INVISIBLE = re.compile(f"[{ZERO_WIDTH}]+")
 # as links, JSON, HTML and quoted-printable write what they escape; brackets stay, they mark placeholders
 ESCAPED = re.compile(
     r"%(?:25){0,3}([2-7][0-9A-Fa-f])|\\u00([2-7][0-9A-Fa-f])|&#[xX]([2-7][0-9A-Fa-f]);|&#(\d{2,3});"
-    r"|(?<=[\w.+-])=(40)(?=[^\W_])|(?<=[\w.@+-])=\n(?:> ?){0,8}(?=[\w.@-])"
+    r"|=(?<=[\w.+-]=)(40)(?=[^\W_])|=(?<=[\w.@+-]=)\n(?:> ?){0,8}(?=[\w.@-])"
 )
 SIGNS_OF_ESCAPES = ("%", "\\u00", "&#", "=40", "=\n")
 

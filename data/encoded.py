@@ -23,18 +23,19 @@ _DEEPEST = 3  # base64 within base64
 _UU = re.compile(r"^begin [0-7]{3,4} [^\n]{0,200}\n((?:[ -`]{1,62}\n)+)\n?end$", re.MULTILINE)
 
 _MAYBE_QUOTED = re.compile(r"=(?:\n|[0-9A-F]{2}=| +\n)")
-_BETWEEN_PARAGRAPHS = re.compile(r"(?<!=)(\n[ \t>]*\n)")
-_SOFT_BREAK = re.compile(r"(?<!=)=[ \t]*\n(?:> ?)*")
-_SOFT_BREAK_IN_WORD = re.compile(r"(?<=[^\s=])=[ \t]*\n")
+_BETWEEN_PARAGRAPHS = re.compile(r"(\n(?<!=\n)[ \t>]*\n)")
+_SOFT_BREAK = re.compile(r"=(?<!==)[ \t]*\n(?:> ?)*")
+_SOFT_BREAK_IN_WORD = re.compile(r"=(?<=[^\s=]=)[ \t]*\n")
 _UTF_8 = (
     r"=(?:C[2-9A-F]|D[0-9A-F])=[89AB][0-9A-F]|=E[0-9A-F](?:=[89AB][0-9A-F]){2}|=F[0-4](?:=[89AB][0-9A-F]){3}"
 )
 _SURELY_QUOTED = re.compile(rf"(?:=[0-9A-F]{{2}}){{4,}}|(?:{_UTF_8})+")
 _LATIN_LETTER = re.compile(r"=[C-F][0-9A-F](?=[a-z])")
 _QUOTED_SIGN = re.compile(r"=20=?(?=\n|$)|=3D(?:=?(?=\n|$)|[\"'])")
-_QUOTED = re.compile(r"(?:=[0-9A-F]{2}|(?<!=)=[ \t]*\n)+")
-_QUOTED_IN_REPLY = re.compile(r"(?:=[0-9A-F]{2}|(?<!=)=[ \t]*\n(?:> ?)*)+")
-_LONG_LINE = 40  # quoted-printable breaks lines of 76 signs
+_QUOTED = re.compile(r"(?:=(?:[0-9A-F]{2}|(?<!==)[ \t]*\n))+")
+_QUOTED_IN_REPLY = re.compile(r"(?:=(?:[0-9A-F]{2}|(?<!==)[ \t]*\n(?:> ?)*))+")
+_FULL_LINE = range(73, 81)  # quoted-printable breaks lines of 76 signs, which may be quoted in a reply
+_LONG_LINE = 40
 
 _NOT_TEXT = re.compile(
     r"[^\t\n\r\x20-\x7e\u00a0-\u024f\u02b0-\u1fff\u200b-\u2027\u202f-\u2064\u2070-\u2bff\u2e80-\ud7ff"
@@ -102,11 +103,15 @@ def _is_quoted_printable(paragraph: str) -> bool:
         return False
     if _SURELY_QUOTED.search(paragraph):
         return True
-    ends = [match.start() for match in _SOFT_BREAK_IN_WORD.finditer(paragraph)]
-    if ends and _LATIN_LETTER.search(paragraph):
+    lines = [
+        paragraph[paragraph.rfind("\n", 0, end.start()) + 1 : end.start() + 1]
+        for end in _SOFT_BREAK_IN_WORD.finditer(paragraph)
+    ]
+    if any(len(line) in _FULL_LINE and " " in line for line in lines):
         return True
-    is_long = any(end - paragraph.rfind("\n", 0, end) > _LONG_LINE for end in ends)
-    return is_long and _QUOTED_SIGN.search(paragraph) is not None
+    if lines and _LATIN_LETTER.search(paragraph):
+        return True
+    return any(len(line) > _LONG_LINE for line in lines) and _QUOTED_SIGN.search(paragraph) is not None
 
 
 def _from_quoted(match: re.Match[str]) -> str:

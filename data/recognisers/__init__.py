@@ -48,11 +48,12 @@ def _by_form(text: str) -> Iterator[Found]:
 
 def _by_digits(text: str, around: Surroundings) -> Iterator[Found]:
     for broken in BROKEN_CLUSTER.finditer(text):
-        if _count_digits(broken[0]) >= SHORTEST_CARD:
+        digits = sum(map(broken[0].count, DIGITS))
+        if digits >= SHORTEST_CARD:
             yield from cards(text, *broken.span(), around)
         for cluster in CLUSTER.finditer(text, *broken.span()) if "\n" in broken[0] else (broken,):
             start, end = cluster.span()
-            if _count_digits(cluster[0]) >= SHORTEST_SSN:
+            if digits >= SHORTEST_SSN:
                 yield from social_security_numbers(text, start, end, around)
             yield from national_ids(text, start, end, around)
             yield from phones(text, start, end, around)
@@ -60,7 +61,3 @@ def _by_digits(text: str, around: Surroundings) -> Iterator[Found]:
     yield from ibans(text)
     yield from fiscal_codes(text)
     yield from addresses(text)
-
-
-def _count_digits(written: str) -> int:
-    return sum(map(written.count, DIGITS))

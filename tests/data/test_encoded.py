@@ -73,6 +73,14 @@ def test_quoted_printable_is_decoded_in_its_paragraph_alone() -> None:
         assert around.format(f"> {lines}") == decode_all(around.format(in_reply))
 
 
+def test_lines_that_break_within_words_where_quoted_printable_breaks_them_are_joined() -> None:
+    text = "The emerging markets budget for October is 2500 thousand euros, travel included, width=40."
+    quoted = quopri.encodestring(text.encode()).decode()
+
+    assert "incl=\n" in quoted
+    assert text == decode_all(quoted)
+
+
 def test_quoted_printable_of_a_page_is_decoded() -> None:
     page = '<p class="note">Write to us as soon as you can, please, and do so <a href="https://x.example/">here</a></p>'
     quoted = quopri.encodestring(page.encode()).decode()
