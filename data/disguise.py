@@ -27,9 +27,22 @@ INVISIBLE = re.compile(f"[{ZERO_WIDTH}]+")
 # as links, JSON, HTML and quoted-printable write what they escape; brackets stay, they mark placeholders
 ESCAPED = re.compile(
     r"%(?:25){0,3}([2-7][0-9A-Fa-f])|\\u00([2-7][0-9A-Fa-f])|&#[xX]([2-7][0-9A-Fa-f]);|&#(\d{2,3});"
-    r"|(?<=[\w.+-])=(40)(?=[A-Za-z])"
+    r"|=(?<=[\w.+-]=)(40)(?=[^\W_])|=(?<=[\w.@+-]=)\n(?:> ?){0,8}(?=[\w.@-])"
 )
-SIGNS_OF_ESCAPES = ("%", "\\u00", "&#", "=40")
+SIGNS_OF_ESCAPES = ("%", "\\u00", "&#", "=40", "=\n")
+
+HOST = r"(?:[^\W_](?:[\w-]|=\n(?:> ?){0,8}){0,62}\.){1,8}"
+QUOTED_DOMAIN = re.compile(
+    rf"(?!x[0-9]|(?:px|r?em|pt|[mc]m|m?s|[kmg]b|[kmhdx])\b){HOST}([a-z]{{2,24}}|[A-Z]{{2,24}})(?![A-Za-z])"
+)
+FILE_SUFFIX = re.compile(
+    r"(?:png|jpe?g|gif|svg|webp|bmp|ico|html?|php|aspx?|jsp?|css|pdf|txt)", re.IGNORECASE
+)
+NAME_BACKWARDS = re.compile(r"[\w.+-]{1,64}")
+LEFT_BACKWARDS = re.compile(r"[\w.@+=-]{1,128}")
+RIGHT = re.compile(r"[\w.@-]{1,128}")
+BROKEN_ADDRESS = re.compile(r"[\w.+-]{1,64}(?:@|=40)(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}[^\W\d_]{2,24}")
+LONG_LINE = 60  # quoted-printable breaks lines of 76 signs; "to=" at the end of a short one is a setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +91,44 @@ def undisguise(text: str) -> Undisguised:
 
 def _escapes(text: str) -> Iterator[tuple[re.Match[str], str]]:
     for match in ESCAPED.finditer(text):
+        if match[0][0] == "=":
+            if match[5] and _is_quoted_at(text, match):
+                yield match, "@"
+            elif not match[5] and _breaks_an_address(text, match):
+                yield match, ""
+            continue
         sign = chr(int(match[4])) if match[4] else chr(int(match[match.lastindex or 0], 16))
         if " " <= sign <= "~" and sign not in "[]":
             yield match, sign
+
+
+def _is_quoted_at(text: str, match: re.Match[str]) -> bool:
+    """Return whether "=40" makes an address of what surrounds it, and no setting or parameter of a link."""
+    before = text[max(0, match.start() - 65) : match.start()][::-1]
+    name = NAME_BACKWARDS.match(before)
+    domain = QUOTED_DOMAIN.match(text, match.end())
+    if name is None or domain is None or FILE_SUFFIX.fullmatch(domain[1]):
+        return False
+    return before[name.end() : name.end() + 1] not in ("?", "&", ";")
+
+
+def _breaks_an_address(text: str, match: re.Match[str]) -> bool:
+    """Return whether the soft line break stands within an address that is none without its other half."""
+    left = LEFT_BACKWARDS.match(text[max(0, match.start() - 128) : match.start()][::-1])
+    right = RIGHT.match(text, match.end())
+    if left is None or right is None:
+        return False
+    before, after = left[0][::-1], right[0]
+    address = next(
+        (each for each in BROKEN_ADDRESS.finditer(before + after) if each.end() > len(before)), None
+    )
+    if address is None or address.start() >= len(before):
+        return False
+    begun = before[address.start() :]
+    if "@" in begun or "=40" in begun:
+        return after[0] in ".-" or not BROKEN_ADDRESS.fullmatch(begun)
+    line = text[max(0, match.start() - LONG_LINE) : match.start()]
+    return after[0] == "@" or ("\n" not in line and len(line) == LONG_LINE)
 
 
 def _shortened(text: str, shorter: Iterable[tuple[re.Match[str], str]]) -> Undisguised:

@@ -7,35 +7,69 @@ carry addresses in base64. A piece that decodes to text is replaced by it; anyth
 from __future__ import annotations
 
 import binascii
+import codecs
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 _WORD = re.compile(r"=\?([\w.:-]{1,40})(?:\*[\w-]{1,20})?\?([bBqQ])\?([^?\s]{0,2000})(?:\?=)?")
+_BETWEEN_WORDS = re.compile(r"(?<=\?=)\s[\s>]*(?==\?[\w.:*-]{1,62}\?[bBqQ]\?)")
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{20,}(?:\n[A-Za-z0-9+/_-]+(?=[=\n]|$))*")
+_SEGMENT = re.compile(r"[A-Za-z0-9+_-]{20,}")
 _PADDING = re.compile(r"={0,2}")
 _URLSAFE = str.maketrans("-_\n", "+/=", "\n")
 _LOOKED_AT = 48  # signs that say whether it is worth decoding the rest
-_SOFT_BREAK = "=\n"
-_QUOTED = re.compile(r"=(?:[0-9A-F]{2}|[ \t]*\n)")
-_SURELY_QUOTED = re.compile(r"=(?:3D|40|2E|C3|E2|20\n)|quoted-printable")
-_UU = re.compile(r"^begin [0-7]{3,4} [^\n]{0,200}\n((?:[!-`]{1,61}\n)+)(?:[` ]?\n)?end$", re.MULTILINE)
-_NOT_TEXT = re.compile(r"[^\t\n\r\x20-\x7e\u00a0-\u024f\u0370-\u1fff\u2010-\u2027\u20a0-\u20bf\u3040-\u9fff]")
+_DEEPEST = 3  # base64 within base64
+_UU = re.compile(r"^begin [0-7]{3,4} [^\n]{0,200}\n((?:[ -`]{1,62}\n)+)\n?end$", re.MULTILINE)
+
+_MAYBE_QUOTED = re.compile(r"=(?:\n|[0-9A-F]{2}=| +\n)")
+_BETWEEN_PARAGRAPHS = re.compile(r"(\n(?<!=\n)[ \t>]*\n)")
+_SOFT_BREAK = re.compile(r"=(?<!==)[ \t]*\n(?:> ?)*")
+_SOFT_BREAK_IN_WORD = re.compile(r"=(?<=[^\s=]=)[ \t]*\n")
+_UTF_8 = (
+    r"=(?:C[2-9A-F]|D[0-9A-F])=[89AB][0-9A-F]|=E[0-9A-F](?:=[89AB][0-9A-F]){2}|=F[0-4](?:=[89AB][0-9A-F]){3}"
+)
+_SURELY_QUOTED = re.compile(rf"(?:=[0-9A-F]{{2}}){{4,}}|(?:{_UTF_8})+")
+_LATIN_LETTER = re.compile(r"=[C-F][0-9A-F](?=[a-z])")
+_QUOTED_SIGN = re.compile(r"=20=?(?=\n|$)|=3D(?:=?(?=\n|$)|[\"'])")
+_QUOTED = re.compile(r"(?:=(?:[0-9A-F]{2}|(?<!==)[ \t]*\n))+")
+_QUOTED_IN_REPLY = re.compile(r"(?:=(?:[0-9A-F]{2}|(?<!==)[ \t]*\n(?:> ?)*))+")
+_FULL_LINE = range(73, 81)  # quoted-printable breaks lines of 76 signs, which may be quoted in a reply
+_LONG_LINE = 40
+
+_NOT_TEXT = re.compile(
+    r"[^\t\n\r\x20-\x7e\u00a0-\u024f\u02b0-\u1fff\u200b-\u2027\u202f-\u2064\u2070-\u2bff\u2e80-\ud7ff"
+    r"\uf900-\ufdff\ufe0e\ufe0f\ufe20-\uffee\U0001f000-\U0001faff]"
+)
+_NOT_WESTERN = re.compile(r"[^\t\n\r\x20-\x7eÀ-ÖØ-öø-ÿŠšŽžŒœŸ€„“”‚‘’–—…«»ßª°]")
+_PLAIN = re.compile(r"[A-Za-z .,@\n]")
+_MARKED = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
 
 
-def decode_all(text: str) -> str:
-    """Return text with every encoded piece that hides text decoded in its place; in linear time."""
+def decode_all(text: str, *, deepest: int = _DEEPEST) -> str:
+    """Return text with every encoded piece that hides text decoded in its place; in linear time.
+
+    What base64 hides may be encoded again, ``deepest`` times in all.
+    """
     if "=?" in text:
         text = decode_words(text)
-    if _SOFT_BREAK in text or "quoted-printable" in text.lower():
-        text = _unquoted(text)
+    if _MAYBE_QUOTED.search(text):
+        text = "".join(map(_unquoted, _BETWEEN_PARAGRAPHS.split(text)))
     if "\nend" in text and "begin " in text:
         text = _UU.sub(_from_uu, text)
-    return _decode_base64(text)
+    return _decode_base64(text, deepest)
 
 
 def decode_words(text: str) -> str:
-    """Return text with its encoded words decoded, as far as each goes: also one that breaks off."""
-    return _WORD.sub(_from_word, text)
+    """Return text with its encoded words decoded, as far as each goes: also one that breaks off.
+
+    Blanks between two of them are none of the text (RFC 2047, 6.2).
+    """
+    return _WORD.sub(_from_word, _BETWEEN_WORDS.sub("", text))
 
 
 def _from_word(match: re.Match[str]) -> str:
@@ -52,17 +86,42 @@ def _from_word(match: re.Match[str]) -> str:
     return match[0]
 
 
-def _unquoted(text: str) -> str:
-    """Return the text that quoted-printable stands for, where it is beyond doubt that it is that."""
-    if not _SURELY_QUOTED.search(text):
-        return text
-    pieces: list[str] = []
-    at = 0
-    for run in re.finditer(r"(?:=[0-9A-F]{2}|=[ \t]*\n)+", text):
-        content = binascii.a2b_qp(run[0].encode())
-        pieces += [text[at : run.start()], content.decode("utf-8", "replace")]
-        at = run.end()
-    return "".join([*pieces, text[at:]])
+def _unquoted(paragraph: str) -> str:
+    """Return the text that quoted-printable stands for, where it is beyond doubt that it is that.
+
+    "width=40" and "password=" at the end of a line are in every program: what ordinary text never has
+    is decoded by itself, and the whole paragraph only if line breaks and letters both look like it.
+    """
+    if not _is_quoted_printable(paragraph):
+        return _SURELY_QUOTED.sub(_from_quoted, paragraph)
+    in_reply = paragraph.lstrip("\n").startswith(">")
+    return (_QUOTED_IN_REPLY if in_reply else _QUOTED).sub(_from_quoted, paragraph)
+
+
+def _is_quoted_printable(paragraph: str) -> bool:
+    if not _SOFT_BREAK.search(paragraph):
+        return False
+    if _SURELY_QUOTED.search(paragraph):
+        return True
+    lines = [
+        paragraph[paragraph.rfind("\n", 0, end.start()) + 1 : end.start() + 1]
+        for end in _SOFT_BREAK_IN_WORD.finditer(paragraph)
+    ]
+    if any(len(line) in _FULL_LINE and " " in line for line in lines):
+        return True
+    if lines and _LATIN_LETTER.search(paragraph):
+        return True
+    return any(len(line) > _LONG_LINE for line in lines) and _QUOTED_SIGN.search(paragraph) is not None
+
+
+def _from_quoted(match: re.Match[str]) -> str:
+    content = bytes.fromhex(_SOFT_BREAK.sub("", match[0]).replace("=", ""))
+    for codec in ("utf-8", "cp1252"):
+        try:
+            return content.decode(codec)
+        except UnicodeDecodeError:
+            continue
+    return content.decode("latin-1")
 
 
 def _from_uu(match: re.Match[str]) -> str:
@@ -73,16 +132,27 @@ def _from_uu(match: re.Match[str]) -> str:
     return _as_text(content) or match[0]
 
 
-def _decode_base64(text: str) -> str:
+def _decode_base64(text: str, deepest: int) -> str:
     pieces: list[str] = []
     at = 0
     for match in _BASE64.finditer(text):
-        if found := _text_of(match[0]):
-            pieces += [text[at : match.start()], found.text]
-            at = match.start() + found.length
+        for start, found in _texts_in(match):
+            inner = decode_all(found.text, deepest=deepest - 1) if deepest > 1 else found.text
+            pieces += [text[at:start], inner]
+            at = start + found.length
             padding = _PADDING.match(text, at)
             at = padding.end() if padding else at
     return "".join([*pieces, text[at:]]) if pieces else text
+
+
+def _texts_in(match: re.Match[str]) -> Iterator[tuple[int, _Decoded]]:
+    """Yield what a run says and where: the whole of it, or its parts between slashes, as in a link."""
+    if found := _text_of(match[0]):
+        yield match.start(), found
+    elif "/" in match[0]:
+        for segment in _SEGMENT.finditer(match.string, *match.span()):
+            if found := _text_of(segment[0]):
+                yield segment.start(), found
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +185,25 @@ def _bytes_of(run: str) -> bytes:
 
 
 def _as_text(content: bytes) -> str:
-    """Return what bytes say in UTF-8 or UTF-16, or nothing where that is no text."""
-    if b"\0" in content and not any(content[1::2]):
-        content = content[::2]
-    for dropped in range(4):  # a piece may end within a character
-        try:
-            text = content[: len(content) - dropped].decode("utf-8")
-        except UnicodeDecodeError:
-            continue
-        return "" if _NOT_TEXT.search(text) else text
-    return ""
+    """Return what bytes say in UTF-8, UTF-16 or cp1252, or nothing where that is no text."""
+    for mark, codec in _MARKED:
+        if content.startswith(mark):
+            return _decoded(content[len(mark) :], codec)
+    if b"\0" in content:
+        return _decoded(content, "utf-16-be" if any(content[1::2]) else "utf-16-le")
+    return _decoded(content, "utf-8") or _western(content)
+
+
+def _decoded(content: bytes, codec: str) -> str:
+    try:
+        text = codecs.getincrementaldecoder(codec)().decode(content)  # it may end within a character
+    except UnicodeDecodeError:
+        return ""
+    return "" if _NOT_TEXT.search(text) else text
+
+
+def _western(content: bytes) -> str:
+    """Return what bytes say in cp1252: any bytes say something, therefore three in four have to be plain."""
+    text = content.decode("cp1252", "replace")
+    is_text = len(_PLAIN.findall(text)) * 4 >= len(text) * 3 and not _NOT_WESTERN.search(text)
+    return text if is_text else ""

@@ -22,6 +22,9 @@ from data.zones import Zone, find_zones, own_text
 
 _CONTROLS = re.compile(r"[\0-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f\ufeff\ufff9-\ufffb]")
 _EMPTY_LINES = re.compile(r"\n{4,}")
+_MAYBE_MARKS = re.compile(r"[^\w\s\0-\x7f]{31,}")
+_MARKS_IN_A_ROW = 30
+_JOINER = "\u034f"
 _SUBJECT_CHARACTERS = 500
 _NAME_CHARACTERS = 300
 
@@ -139,9 +142,26 @@ def clean(text: str) -> str:
     text = decode_all(text.replace("\r\n", "\n").replace("\r", "\n"))
     if not text.isascii():
         text = text.encode("utf-8", "replace").decode("utf-8")  # an encoded word may stand for half a sign
-        text = unicodedata.normalize("NFC", text.replace("\u2028", "\n").replace("\u2029", "\n"))
+        text = _MAYBE_MARKS.sub(_with_marks_apart, text.replace("\u2028", "\n").replace("\u2029", "\n"))
+        text = unicodedata.normalize("NFC", text)
     lines = _CONTROLS.sub("", text).split("\n")
     return _EMPTY_LINES.sub("\n\n\n", "\n".join([line.rstrip() for line in lines]))
+
+
+def _with_marks_apart(run: re.Match[str]) -> str:
+    """Return signs with a joiner behind every 30 combining marks: Unicode's Stream-Safe Text Format.
+
+    Normalising sorts the marks of a letter, in a time that grows with the square of their number.
+    """
+    pieces: list[str] = []
+    marks = 0
+    for sign in run[0]:
+        marks = marks + 1 if unicodedata.combining(unicodedata.normalize("NFD", sign)[0]) else 0
+        if marks > _MARKS_IN_A_ROW:
+            pieces.append(_JOINER)
+            marks = 1
+        pieces.append(sign)
+    return "".join(pieces)
 
 
 def _beginning(redacted: str, longest: int) -> str:

@@ -158,6 +158,8 @@ def _neighbourhoods(text: str) -> list[tuple[int, int]]:
             continue
         start = max(text.rfind("\n", last, max(last, match.start() - REACH)), last)
         end = text.find("\n", match.end() + REACH)
+        if windows and start == last:
+            start, _ = windows.pop()
         windows.append((start, end if end >= 0 else len(text)))
     return windows
 

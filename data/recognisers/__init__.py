@@ -11,9 +11,10 @@ from data.recognisers.found import Found, lowered
 from data.recognisers.given_names import named_people
 from data.recognisers.national_ids import fiscal_codes, national_ids
 from data.recognisers.network import dashed_macs, emails, ip_four, ip_six_and_mac, links_with_credentials
-from data.recognisers.numbers import CLUSTER, cards, ibans, social_security_numbers
+from data.recognisers.numbers import BROKEN_CLUSTER, CLUSTER, cards, ibans, social_security_numbers
 from data.recognisers.people import people
 from data.recognisers.phones import phones
+from data.recognisers.surroundings import Surroundings
 
 SHORTEST_SSN, SHORTEST_CARD = 9, 12
 DIGITS = "0123456789"
@@ -23,13 +24,16 @@ def recognise(text: str, names: Collection[str] = (), strangers: Collection[str]
     """Yield everything found in an undisguised text, in no order; finds may overlap."""
     lower = lowered(text)
     found_emails = list(emails(text)) if "@" in text else []
-    yield from found_emails
-    yield from people(text, lower, names, [item.start for item in found_emails], strangers)
-    yield from named_people(text)
-    yield from _by_form(text)
-    yield from introduced(text, lower)
+    found = [
+        *found_emails,
+        *people(text, lower, names, [item.start for item in found_emails], strangers),
+        *named_people(text),
+        *_by_form(text),
+        *introduced(text, lower),
+    ]
+    yield from found
     if any(digit in text for digit in DIGITS):
-        yield from _by_digits(text)
+        yield from _by_digits(text, Surroundings.of(text, found))
 
 
 def _by_form(text: str) -> Iterator[Found]:
@@ -42,16 +46,17 @@ def _by_form(text: str) -> Iterator[Found]:
     yield from long_words(text)
 
 
-def _by_digits(text: str) -> Iterator[Found]:
-    for cluster in CLUSTER.finditer(text):
-        start, end = cluster.span()
-        digits = sum(map(cluster[0].count, DIGITS))
+def _by_digits(text: str, around: Surroundings) -> Iterator[Found]:
+    for broken in BROKEN_CLUSTER.finditer(text):
+        digits = sum(map(broken[0].count, DIGITS))
         if digits >= SHORTEST_CARD:
-            yield from cards(text, start, end)
-        if digits >= SHORTEST_SSN:
-            yield from social_security_numbers(text, start, end)
-        yield from national_ids(text, start, end)
-        yield from phones(text, start, end)
+            yield from cards(text, *broken.span(), around)
+        for cluster in CLUSTER.finditer(text, *broken.span()) if "\n" in broken[0] else (broken,):
+            start, end = cluster.span()
+            if digits >= SHORTEST_SSN:
+                yield from social_security_numbers(text, start, end, around)
+            yield from national_ids(text, start, end, around)
+            yield from phones(text, start, end, around)
     yield from ip_four(text)
     yield from ibans(text)
     yield from fiscal_codes(text)

@@ -106,11 +106,20 @@ ANY_WORD = re.compile("|".join(f"{letter}(?:{tails})" for letter, tails in TAILS
 
 
 def introduced(text: str, lower: str) -> Iterator[Found]:
-    """Yield the values that the words before them make personal: accounts, birthdays, passwords."""
+    """Yield the values that the words before them make personal: accounts, birthdays, passwords.
+
+    What a secret holds is none of its own: "key=key=key=…" is read once, not once from every word.
+    """
+    secret_end = 0
     for word in ANY_WORD.finditer(lower):
+        if word.end() <= secret_end:
+            continue
         for item in BY_FIRST_LETTER[word[0][0]]:
             match = item.pattern.match(lower, word.start())
             value = match and item.accept(text[match.start(1) : match.end(1)])
             if match and value:
-                start = match.start(1)
-                yield Found(item.kind, start, start + len(value), canonical(item.kind, value))
+                start, end = match.start(1), match.start(1) + len(value)
+                rest = item.rest.match(text, match.end(1)) if item.rest else None
+                end = rest.end() if rest and rest[0] else end
+                yield Found(item.kind, start, end, canonical(item.kind, text[start:end]))
+                secret_end = end if item.kind == "SECRET" else secret_end

@@ -38,6 +38,7 @@ PRIVATE_KEY_BODY = re.compile(r"(?:[>\s]{1,4}[A-Za-z0-9+/=]{16,200}){0,400}")
 LONGEST_KEY = 20_000
 PRIVATE_KEY_END = re.compile(r"-----END [A-Z ]{0,30}PRIVATE KEY(?: BLOCK)?-----")
 
+LONGEST_SECRET = 4096
 LINK = r"(?:\s?[:=]|[\"']\s?:| is| ist| lautet| est)[ \t]*[\"'`]?"
 ORDINARY_WORD = re.compile(r"[^\W\d_][^\W\d_A-Z]*|[\W_]+")
 
@@ -127,7 +128,7 @@ PASSWORD = Introduction(
     "SECRET",
     ("passw", "pwd", "kennwort", "passe", "passphrase", "passcode"),
     re.compile(
-        rf"(?:password|passwort|passwd|pwd|kennwort|passe|passphrase|passcode){LINK}([^\s\"'`<>\0]{{4,128}})"
+        rf"(?:password|passwort|passwd|pwd|kennwort|passe|passphrase|passcode){LINK}([^\s\"'`<>\0]{{4,{LONGEST_SECRET}}})"
     ),
     _password,
 )
@@ -136,4 +137,5 @@ TOKEN = Introduction(
     ("token", "key", "secret", "sig", "bearer"),
     re.compile(rf"(?:token|key|secret|signature|sig|bearer)(?:{LINK}|(?<=bearer) )([\w+/.=~%-]{{8,512}})"),
     _token,
+    re.compile(rf"[\w+/.=~%-]{{0,{LONGEST_SECRET}}}"),
 )

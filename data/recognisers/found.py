@@ -40,6 +40,8 @@ class Introduction:
     """Begins with one of ``words`` in lower case; its first group is the value."""
     accept: Callable[[str], str]
     """Returns the value without what does not belong to it, or nothing if it is none."""
+    rest: re.Pattern[str] | None = None
+    """What belongs to an accepted value behind the longest that ``pattern`` takes."""
 
 
 def lowered(text: str) -> str:

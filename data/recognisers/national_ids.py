@@ -9,6 +9,7 @@ from functools import lru_cache
 from importlib import import_module
 
 from data.recognisers.found import Found, canonical
+from data.recognisers.surroundings import Surroundings
 
 CONTEXT_REACH = 48
 
@@ -68,9 +69,9 @@ FISCAL_CODE = re.compile(r"[0-9](?<=[A-Za-z]{6}[0-9])[0-9][A-Za-z][0-9]{2}[A-Za-
 FISCAL_CODE_LETTERS = 6
 
 
-def national_ids(text: str, start: int, end: int) -> Iterator[Found]:
+def national_ids(text: str, start: int, end: int, around: Surroundings) -> Iterator[Found]:
     """Yield the national numbers that begin with a cluster of digits, or with the letters before it."""
-    context = text[max(0, start - CONTEXT_REACH) : start]
+    context = around.before(start, CONTEXT_REACH)
     for scheme in SCHEMES:
         match = scheme.pattern.match(text, start)
         if (

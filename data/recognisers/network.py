@@ -9,10 +9,13 @@ from collections.abc import Iterator
 from data.recognisers.found import Found
 
 LOCAL_PART_BACKWARDS = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}")
-DOMAIN = re.compile(r"(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}[^\W\d_]{2,24}(?![\w-])")
+TOP_LEVEL = r"(?:[Xx][Nn]--[A-Za-z0-9-]{0,58}[A-Za-z0-9]|[^\W\d_]{2,24})"
+DOMAIN = re.compile(rf"(?:[^\W_](?:[\w-]{{0,61}}[^\W_])?\.){{1,8}}{TOP_LEVEL}")
+"""Whatever stands behind it: "@example.com-", "@example.com_old" and "@example.com2024" hold one too."""
+
 LITERAL_DOMAIN = re.compile(r"\[[0-9.]{7,15}\]")
 
-CREDENTIALS = re.compile(r"://[^\s/?#@:\"'<>\0]{0,128}:[^\s/?#@\"'<>\0]{1,128}@[^\s\"'<>\0]{1,2000}")
+CREDENTIALS = re.compile(r"://[^\s/?#@:\"'<>\0]{0,4096}:[^\s/?#@\"'<>\0]{1,4096}@[^\s\"'<>\0]{1,4096}")
 SCHEME_BACKWARDS = re.compile(r"[A-Za-z0-9+.-]{1,16}")
 
 IP_FOUR = re.compile(r"\.[0-9]{1,3}\.[0-9]{1,3}\.(?=[0-9])")
@@ -34,7 +37,8 @@ def emails(text: str) -> Iterator[Found]:
         domain = DOMAIN.match(text, at + 1, at + 256) or LITERAL_DOMAIN.match(text, at + 1)
         local = LOCAL_PART_BACKWARDS.match(text[max(0, at - 64) : at][::-1]) if domain else None
         if local and domain:
-            start = at - len(local[0].rstrip(".'/=-*`{|}"))
+            around = "._'/=-*`{|}" if text[domain.end() : domain.end() + 1] == "_" else ".'/=-*`{|}"
+            start = at - len(local[0].rstrip(around))  # "_a@b.example_" is Markdown
             if start < at:
                 yield Found("EMAIL", start, domain.end(), text[start : domain.end()].casefold())
         at = text.find("@", at + 1)

@@ -6,16 +6,26 @@ import re
 from collections.abc import Iterator
 
 from data.recognisers.found import Found, Introduction
+from data.recognisers.surroundings import Surroundings
 
 CLUSTER = re.compile(r"[0-9](?:[ ().\-/]{0,3}[0-9]){5,}")
-"""Six digits or more and what separates them: cards, social security numbers and phones hide here."""
+"""Six digits or more and what separates them: social security numbers and phones hide here."""
 
+BROKEN_CLUSTER = re.compile(r"[0-9](?:[ ().\-/]{0,3}(?:\n(?:> ?){0,3})?[0-9]){5,}")
+"""The same across lines: cards hide here."""
+
+BLANK = r"(?: {1,2}| ?\n(?:> ?){0,3})"
 CARD_SHAPES = re.compile(
     r"(?<![0-9])(?=("
-    r"[0-9]{12,19}|[0-9]{4}([ .-])[0-9]{4}\2[0-9]{4}\2[0-9]{1,4}(?:\2[0-9]{1,3})?"
-    r"|[0-9]{4}[ .-][0-9]{6}[ .-][0-9]{4,5}"
-    r")(?![0-9]))"
+    r"[0-9]{12,19}"
+    + "".join(
+        rf"|[0-9]{{4}}{gap}[0-9]{{4}}{gap}[0-9]{{4}}{gap}[0-9]{{1,4}}(?:{gap}[0-9]{{1,3}}(?![0-9]))?"
+        rf"|[0-9]{{4}}{gap}[0-9]{{6}}{gap}[0-9]{{4,5}}"
+        for gap in (BLANK, "-", r"\.")
+    )
+    + r")(?![0-9]))"
 )
+FIFTH_GROUP = re.compile(r"((?:[0-9]+[^0-9]+){3}[0-9]+)[^0-9]+[0-9]+")
 CARD_BRANDS = re.compile(
     r"4(?:\d{12}|\d{15}|\d{18})"  # Visa
     r"|(?:5[1-5]\d{2}|222[1-9]|22[3-9]\d|2[3-6]\d{2}|27[01]\d|2720)\d{12}"  # Mastercard
@@ -27,6 +37,8 @@ CARD_BRANDS = re.compile(
 CARD_CONTEXT = re.compile(
     r"\b(?:card|cc|credit|debit|visa|mastercard|amex|maestro|karte|kreditkarte|carte)\b", re.IGNORECASE
 )
+
+CONTEXT_REACH = 40
 
 SSN = re.compile(r"(?<![0-9])([0-9]{3})([ -])([0-9]{2})\2([0-9]{4})(?![0-9])")
 SSN_WORDS = re.compile(r"\bssn\b|social security", re.IGNORECASE)
@@ -45,19 +57,32 @@ IBAN_LENGTHS = {
 }  # fmt: skip
 
 
-def cards(text: str, start: int, end: int) -> Iterator[Found]:
+def cards(text: str, start: int, end: int, around: Surroundings) -> Iterator[Found]:
     """Yield the payment cards of a cluster: right length for the brand, right check digit.
 
     A number of no known brand counts when the words before it speak of a card.
     """
     for shape in CARD_SHAPES.finditer(text, start, end):
-        digits = re.sub(r"[ .-]", "", shape[1])
-        if not passes_luhn(digits):
-            continue
-        begin, finish = shape.span(1)
-        branded = CARD_BRANDS.fullmatch(digits) and not text[begin - 1 : begin].isalnum()
-        if branded or (len(digits) >= 12 and CARD_CONTEXT.search(text, max(0, begin - 40), begin)):
-            yield Found("CARD", begin, finish, digits)
+        begin = shape.start(1)
+        for written in _with_and_without_fifth_group(shape[1]):
+            digits = re.sub(r"[^0-9]", "", written)
+            if not passes_luhn(digits):
+                continue
+            branded = CARD_BRANDS.fullmatch(digits) and not text[begin - 1 : begin].isalnum()
+            if branded or CARD_CONTEXT.search(around.before(begin, CONTEXT_REACH)):
+                yield Found("CARD", begin, begin + len(written), digits)
+                break
+
+
+def _with_and_without_fifth_group(shape: str) -> Iterator[str]:
+    """Yield what may be a card: its fifth group may be its expiry, its code or what the text goes on with.
+
+    A card breaks over two lines at most: a column of numbers is none.
+    """
+    fifth = FIFTH_GROUP.fullmatch(shape)
+    for written in (shape, fifth[1]) if fifth else (shape,):
+        if written.count("\n") <= 1:
+            yield written
 
 
 def passes_luhn(digits: str) -> bool:
@@ -70,13 +95,13 @@ def passes_luhn(digits: str) -> bool:
 LUHN_DOUBLED = str.maketrans("0123456789", "0246813579")
 
 
-def social_security_numbers(text: str, start: int, end: int) -> Iterator[Found]:
+def social_security_numbers(text: str, start: int, end: int, around: Surroundings) -> Iterator[Found]:
     """Yield United States social security numbers that may have been issued."""
     for match in SSN.finditer(text, start, end):
         before, after = text[match.start() - 1 : match.start()], text[match.end() : match.end() + 1]
         if before.isalnum() or after.isalnum() or before in ("-", "/", "+") or after in ("-", "/"):
             continue
-        said = match[2] == "-" or SSN_WORDS.search(text, max(0, match.start() - 40), match.start())
+        said = match[2] == "-" or SSN_WORDS.search(around.before(match.start(), CONTEXT_REACH))
         if said and may_be_issued(match[1] + match[3] + match[4]):
             yield Found("SSN", match.start(), match.end(), match[1] + match[3] + match[4])
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from data.recognisers.found import Found, canonical_phone
+from data.recognisers.surroundings import Surroundings
 
 REGIONS = (
     "US",
@@ -63,16 +64,16 @@ GOES_ON = ("_", "%", "€", "$", "@", "\0")
 NOT_A_PHONE_BEFORE = frozenset("$€£¥#%=_&@-/*+'\0")
 
 
-def phones(text: str, start: int, end: int) -> Iterator[Found]:
+def phones(text: str, start: int, end: int, around: Surroundings) -> Iterator[Found]:
     """Yield the telephone numbers of a cluster of digits and separators."""
     begin = start
     for gap in [*BREAK.finditer(text, start, end), None]:
         finish = gap.start() if gap else end
-        yield from _phone(text, begin, finish)
+        yield from _phone(text, begin, finish, around)
         begin = gap.end() if gap else end
 
 
-def _phone(text: str, start: int, end: int) -> Iterator[Found]:
+def _phone(text: str, start: int, end: int, around: Surroundings) -> Iterator[Found]:
     groups = list(DIGIT_GROUP.finditer(text, start, min(end, start + 80)))
     if not groups:
         return
@@ -83,7 +84,7 @@ def _phone(text: str, start: int, end: int) -> Iterator[Found]:
         if international:
             yield international
             return
-    if 6 <= len(digits) <= 15 and _is_national(text, start, groups[-1].end(), digits):
+    if 6 <= len(digits) <= 15 and _is_national(around, start, groups[-1].end(), digits):
         yield _found(text, start, groups[-1].end())
     elif len(digits) > 10:
         for match in NORTH_AMERICAN.finditer(text, start, end):
@@ -122,15 +123,16 @@ def _found(text: str, start: int, end: int) -> Found:
     return Found("PHONE", start, end, canonical_phone(text[start:end]))
 
 
-def _is_national(text: str, start: int, end: int, digits: str) -> bool:
+def _is_national(around: Surroundings, start: int, end: int, digits: str) -> bool:
     """Return whether digits without a country code are a phone: by the words around or by form."""
+    text = around.text
     written, before = text[start:end], text[start - 1 : start]
     decimal = before in (",", ".") and text[start - 2 : start - 1].isdigit()
     if decimal or before.isalnum() or before in NOT_A_PHONE_BEFORE or _continues(text, end):
         return False
     if FOUR_NUMBERS.fullmatch(written) or DATE.match(written):
         return False
-    context = text[max(0, start - CONTEXT_REACH) : start]
+    context = around.before(start, CONTEXT_REACH)
     extension = EXTENSION.match(text, end)
     if STRONG_CONTEXT.search(context) or CONTEXT_AFTER.match(text, extension.end() if extension else end):
         return True

@@ -1,7 +1,10 @@
 """Normalising takes the raw text out, and what it decides does not depend on whom a message is about."""
 
 import time
+import unicodedata
 from dataclasses import replace
+
+import pytest
 
 from data.normalise import Normal, clean, normalise, without_digits
 from data.record import Attached, Party, Record, Rejected
@@ -121,3 +124,18 @@ def test_clean_needs_no_longer_for_a_megabyte_of_blanks() -> None:
 
     assert clean("a" + " " * 1_000_000 + "b \t\n").endswith(" b\n")
     assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize("marks", ["\u0323\u0301", "\u0301\u0323\u0345", "\u0f73", "\u302e\u3099"])
+def test_clean_needs_no_longer_for_many_marks_on_one_letter(marks: str) -> None:
+    start = time.process_time()
+
+    cleaned = clean("#" + marks * 100_000)
+
+    assert time.process_time() - start < 2
+    decomposed = unicodedata.normalize("NFD", marks)
+    assert [cleaned.count(mark) for mark in decomposed] == [100_000] * len(decomposed)
+
+
+def test_clean_leaves_few_marks_and_rows_of_other_signs_alone() -> None:
+    assert clean("e\u0301" * 40 + "─" * 90 + "😀" * 40) == "é" * 40 + "─" * 90 + "😀" * 40

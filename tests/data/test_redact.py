@@ -22,6 +22,13 @@ FOUND = [
     ("EMAIL", "write to {} today", "anna.schmidt@example.com"),
     ("EMAIL", "<{}>", "o'brien+lists@mail.example.co.uk"),
     ("EMAIL", "mailto:{},", "müller@bücher.example"),
+    ("EMAIL", "see _{}_ there", "anna.schmidt@example.com"),
+    ("EMAIL", "see {}--", "anna.schmidt@example.com"),
+    ("EMAIL", "see {}- or", "anna.schmidt@example.com"),
+    ("EMAIL", "see {}_old", "anna@example.com"),
+    ("EMAIL", "see {}2024", "a.schmidt@example.com"),
+    ("EMAIL", "see {}, or", "anna@xn--e1afmkfd.xn--p1ai"),
+    ("EMAIL", "see {}-", "anna@my-shop.example-archive.xn--p1ai"),
     ("PHONE", "it is {} here", "+49 30 901820"),
     ("PHONE", "tel: {}", "(0)30 901820"),
     ("PHONE", "office {} or", "(212) 555-0187"),
@@ -36,6 +43,15 @@ FOUND = [
     ("CARD", "Amex {}", "3782 822463 10005"),
     ("CARD", "{};", "6011000990139424"),
     ("CARD", "row 12345 {} 2024", "4111 1111 1111 1111"),
+    ("CARD", "card {} 12/26", "4111 1111 1111 1111"),
+    ("CARD", "card {} 123", "4111 1111 1111 1111"),
+    ("CARD", "pay {} 3 times", "4111 1111 1111 1111"),
+    ("CARD", "pay {} 3 or 4", "4222 2222 2222 2"),
+    ("CARD", "{}-12", "4111-1111-1111-1111"),
+    ("CARD", "{}  12", "4111  1111  1111  1111"),
+    ("CARD", "{}\n12", "4111 1111\n1111 1111"),
+    ("CARD", "> {}\n> 12", "4111 1111\n> 1111 1111"),
+    ("CARD", "{}\n12/26", "4111\n1111 1111 1111"),
     ("IBAN", "to {}", "DE89 3704 0044 0532 0130 00"),
     ("IBAN", "{},", "GB82WEST12345698765432"),
     ("IBAN", "compte {}", "FR14 2004 1010 0505 0001 3M02 606"),
@@ -66,6 +82,12 @@ FOUND = [
     ("SECRET", "https://example.com/x?token={}&page=2", "9f86d081884c7d659a2feaa0c55ad015"),
     ("SECRET", "it is {}.", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N"),
     ("SECRET", "{}", "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\n-----END PRIVATE KEY-----"),
+    ("SECRET", "password: {} ok", "aB3$" * 40),
+    ("SECRET", "password: {} ok", "aB3$x" * 800),
+    ("SECRET", "token={}&page=2", "a1B2c3D4e5F6" * 100),
+    ("SECRET", "password={};", "key=password:tOken=1234567890abcdef,pwd:x1y2"),
+    ("URL", "clone {} first", f"https://deploy:{'s3cr3t' * 50}@git.example.com/repo.git"),
+    ("URL", "clone {} first", f"https://{'deploy' * 50}:s3cr3t@git.example.com/repo.git"),
     ("ADDRESS", "at {} today", "221 Baker Street"),
     ("ADDRESS", "{}\n", "1600 Pennsylvania Avenue, Suite 4, Washington, DC 20500"),
     ("ADDRESS", "Wohnt in der {}.", "Friedrichstraße 43, 10117 Berlin"),
@@ -128,6 +150,7 @@ def test_finds_what_stands_there_and_nothing_else(kind: str, sentence: str, valu
         "Revenue rose from 1,234,567.89 to 2.345.678,90 in 2019-2020.",
         "We bought 100 000 shares at 25 000 000 each.",
         "Order 4111111111111112 and invoice 20240517123456.",
+        "4111\n1111\n1111\n1111\nare the columns of 2024",
         "Version 1.2.3.4 of the build, section 10.2.3.4",
         "Call 2024 options, strike 5000",
         "std::vector<int> x[1::2], at 12:30:45",
@@ -356,12 +379,37 @@ def test_other_personal_data_gives_the_same_text_but_for_pseudonyms(data: st.Dat
     assert kinds == [match[1] for match in PLACEHOLDER.finditer(outputs[0])]
 
 
+@pytest.mark.parametrize("other", ["a@b.de", "anna.schmidt-lauterbach@mail.example.com", "[EMAIL_0a1b2c3d]",
+    "Jennifer Novak", "Katharina van der Heide-Lauterbach"])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "sentence", "number"),
+    [
+        ("PHONE", "phone for questions {} {}", "5551234"),
+        ("PHONE", "call, says {}, at {}", "55 51 234"),
+        ("CARD", "the card, as {} will tell you, is {}", "4111111111111111"),
+        ("CARD", "the card of {} will be {}", "9111111111111110"),
+        ("SSN", "ssn of somebody like {} is {}", "219 09 9998"),
+        ("NATIONAL_ID", "NHS, as {} says in the letter: {}", "943 476 5870"),
+    ],
+)
+def test_how_far_words_reach_does_not_depend_on_the_length_of_other_personal_data(
+    kind: str, sentence: str, number: str, other: str
+) -> None:
+    text = sentence.format(other, number)
+
+    spans = redact(text, key=KEY).spans
+
+    assert Span(kind, text.index(number), len(text)) in spans
+
+
 ADVERSARIAL = [
     "1", "@", "+", " ", "1 ", "+1", "a@", "a@a.", "1.", "1-", "(", ":", "a:", "-a1-", "://", "://a:b", "key=",
     "Tel 1", "[EMAIL_", "\n", "\n> ", "Hi \n", "A", "Aa ", "Dr ", "1 Aa ", "DE89", "\u200b1", "eyJ", "0x",
     "-----BEGIN PRIVATE KEY-----", "a.b@c.de <", "[EMAIL_0a1b2c3d]", "4111 ", "x.y@z.com ", "weg 1", "bc1",
     "Best,\nA ", "Mr A. B-C ", "Jane ", "Jane A. ", "Jane van ", "Roe, ", "A. ", "Jane-", "1 Aa 1 ", "1 Aa, ",
     "1 Aa Apt. 1\n", "Via ", "Box 1 ", "zip ", "APO A", "AB12", "X1234567", "123-456-782 ", "ABCDEF12",
+    "password:", "password=a1,", "token=", "key=a1", "key:aaaaaaaa", "pwd:token=", "passe: key=", "://a:b@c", "://:",
+    "1\n", "4111\n", "4111  ", "4111 1111\n", "1\n> ",
 ]  # fmt: skip
 
 
