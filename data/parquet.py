@@ -7,6 +7,7 @@ row is wanted.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-BATCH_ROWS = 2000
+BATCH_ROWS = 500
 BATCH_BYTES = 64 << 20
+NO_DICTIONARY = "Not yet implemented: DecodeArrow of DictAccumulator"
 CELL_BYTES = 8  # what a cell costs beside its text
 
 
@@ -30,41 +32,30 @@ def bounded_batches(
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of some usable columns; ``table`` is the opened ``file``.
 
+    Nothing is asked of a column's own metadata: pyarrow ends the process where that is damaged.
+
     Raises:
         pyarrow.ArrowException, OSError, ValueError: while iterating: the file is damaged.
     """
     import pyarrow.parquet as pq
 
-    encodings: dict[str, set[str]] = {}
-    for group in range(table.num_row_groups):
-        for number in range(table.metadata.num_columns):
-            chunk = table.metadata.row_group(group).column(number)
-            encodings.setdefault(chunk.path_in_schema, set()).update(chunk.encodings)
     leaves = [table.schema.column(number) for number in range(len(table.schema))]
-    paths = [  # Arrow makes no dictionary of texts that are written as what differs from the one before
-        leaf.path
-        for leaf in leaves
-        if leaf.physical_type == "BYTE_ARRAY"
-        and not any(each.startswith("DELTA") for each in encodings.get(leaf.path, ()))
-    ]
+    paths = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
     compact = pq.ParquetFile(file, read_dictionary=paths)
     for group in range(table.num_row_groups):
-        rows = _rows_at_once(compact.metadata.row_group(group), columns)
-        yield from compact.iter_batches(batch_size=rows, row_groups=[group], columns=columns)
-
-
-def _rows_at_once(group: pq.RowGroupMetaData, columns: Sequence[str]) -> int:
-    """Return how many rows take the memory of a batch, by what the file says of itself."""
-    largest = 1
-    for number in range(group.num_columns):
-        chunk = group.column(number)
-        if any(
-            chunk.path_in_schema == name or chunk.path_in_schema.startswith(f"{name}.") for name in columns
-        ):
-            if "DELTA_BYTE_ARRAY" in chunk.encodings:  # each may repeat the one before
-                return 1
-            largest = max(largest, chunk.total_uncompressed_size, chunk.num_values * CELL_BYTES)
-    return max(1, min(BATCH_ROWS, group.num_rows * BATCH_BYTES // largest))
+        size = max(1, table.metadata.row_group(group).total_byte_size)
+        rows = table.metadata.row_group(group).num_rows * BATCH_BYTES // size
+        chosen = {"row_groups": [group], "columns": columns}
+        done = 0
+        try:
+            for batch in compact.iter_batches(batch_size=max(1, min(BATCH_ROWS, rows)), **chosen):
+                yield batch
+                done += batch.num_rows
+        except OSError as error:
+            if not str(error).startswith(NO_DICTIONARY):
+                raise
+            # texts written as what differs from the one before: each row may be as long as all of them
+            yield from islice(table.iter_batches(batch_size=1, **chosen), done, None)
 
 
 def _is_usable(kind: pa.DataType) -> bool:

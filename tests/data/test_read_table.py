@@ -1,7 +1,9 @@
 """JSON lines and Parquet."""
 
+import base64
 import io
 import json
+import zlib
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -225,3 +227,28 @@ def test_a_column_of_texts_that_holds_no_texts_is_one_reject() -> None:
 
     assert isinstance(entry, Rejected)
     assert entry.reason == "missing_columns"
+
+
+# found by tests/benchmarks/fuzz.py: the histograms of a column's statistics do not fit its schema
+DAMAGED = (
+    "c-oazzl#$=6n-<=%&uoRlHd%xu;6-"
+    "_VTD}u4suw8^KyzHqzEE{+<`2~;02Ow+^m|`K8VG2Hdk2L3l<g@A{G{w78d>q7B&`&Gy8)i?uxqXGQ021`@Z?U_t<Xx<`&hcL$^C"
+    "}fhvIe^5PGt{20IhfOhDNeSdsKz5)eWrRVFE(6W4py@OpN&6`lEKvH|^1^|{Hg#s#I30kHb9f}v&Mq4INo~=Krk_@J4q?yGV)7+e"
+    "B4j)1oB;PLWu4p;?U7cNO>3dGg>w9}*=8Yyp(eQ(NyQ*;C&yj}reUs*v<S-"
+    "XwrHr~ON>ASb&}H7+o2g34B7IgYdJ<VcDZ>>Mfr0|mA=Z-"
+    "D7X<NzlQrvMnrWRoxO%O9t9@V^X%Ul6OVf+!ADd^*n_!Y@??{Y1x(2jV!=@IBSy+RPt++KA(5GS?-"
+    "u1%Tna;do*W*K#Y8$dpjQb);_BOG(7Kq+pGLYM+(kIessjy~h!@)G9IEL57P>ke`Wd;%+1;XnCBbIF)a<FO1Y62-"
+    "+@nL9*5q6B&E5vVeBRiN@U3sVoKzf9s#mW}3IMyV-"
+    "0@D((R7iyP8nG{k|3v%^`oFQvuw9T`8cw*<gD2iZR38!hhWK3LCxyR`URFzEMN5KzdCBU?-qhBJ@Ht}d5&u-"
+    "=$3=TbbJKA&m*z6dvu<$$)^&^l|K?lLo(TE_VqXz|q4UqnllTt<m}^@ki#^pD;Rbtafa^@W;Qj*<ZuTaVO)m)iN6teLOb7nh*={y"
+    "2HMXonIW@~SypwcY`J4L%g8$6J"
+)
+
+
+def test_damaged_statistics_of_a_column_do_not_end_the_process() -> None:
+    file = io.BytesIO(zlib.decompress(base64.b85decode(DAMAGED)))
+
+    (entry,) = read_parquet(file, size=1)
+
+    assert isinstance(entry, Rejected)
+    assert entry.reason == "unreadable_file"
