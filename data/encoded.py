@@ -189,8 +189,11 @@ def _as_text(content: bytes) -> str:
     for mark, codec in _MARKED:
         if content.startswith(mark):
             return _decoded(content[len(mark) :], codec)
-    if b"\0" in content:
-        return _decoded(content, "utf-16-be" if any(content[1::2]) else "utf-16-le")
+    if b"\0" in content:  # any bytes say something in UTF-16, therefore one half of them has to be empty
+        for codec, half in (("utf-16-le", content[1::2]), ("utf-16-be", content[::2])):
+            if half.count(0) * 4 >= len(half) * 3:
+                return _decoded(content, codec)
+        return ""
     return _decoded(content, "utf-8") or _western(content)
 
 

@@ -69,7 +69,7 @@ def _start(master: str) -> SparkSession:
         "spark.master": master,
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
-        "spark.driver.memory": "2g",
+        "spark.driver.memory": "1g",  # sorts and joins spill beyond it
         "spark.driver.extraJavaOptions": (
             f"-Dlog4j2.configurationFile={_quiet_logging(scratch)} -Djava.io.tmpdir={scratch} "
             "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto"
@@ -80,6 +80,7 @@ def _start(master: str) -> SparkSession:
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.execution.arrow.maxRecordsPerBatch": "2000",
+        "spark.sql.execution.arrow.maxBytesPerBatch": str(32 << 20),
         "spark.sql.files.openCostInBytes": "4096",
         "spark.sql.parquet.compression.codec": "zstd",
         "spark.hadoop.parquet.block.size": str(2 << 20),  # row groups are what chunking is shared out by

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import quopri
+import random
 import time
 
 import pytest
@@ -142,3 +143,12 @@ def test_time_grows_with_the_length_alone(unit: str) -> None:
     small, large = min(seconds(8_000) for _ in range(3)), min(seconds(64_000) for _ in range(2))
 
     assert large < 8 * small * 3 + 0.05
+
+
+def test_random_keys_stay_as_they_are() -> None:
+    chance = random.Random(1)
+    keys = [
+        base64.b64encode(chance.randbytes(chance.choice((15, 16, 24, 32)))).decode() for _ in range(20_000)
+    ]
+
+    assert [key for key in keys if decode_all(f"The key is {key} today.") != f"The key is {key} today."] == []
