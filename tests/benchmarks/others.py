@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import os
+import tempfile
 from collections.abc import Iterator
 from email import policy
 from functools import partial
@@ -120,7 +121,13 @@ def by_datatrove(archive: Path, folder: Path, cores: int) -> int:
     from datatrove.utils.hashing import HashConfig
 
     def run(pipeline: list[Any], tasks: int) -> None:
-        LocalPipelineExecutor(pipeline, tasks=tasks, workers=min(tasks, cores), start_method="fork").run()
+        workers, logs = (
+            min(tasks, cores),
+            tempfile.mkdtemp(dir=folder, prefix="logs-"),
+        )  # by default in ./logs
+        LocalPipelineExecutor(
+            pipeline, tasks=tasks, workers=workers, logging_dir=logs, start_method="fork"
+        ).run()
 
     hashed = HashConfig(hash_fc="sha1")  # its default fails with the locked version of xxhash
     config = minhash.MinhashConfig(hash_config=hashed, num_buckets=20, hashes_per_bucket=6)
