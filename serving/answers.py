@@ -22,7 +22,7 @@ ANSWER_TOKENS = 64
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """The words that an answer stands on: offsets into the text of a message, and the chunk it was found by."""
+    """The words that an answer stands on: offsets into a message's text, and the chunk that held them."""
 
     message_id: str
     start: int

@@ -41,7 +41,7 @@ def gateway(bundle: Bundle) -> TestClient:
     def embed(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, json={"data": [{"index": 0, "embedding": [1.0, 0.0, 0.0]}]})
 
-    engines = {role: "http://engine" for role in ("classifier", "embedder", "generator")}
+    engines = dict.fromkeys(("classifier", "embedder", "generator"), "http://engine")
     client = EngineClient(engines, httpx.Client(transport=httpx.MockTransport(embed)))  # type: ignore[arg-type]
     door = Door(bundle, client, OpenIndex(INDEX, EmptyMilvus()), ("ham", "spam"), "the-key")
     return TestClient(build_app(door), headers={"Authorization": "Bearer the-key"})
