@@ -14,7 +14,7 @@ from components.component import IMAGE
 from components.contract import ContractError
 from data.workspace import UserError, home, locate
 from pipelines.endings import FREE_SPACE, RunStoppedError, StepError
-from pipelines.lineage.command import lineage_command
+from pipelines.lineage.command import lineage_command, reproduce_command
 
 if TYPE_CHECKING:
     from data.kafka import Topic
@@ -28,6 +28,7 @@ app = typer.Typer(
 review = typer.Typer(help="Decide on releases, and look at what was decided.", no_args_is_help=True)
 app.add_typer(review, name="review")
 app.command("lineage")(lineage_command)
+app.command("reproduce")(reproduce_command)
 
 DEPLOY_IT = "to deploy it, give the last mailroom run again: finished steps come from the cache"
 

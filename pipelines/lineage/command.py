@@ -1,12 +1,16 @@
-"""``mailroom lineage``."""
+"""``mailroom lineage`` and ``mailroom reproduce``."""
 
 from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
+
+from data.workspace import UserError
+
+TOLERANCE = 1e-3
 
 
 def lineage_command(
@@ -37,4 +41,32 @@ def lineage_command(
     else:
         line.show(found, sys.stdout)
     if line.is_broken(found):
+        raise typer.Exit(1)
+
+
+def reproduce_command(
+    version: Annotated[
+        str, typer.Argument(help="classifier:3, embedder:3, or champion for both models of the live release.")
+    ],
+    prepared: Annotated[
+        str, typer.Option(help="The dataset that it was trained on; default: found in the workspace.")
+    ] = "",
+    tolerance: Annotated[
+        float, typer.Option(min=0, help="Largest difference of a probability or a cosine.")
+    ] = TOLERANCE,
+) -> None:
+    """Train a version again from its record and compare; status 1 if it is another. Registers nothing."""
+    from pipelines.lineage.trace import VERSION
+    from pipelines.reproduce import reproduce
+    from training.tracking import Role
+
+    known = VERSION.fullmatch(version.strip())
+    if version.strip() != "champion" and not known:
+        raise UserError(f"no version is called {version!r}; give classifier:3, embedder:3 or champion")
+    wanted = [(known[1], known[2])] if known else [("classifier", "champion"), ("embedder", "champion")]
+    found = []
+    for role, number in wanted:
+        found.append(reproduce(cast(Role, role), number, prepared=prepared, tolerance=tolerance))
+        typer.echo(found[-1])
+    if not all(each.is_reproduced for each in found):
         raise typer.Exit(1)
