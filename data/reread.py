@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from data.intake import read
 from data.normalise import Normal, normalise
 from data.record import Record
 from data.sources import COLUMNS, TABLES, Item, file_sha256, items_at, name_of
-from data.unsaid import unsaid
+from data.unsaid import UnexpectedError, unsaid
 
 NO_KEY = bytes(32)  # message ids do not depend on pseudonyms: decision 2
 
@@ -34,24 +35,22 @@ class Reread:
 def reread(archive: Path, source: str, locator: int) -> Reread | None:
     """Read one entry of one source again, without the redaction key; None where the file is gone.
 
+    A file that can no longer be read as what it was holds no message.
+
     Raises:
-        UnexpectedError: reading stumbled; the message holds no word of what was read.
+        OSError: the file cannot be opened.
         UserError: the archive's columns.yaml is wrong.
     """
     root = archive if archive.is_dir() else archive.parent
     file = root / os.fsdecode(name_of(source))
     if not file.is_file():
         return None
-    found = Reread(file, file_sha256(file))
-    with unsaid(f"reading {source}, entry {locator}"):
-        for message in _messages(file, root, source, locator):
-            return replace(
-                found,
-                message_id=message.message_id,
-                byte_start=message.byte_start,
-                byte_end=message.byte_end,
-            )
-    return found
+    sha256, message = file_sha256(file), None
+    with suppress(OSError, UnexpectedError), unsaid(f"reading {source}, entry {locator}"):
+        message = next(_messages(file, root, source, locator), None)
+    if message is None:
+        return Reread(file, sha256)
+    return Reread(file, sha256, message.message_id, message.byte_start, message.byte_end)
 
 
 def _messages(file: Path, root: Path, source: str, locator: int) -> Iterator[Normal]:

@@ -11,12 +11,12 @@ from data.landing import is_landing
 from data.reread import Reread, reread
 from data.rows import find_rows
 from data.schema import PARSER
-from data.unsaid import UnexpectedError
 from data.workspace import UserError, locate
 from pipelines.lineage.datasets import NO_ARCHIVE, Origin, labels_of, newest_first, origin_of
 from pipelines.lineage.line import Line, Walk
 
 Row = Mapping[str, Any]
+GONE = "in no dataset of this workspace: erased, expired, or prepared anew"
 STREAMED = "the bytes came with a stream and are not kept; give the files: --archive PATH"
 
 
@@ -42,12 +42,10 @@ def chunk_line(
             holds = walk.holds(lambda: start <= cited[0] < cited[1] <= end) if cited else None  # noqa: B023
             message = message_line(walk, row["message_id"], [folder])
             note = f"characters {start}-{end} of the message's text"
-            return Line("chunk", chunk_id, note, holds, (message or _no_message(row["message_id"]),))
+            return Line(
+                "chunk", chunk_id, note, holds, (message or Line("message", row["message_id"], GONE),)
+            )
     return None
-
-
-def _no_message(message_id: str) -> Line:
-    return Line("message", message_id, "in no dataset of this workspace: erased, expired, or prepared anew")
 
 
 def _message(walk: Walk, row: Row, folder: Path) -> Line:
@@ -98,7 +96,7 @@ def _found(walk: Walk, row: Row, place: str) -> tuple[str, Reread | None]:
         return f"not checked: {STREAMED}", None
     try:
         found = reread(archive, row["source"], row["locator"])
-    except (OSError, UnexpectedError, UserError) as error:
+    except (OSError, UserError) as error:
         return f"not checked: the file cannot be read ({type(error).__name__})", None
     return ("", found) if found else ("not checked: the file is not there any more", None)
 

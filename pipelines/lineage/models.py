@@ -48,7 +48,9 @@ def version_line(walk: Walk, role: Role, version: str, signed: Mapping[str, str]
         found = find_version(role, version)
         run = mlflow.get_run(run_id_of(found))
     except (UserError, mlflow.MlflowException):
-        return Line(role, name, note="MLflow holds this version or its run no more", holds=walk.holds(lambda: False))
+        return Line(
+            role, name, note="MLflow holds this version or its run no more", holds=walk.holds(lambda: False)
+        )
     below = (
         Line("logged model", model_id_of(found)),
         _weights_line(walk, role, found, run.data.tags, signed or {}),

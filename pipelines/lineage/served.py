@@ -14,7 +14,7 @@ from evaluation.evidence import check_evidence
 from evaluation.release import Release, from_json
 from pipelines.lineage.datasets import dataset_line, folders_of
 from pipelines.lineage.line import Line, Walk
-from pipelines.lineage.messages import chunk_line, message_line
+from pipelines.lineage.messages import GONE, chunk_line, message_line
 from pipelines.lineage.models import version_line
 from serving.answered import Answered, answered_of, answers_path
 from serving.answers import Citation
@@ -24,7 +24,6 @@ from serving.erase import bundles_below, indexes_below
 from serving.index import MARKER, read_index
 
 NO_RELEASE = "a bundle of plain folders"
-GONE = "in no dataset of this workspace: erased, expired, or prepared anew"
 
 
 def answer_line(walk: Walk, answer_id: str) -> Line | None:

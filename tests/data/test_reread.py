@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from pathlib import Path
 
@@ -58,6 +59,17 @@ def test_changed_bytes_give_another_id_and_a_missing_file_none(archive: Path) ->
     assert message.source_sha256 != changed.sha256
     assert reread(archive, "box.mbox", 99).message_id == ""  # type: ignore[union-attr]
     assert reread(archive, "gone.eml", 0) is None
+
+
+def test_a_damaged_archive_is_told_by_its_hash_and_holds_no_message(archive: Path) -> None:
+    path = archive / "export.zip"
+    path.write_bytes(path.read_bytes()[:40])
+
+    found = reread(archive, "export.zip!in/1.eml", 0)
+
+    assert found is not None
+    assert found.message_id == ""
+    assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize("name", [b"plain.eml", b"odd!.eml", b"\xff\\x41!.eml", "grüß\\xff.eml".encode()])
