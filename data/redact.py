@@ -14,7 +14,8 @@ from data.disguise import Undisguised, undisguise
 from data.recognisers import recognise
 from data.recognisers.found import KINDS, Found, canonical
 from data.recognisers.name_lists import given_names
-from data.recognisers.people import WORD, owners_of
+from data.recognisers.people import owners_of
+from data.recognisers.words import WORD
 
 PLACEHOLDER = re.compile(rf"\[({'|'.join(KINDS)})_[0-9a-f]{{8}}\]")
 MODEL_WORDS = {

@@ -15,6 +15,7 @@ from data.recognisers.numbers import BROKEN_CLUSTER, CLUSTER, cards, ibans, soci
 from data.recognisers.people import people
 from data.recognisers.phones import phones
 from data.recognisers.surroundings import Surroundings
+from data.recognisers.words import capitalised_words
 
 SHORTEST_SSN, SHORTEST_CARD = 9, 12
 DIGITS = "0123456789"
@@ -22,12 +23,12 @@ DIGITS = "0123456789"
 
 def recognise(text: str, names: Collection[str] = (), strangers: Collection[str] = ()) -> Iterator[Found]:
     """Yield everything found in an undisguised text, in no order; finds may overlap."""
-    lower = lowered(text)
+    lower, words = lowered(text), capitalised_words(text)
     found_emails = list(emails(text)) if "@" in text else []
     found = [
         *found_emails,
-        *people(text, lower, names, [item.start for item in found_emails], strangers),
-        *named_people(text),
+        *people(text, lower, names, [item.start for item in found_emails], strangers, words=words),
+        *named_people(text, words),
         *_by_form(text),
         *introduced(text, lower),
     ]
