@@ -89,7 +89,7 @@ def undisguise(text: str) -> Undisguised:
 
 
 def _may_be_escaped(text: str) -> bool:
-    """Return whether a sign stands there that an escape begins with: one sign is sought much faster than two."""
+    """Return whether an escape may stand there: one sign is sought much faster than two."""
     return (
         "%" in text
         or ("=" in text and ("=40" in text or "=\n" in text))

@@ -14,7 +14,7 @@ from data.recognisers.network import dashed_macs, emails, ip_four, ip_six_and_ma
 from data.recognisers.numbers import BROKEN_CLUSTER, CLUSTER, cards, ibans, social_security_numbers
 from data.recognisers.people import people
 from data.recognisers.phones import phones
-from data.recognisers.shape import shape_of
+from data.recognisers.shape import DIGIT, shape_of
 from data.recognisers.surroundings import Surroundings
 from data.recognisers.words import capitalised_words
 
@@ -34,8 +34,8 @@ def recognise(text: str, names: Collection[str] = (), strangers: Collection[str]
         *introduced(text, lower),
     ]
     yield from found
-    if any(digit in text for digit in DIGITS):
-        yield from _by_digits(text, shape, found)
+    if DIGIT in shape:
+        yield from _by_digits(text, words, shape, found)
 
 
 def _by_form(text: str, shape: bytes) -> Iterator[Found]:
@@ -48,7 +48,7 @@ def _by_form(text: str, shape: bytes) -> Iterator[Found]:
     yield from keys_and_wallets(text, shape)
 
 
-def _by_digits(text: str, shape: bytes, found: Iterable[Found]) -> Iterator[Found]:
+def _by_digits(text: str, words: frozenset[str], shape: bytes, found: Iterable[Found]) -> Iterator[Found]:
     clusters = list(BROKEN_CLUSTER.finditer(text))
     around = Surroundings.of(text, found if clusters else ())
     for broken in clusters:
@@ -64,4 +64,4 @@ def _by_digits(text: str, shape: bytes, found: Iterable[Found]) -> Iterator[Foun
     yield from ip_four(text)
     yield from ibans(text, shape)
     yield from fiscal_codes(text, shape)
-    yield from addresses(text)
+    yield from addresses(text, words)

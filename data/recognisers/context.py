@@ -128,8 +128,8 @@ REACH = 2 * max(map(len, WORDS))
 
 
 def introducing_words(lower: str) -> Iterator[re.Match[str]]:
-    """Yield what ``ANY_WORD`` finds in a lowered text, three times as fast: rare letters say where to look."""
-    if any(word in lower for word in COMMON_WORDS):
+    """Yield what ``ANY_WORD`` finds in a lowered text; rare letters say where to look."""
+    if any(map(lower.__contains__, COMMON_WORDS)):
         yield from ANY_WORD.finditer(lower)
         return
     finished = 0

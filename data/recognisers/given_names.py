@@ -51,7 +51,7 @@ def named_people(text: str, words: frozenset[str]) -> Iterator[Found]:
     """
     families = family_names()
     finished = 0
-    for start, given in places_of(text, words & _searched()):
+    for start, given in places_of(text, words & _searched(), are_capitalised=True):
         found = _person(text, start, given, families, finished) if start >= finished else None
         if found:
             finished = found.end

@@ -65,23 +65,25 @@ INSURANCE = re.compile(
 )
 """The British National Insurance number has no check digit: its form has to do."""
 
+LETTER_BEFORE = re.compile(r"[A-Zxyz]")
 FOREIGNER = re.compile(r"[XYZxyz][ -]?[0-9]{7}[ -]?[A-Za-z]")
 FISCAL_CODE = b"aaaaaa00a00a000a"
 
 
 def national_ids(text: str, start: int, end: int, around: Surroundings) -> Iterator[Found]:
     """Yield the national numbers that begin with a cluster of digits, or with the letters before it."""
-    context = around.before(start, CONTEXT_REACH)
     for scheme in SCHEMES:
         match = scheme.pattern.match(text, start)
         if (
             match
             and _stands_alone(text, start, match.end())
-            and (scheme.context is None or scheme.context.search(context))
+            and (scheme.context is None or scheme.context.search(around.before(start, CONTEXT_REACH)))
             and _is_valid(scheme.module, match[0])
         ):
             yield _found(text, start, match.end())
             return
+    if not LETTER_BEFORE.search(text, max(0, start - 2), start):
+        return
     for first in range(max(0, start - 3), start):
         foreigner = FOREIGNER.match(text, first)
         match = foreigner or INSURANCE.match(text, first)

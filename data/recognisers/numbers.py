@@ -12,8 +12,8 @@ from data.recognisers.surroundings import Surroundings
 CLUSTER = re.compile(r"[0-9](?:[ ().\-/]{0,3}[0-9]){5,}")
 """Six digits or more and what separates them: social security numbers and phones hide here."""
 
-BROKEN_CLUSTER = re.compile(r"[0-9](?:[ ().\-/]{0,3}(?:\n(?:> ?){0,3})?[0-9]){5,}")
-"""The same across lines: cards hide here."""
+BROKEN_CLUSTER = re.compile(r"[0-9](?<![0-9][0-9])(?:[ ().\-/]{0,3}(?:\n(?:> ?){0,3})?[0-9]){5,}")
+"""The same across lines: cards hide here. It begins with the first of the digits that stand together."""
 
 BLANK = r"(?: {1,2}| ?\n(?:> ?){0,3})"
 CARD_SHAPES = re.compile(

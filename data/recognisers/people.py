@@ -9,11 +9,12 @@ from functools import lru_cache
 
 from data.disguise import undisguise
 from data.recognisers.found import Found, canonical_name
-from data.recognisers.words import WORD, is_whole, may_stand, whole_words
+from data.recognisers.words import WORD, is_whole, may_stand, places_of, whole_words
 
 SHORTEST_PART = 3
 FEW_PARTS = 64
 PART = re.compile(r"[^\W\d_]+(?:'[^\W\d_]{2,})?")
+BEFORE_APOSTROPHE = re.compile(r"[^\W\d_]+(?='[^\W\d_]{2})")
 BETWEEN_PARTS = re.compile(r",? |-| [A-Z]\.? ")
 PARTICLES = frozenset(WORD.findall("von van der den del della des the and und les los dos"))
 WORDS_TOO = frozenset(
@@ -77,8 +78,8 @@ def people(
 ) -> Iterator[Found]:
     """Yield the mentions of known people and of those that the text itself introduces.
 
-    ``words`` are the capitalised words of the text, ``addresses`` are the places where e-mail addresses begin: names stand before them. ``strangers`` are
-    known for this text alone.
+    ``words`` are the capitalised words of the text, ``addresses`` are the places where e-mail addresses
+    begin: names stand before them. ``strangers`` are known for this text alone.
     """
     owners: Owners = owners_of(frozenset(names))
     if others := frozenset((*strangers, *_introduced(text, lower, addresses))):
@@ -140,19 +141,29 @@ def _names_alone(part: str) -> bool:
 
 def _parts(text: str, known: Owners, words: frozenset[str]) -> Iterator[tuple[int, int, str]]:
     """Yield every part that stands as a whole word: searched one by one if few, else word by word."""
-    size = sum(map(len, known.maps)) if isinstance(known, ChainMap) else len(known)
-    if size > FEW_PARTS:
-        for word in WORD.finditer(text):
-            goes_on = text[word.end() : word.end() + 1] == "'"
-            for match in (PART.match(text, word.start()), word) if goes_on else (word,):
-                if match and match[0] in known and is_whole(text, match.start(), match.end()):
-                    yield match.start(), match.end(), match[0]
-                    break
+    maps = known.maps if isinstance(known, ChainMap) else [known]
+    if sum(map(len, maps)) > FEW_PARTS:
+        yield from _parts_of_many(text, maps)
         return
     for part in known:
         if may_stand(part, words):
             for position in whole_words(text, part):
                 yield position, position + len(part), part
+
+
+def _parts_of_many(text: str, maps: Sequence[Owners]) -> Iterator[tuple[int, int, str]]:
+    """Yield the parts word by word; of "O'Brien" and "O", both known, the longer."""
+    longer: set[int] = set()
+    for word in BEFORE_APOSTROPHE.finditer(text) if "'" in text else ():
+        part = PART.match(text, word.start())
+        if part and any(part[0] in known for known in maps) and is_whole(text, *part.span()):
+            longer.add(part.start())
+            yield *part.span(), part[0]
+    present = set(WORD.findall(text))
+    known_words = frozenset[str]().union(*(known.keys() & present for known in maps))
+    for start, word in places_of(text, known_words):
+        if start not in longer:
+            yield start, start + len(word), word
 
 
 def _introduced(text: str, lower: str, addresses: Iterable[int]) -> Iterator[str]:

@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterator
 CAPITALISED = re.compile(r"[^\W\d_a-z][^\W\d_]{2,}")
 CAPITALISED_ASCII = re.compile(r"[A-Z][A-Za-z]{2,}")
 WORD = re.compile(r"[^\W\d_]+")
-FEW = 6
-"""As many searches for one word take about as long as one for all capitalised words."""
+FEW = 12
+"""As many searches for one word take about as long as one for all words."""
 
 
 def capitalised_words(text: str) -> frozenset[str]:
@@ -17,7 +17,7 @@ def capitalised_words(text: str) -> frozenset[str]:
 
     Of a word like "iPhone" it holds the part from the capital on.
     """
-    return frozenset(_pattern(text).findall(text))
+    return frozenset(_capitalised(text).findall(text))
 
 
 def may_stand(name: str, words: Collection[str]) -> bool:
@@ -25,18 +25,22 @@ def may_stand(name: str, words: Collection[str]) -> bool:
     return name in words or not name.isalpha() or "a" <= name[0] <= "z"
 
 
-def places_of(text: str, words: Collection[str]) -> list[tuple[int, str]]:
-    """Return where capitalised words stand whole, in order: searched one by one if few, else all at once."""
+def places_of(text: str, words: Collection[str], *, are_capitalised: bool = False) -> list[tuple[int, str]]:
+    """Return where the words stand whole, in order: searched one by one if few, else all at once.
+
+    ``are_capitalised``: all of them are among the ``capitalised_words`` of the text.
+    """
     if len(words) > FEW:
+        pattern = _capitalised(text) if are_capitalised else WORD
         return [
             (match.start(), match[0])
-            for match in _pattern(text).finditer(text)
+            for match in pattern.finditer(text)
             if match[0] in words and is_whole(text, *match.span())
         ]
     return sorted((start, word) for word in words for start in whole_words(text, word))
 
 
-def _pattern(text: str) -> re.Pattern[str]:
+def _capitalised(text: str) -> re.Pattern[str]:
     return CAPITALISED_ASCII if text.isascii() else CAPITALISED
 
 
