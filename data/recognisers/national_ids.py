@@ -9,7 +9,7 @@ from functools import lru_cache
 from importlib import import_module
 
 from data.recognisers.found import Found, canonical
-from data.recognisers.shape import places_of
+from data.recognisers.shape import form_places
 from data.recognisers.surroundings import Surroundings
 
 CONTEXT_REACH = 48
@@ -94,7 +94,7 @@ def national_ids(text: str, start: int, end: int, around: Surroundings) -> Itera
 
 def fiscal_codes(text: str, shape: bytes) -> Iterator[Found]:
     """Yield Italian fiscal codes whose last letter is right."""
-    for start in places_of(FISCAL_CODE, shape):
+    for start in form_places(FISCAL_CODE, shape):
         end = start + len(FISCAL_CODE)
         if _stands_alone(text, start, end) and _is_valid("stdnum.it.codicefiscale", text[start:end]):
             yield _found(text, start, end)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from data.recognisers.found import Found, Introduction
-from data.recognisers.shape import places_of
+from data.recognisers.shape import form_places
 from data.recognisers.surroundings import Surroundings
 
 CLUSTER = re.compile(r"[0-9](?:[ ().\-/]{0,3}[0-9]){5,}")
@@ -124,7 +124,7 @@ UNDASHED_SSN = Introduction(
 
 def ibans(text: str, shape: bytes) -> Iterator[Found]:
     """Yield international bank account numbers of the right length whose remainder is 1."""
-    for start in places_of(IBAN_FORM, shape):
+    for start in form_places(IBAN_FORM, shape):
         length = IBAN_LENGTHS.get(text[start : start + 2].upper())
         if (
             length is None

@@ -29,7 +29,7 @@ def shape_of(text: str) -> bytes:
     return text.encode("latin-1", "replace").translate(CLASSES)
 
 
-def places_of(form: bytes, shape: bytes) -> Iterator[int]:
+def form_places(form: bytes, shape: bytes) -> Iterator[int]:
     """Yield where the run of classes stands, also where two of them overlap."""
     start = shape.find(form)
     while start >= 0:
