@@ -161,9 +161,9 @@ def _parts_of_many(text: str, maps: Sequence[Owners]) -> Iterator[tuple[int, int
             yield *part.span(), part[0]
     present = set(WORD.findall(text))
     known_words = frozenset[str]().union(*(known.keys() & present for known in maps))
-    for start, word in places_of(text, known_words):
+    for start, name in places_of(text, known_words):
         if start not in longer:
-            yield start, start + len(word), word
+            yield start, start + len(name), name
 
 
 def _introduced(text: str, lower: str, addresses: Iterable[int]) -> Iterator[str]:
