@@ -117,7 +117,7 @@ def measure_drift(reference: Sketch, current: Sketch, html_path: Path, *, descri
     from evidently.metrics import ValueDrift
     from evidently.metrics.embeddings import EmbeddingsDrift, ModelDriftMethod
 
-    frames = [_frame(side) for side in _in_same_space(reference, current)]
+    frames = [_frame(side) for side in in_same_space(reference, current)]
     vectors = [column for column in frames[0].columns if column.startswith("e")]
     definition = DataDefinition(
         numerical_columns=list(DESCRIPTORS), categorical_columns=["predicted"], embeddings={"text": vectors}
@@ -137,7 +137,7 @@ def measure_drift(reference: Sketch, current: Sketch, html_path: Path, *, descri
     return Drift(described_as, len(reference), len(current), tuple(columns), values[-1])
 
 
-def _in_same_space(reference: Sketch, current: Sketch) -> tuple[Sketch, Sketch]:
+def in_same_space(reference: Sketch, current: Sketch) -> tuple[Sketch, Sketch]:
     """Reduce both sides' embeddings to the leading components of the two together."""
     both = np.vstack([reference.embeddings, current.embeddings])
     centred = both - both.mean(axis=0)
