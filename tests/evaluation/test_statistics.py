@@ -135,7 +135,7 @@ def test_minutes_per_hit_follow_from_the_precision_of_the_alerts() -> None:
     assert found.alerts_per_1000.value == 200
     assert found.minutes_per_hit.value == pytest.approx(8)
     assert found.recall.value == pytest.approx(0.5)
-    assert found.recall_at_equal_work == pytest.approx(0.5)
+    assert found.hours_per_1000.value == pytest.approx(200 * 2 / 60)
 
 
 def test_without_a_benign_label_no_workload_is_made_up(test_set: TestSet, answer: Maker) -> None:
