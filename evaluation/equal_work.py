@@ -137,7 +137,7 @@ def reranked(
 
 
 def priority(test: TestSet, model: Predictions, benign: Sequence[str]) -> Integers:
-    """Return how soon each message is read (higher is sooner, equal means by chance): alerts first, by score."""
+    """Return how soon each message is read: higher is sooner, equal is by chance, alerts come first."""
     assert model.alert_score is not None  # noqa: S101 - the callers choose such models
     _, ranks = np.unique(model.alert_score, return_inverse=True)
     return ranks + (ranks.max() + 1) * alerts(test, model.predicted, benign)

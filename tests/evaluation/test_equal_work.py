@@ -63,7 +63,7 @@ def test_minutes_per_hit_at_equal_work(equal: EqualWork) -> None:
 
 
 def test_time_left_goes_to_messages_by_chance(twelve: TestSet) -> None:
-    """The lexicon raises one alert, the challenger three: two of eleven others are drawn, three are wanted."""
+    """The lexicon raises one alert, the challenger three: two of eleven others are drawn, three wanted."""
     found = measure_equal_work(
         twelve, (said("challenger", MODEL), said("lexicon", {2: 1.0})), BENIGN, minutes_per_alert=4, draws=200
     )
