@@ -1,4 +1,4 @@
-"""What of an archive the estimate of its recall may use: messages that training has not used, and their strata."""
+"""Which messages tell of the archive's recall: those that training has not used, and their strata."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def measure_archive(
 
 
 def unlabelled_texts(prepared: str | Path, *, seed: int = 7, most: int = SCORED) -> tuple[list[str], int]:
-    """Return the unlabelled messages as the classifier reads them, at most ``most``, and how many there are."""
+    """Return at most ``most`` unlabelled messages as the classifier reads them, and how many there are."""
     table = read_messages(prepared, columns=("subject", "text", "label"))
     rows = np.flatnonzero(np.asarray(table["label"].is_null()))
     chosen = np.sort(np.random.default_rng(seed).permutation(rows)[:most])

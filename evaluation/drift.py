@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.metrics import Floats
+from evaluation.metrics import Floats, Interval
 
 SAMPLE = 300  # messages on each side
 COMPONENTS = 16
@@ -52,6 +52,16 @@ class Drifted:
 
 
 @dataclass(frozen=True, slots=True)
+class FalseAlarms:
+    """Shares of the draws without drift in which a check fired, with Wilson's interval."""
+
+    draws: int
+    messages: int  # on each side of a draw; the check itself sees more, and fires by chance less often
+    embeddings: Interval
+    descriptors: Interval
+
+
+@dataclass(frozen=True, slots=True)
 class Drift:
     """How far the current messages lie from the reference."""
 
@@ -60,6 +70,7 @@ class Drift:
     current_messages: int
     columns: tuple[Drifted, ...]
     embedding_auc: float  # .5 = a classifier cannot tell the two apart, 1 = always
+    false_alarms: FalseAlarms | None = None  # how often the checks fire on the reference alone
 
     @property
     def largest(self) -> float:

@@ -74,18 +74,17 @@ def measure_equal_work(
 ) -> EqualWork | None:
     """Compare the models, the challenger first, at as many alerts as the challenger raises.
 
-    None when there is nothing to find, nothing benign, or no alert; models without an alert score
-    are left out.
+    None when there is nothing to find, nothing benign, or no alert. The alerts of a model without
+    an alert score are read in any order.
     """
     if not measurable(test, benign):
         return None
     budget = int(alerts(test, models[0].predicted, benign).sum())
-    ranked = [model for model in models if model.alert_score is not None]
-    if not budget or models[0].alert_score is None:
+    if not budget:
         return None
     shares = _shares(budget, len(test))
     wanted = alerts(test, test.truth, benign)
-    orders = [priority(test, model, benign) for model in ranked]
+    orders = [priority(test, model, benign) for model in models]
     everybody = np.ones((1, test.thread_count))
     found = [found_by(order, wanted, test.threads, shares, everybody)[0] for order in orders]
     blocks = [
@@ -107,11 +106,11 @@ def measure_equal_work(
                     found[0][here] - values[here], drawn[0][:, here] - drawn_values[:, here], confidence
                 ),
             )
-            for model, values, drawn_values in zip(ranked, found, drawn, strict=True)
+            for model, values, drawn_values in zip(models, found, drawn, strict=True)
         ),
         tuple(
             _curve(model.name, shares * hours, values, drawn_values, confidence)
-            for model, values, drawn_values in zip(ranked, found, drawn, strict=True)
+            for model, values, drawn_values in zip(models, found, drawn, strict=True)
         ),
     )
 
@@ -138,8 +137,8 @@ def reranked(
 
 def priority(test: TestSet, model: Predictions, benign: Sequence[str]) -> Integers:
     """Return how soon each message is read: higher is sooner, equal is by chance, alerts come first."""
-    assert model.alert_score is not None  # noqa: S101 - the callers choose such models
-    _, ranks = np.unique(model.alert_score, return_inverse=True)
+    scores = np.zeros(len(test)) if model.alert_score is None else model.alert_score
+    _, ranks = np.unique(scores, return_inverse=True)
     return ranks + (ranks.max() + 1) * alerts(test, model.predicted, benign)
 
 

@@ -19,6 +19,7 @@ from evaluation.collect import collect, findings_of
 from evaluation.findings import Findings
 from evaluation.gate import judge
 from evaluation.metrics import Predictions
+from evaluation.planning_record import gate_entries
 from evaluation.registry import CLASSIFIER, EMBEDDER, Version, register
 from evaluation.release import Release, file_digest
 from evaluation.report import write_report
@@ -181,6 +182,7 @@ def _gate_table(
         }
         if champion
         else None,
+        **gate_entries(findings),
         "digests": {
             "dataset": findings.provenance.dataset,
             "gate": findings.provenance.gate,

@@ -8,24 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from evaluation.drift import Sketch, in_same_space
-from evaluation.metrics import Floats, Interval, wilson
+from evaluation.drift import FalseAlarms, Sketch, in_same_space
+from evaluation.metrics import Floats, wilson
 
 FEWEST = 40  # reference messages: below, a half tells nothing
-
-
-@dataclass(frozen=True, slots=True)
-class FalseAlarms:
-    """Shares of the draws without drift in which a check fired, with Wilson's interval."""
-
-    draws: int
-    messages: int  # on each side of a draw; the check itself sees more, and fires by chance less often
-    embeddings: Interval
-    descriptors: Interval
 
 
 def measure_false_alarms(

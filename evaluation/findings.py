@@ -10,6 +10,7 @@ from evaluation.drift import Drift
 from evaluation.leakage import Leakage
 from evaluation.metrics import Calibration, Curve, ModelResult
 from evaluation.paired import Comparison
+from evaluation.planning import Planning
 from evaluation.retrieval import Retrieval
 from evaluation.slices import SliceResult
 from evaluation.workload import Workload
@@ -64,6 +65,7 @@ class Findings:
     adapter_megabytes: float | None
     provenance: Provenance
     notes: tuple[str, ...] = ()  # what was left out and why, in words
+    planning: Planning | None = None  # what a reviewing department counts with
 
     def comparison(self, other: str) -> Comparison | None:
         """Return the comparison with a model whose name starts so."""

@@ -119,7 +119,7 @@ def test_the_plan_is_the_cheapest_that_a_search_finds() -> None:
 
 
 def _half_width(strata: tuple[Stratum, ...], extra: tuple[int, ...]) -> float:
-    """The normal half-width of the recall by the textbook's formula, written out for flagged against others."""
+    """The normal half-width of the recall by the textbook's formula for flagged against others."""
     shares = [(each.hits + 0.5) / (each.labelled + 1) for each in strata]
     found, *missed = [each.messages * share for each, share in zip(strata, shares, strict=True)]
     total = found + sum(missed)
