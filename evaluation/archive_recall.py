@@ -4,12 +4,12 @@ The archive falls into strata by what the classifier says of it: flagged, near t
 rest (its labels are an elusion sample). In each, the labelled messages stand for all of them.
 
 Estimate: every stratum's hits expanded by size over sample (Horvitz-Thompson; Cochran 1977, ch. 5).
-Interval: each stratum's share of hits is drawn from its fiducial distribution with half-correction,
-whose quantiles are the mid-P interval (Krishnamoorthy and Lee 2010 combine such draws); the labelled
-hits are known, those of the others are drawn as a binomial; recall is computed of each draw. A
-normal interval fails here: hits among the rest are rare, often none in the sample (Lewis, Yang and
-Frieder 2021). Messages of one thread resemble each other: hits and sample are divided by the design
-effect first (Rao and Scott 1992).
+Interval: each stratum's share of hits is drawn from its confidence distribution with half-correction
+(Schweder and Hjort 2016), whose quantiles are the mid-P interval; draws of all strata are combined
+(Krishnamoorthy and Lee 2010). The labelled hits are known, those of the others are drawn as a
+binomial, and recall is computed of each draw. A normal interval fails here, since hits among the rest
+are rare, often none in the sample (Webber 2013). Messages of one thread resemble each other: hits and
+sample are divided by the design effect first (Rao and Scott 1992).
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ class ArchiveRecall:
     recall: Interval
     hits: Interval  # wanted messages in the archive
     missed: Interval  # wanted messages that are not flagged
+    confidence: float = 0.95
     doubts: tuple[str, ...] = ()  # strata whose labelled messages do not score like the others
 
 
@@ -85,7 +86,7 @@ def estimate_recall(
     drawn_from = unlabelled if scored is None else min(scored, unlabelled)
     if any(stratum.messages and not stratum.labelled for stratum in strata):
         unknown = Interval(math.nan, math.nan, math.nan)
-        return ArchiveRecall(tuple(strata), drawn_from, unknown, unknown, unknown)
+        return ArchiveRecall(tuple(strata), drawn_from, unknown, unknown, unknown, confidence)
     random = np.random.default_rng(seed)
     sizes = _sizes(strata, drawn_from, draws, random)
     hits = np.column_stack(
@@ -104,10 +105,11 @@ def estimate_recall(
         ),
         _range(float(expected.sum()), everything, confidence),
         _range(float(expected[~found].sum()), missed, confidence),
+        confidence,
     )
 
 
-def labels_for(recall: ArchiveRecall, within: float, *, confidence: float = 0.95) -> tuple[MoreLabels, ...]:
+def labels_for(recall: ArchiveRecall, within: float) -> tuple[MoreLabels, ...]:
     """Return how many more labels of which strata bring the interval to ± ``within``, as few as possible.
 
     Neyman's allocation (Cochran 1977, ch. 5.5) for the linearised ratio, with labels that exist and
@@ -127,7 +129,7 @@ def labels_for(recall: ArchiveRecall, within: float, *, confidence: float = 0.95
     sizes = np.array([stratum.messages for stratum in strata], dtype=np.float64)
     have = np.array([stratum.labelled for stratum in strata], dtype=np.float64)
     weights = _weights(strata)
-    allowed = (within / float(norm.ppf(0.5 + confidence / 2))) ** 2
+    allowed = (within / float(norm.ppf(0.5 + recall.confidence / 2))) ** 2
 
     def labels(step: float) -> Floats:
         return np.clip(weights / step, have, sizes)

@@ -71,5 +71,5 @@ def measure_planning(
             confidence=rules.confidence,
         ),
         archive,
-        more_labels=labels_for(archive, WITHIN, confidence=rules.confidence) if archive else (),
+        more_labels=labels_for(archive, WITHIN) if archive else (),
     )

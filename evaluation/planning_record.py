@@ -18,29 +18,16 @@ from evaluation.registry import fetch
 
 
 def gate_entries(findings: Findings) -> dict[str, Any]:
-    """Return what gate.json says for planning; what could not be measured is null, curves are left out."""
-    planning = findings.planning
-    archive = planning.archive if planning else None
-    equal_work = planning.equal_work if planning else None
-    alarms = findings.drift.false_alarms if findings.drift else None
-    return {
-        "workload": [_finite(asdict(row)) for row in findings.workload],
-        "equal_work": {
-            "alerts": equal_work.alerts,
-            "hours_per_1000": equal_work.hours_per_1000,
-            "strategies": [_finite(asdict(each)) for each in equal_work.strategies],
-        }
-        if equal_work
-        else None,
-        "lexicon_terms": [_finite(asdict(term)) for term in (planning.terms if planning else ())],
-        "archive_recall": _finite(asdict(archive)) if archive else None,
-        "drift_false_alarms": _finite(asdict(alarms)) if alarms else None,
-    }
+    """Return the figures for planning and of drift; what could not be measured is null."""
+    parts = {name: getattr(findings, name) for name in ("planning", "drift")}
+    parts = {name: asdict(part) if part else None for name, part in parts.items()}
+    return {"findings": _finite(parts | {"workload": [asdict(row) for row in findings.workload]})}
 
 
 def archive_recall_of(gate: Mapping[str, Any]) -> ArchiveRecall | None:
     """Read the estimate back out of a gate.json; None where the evaluation has none."""
-    written = gate.get("archive_recall")
+    planning = gate.get("findings", {}).get("planning") or {}
+    written = planning.get("archive")
     if not written:
         return None
     return ArchiveRecall(
@@ -49,6 +36,7 @@ def archive_recall_of(gate: Mapping[str, Any]) -> ArchiveRecall | None:
         recall=_interval(written["recall"]),
         hits=_interval(written["hits"]),
         missed=_interval(written["missed"]),
+        confidence=written["confidence"],
         doubts=tuple(written["doubts"]),
     )
 
@@ -65,7 +53,7 @@ def latest_gate() -> Mapping[str, Any]:
     client = mlflow.MlflowClient()
     runs = client.search_runs(
         [each.experiment_id for each in client.search_experiments()],
-        filter_string="tags.`mailroom.evaluation` IN ('promote', 'hold', 'reject')",
+        filter_string="tags.`mailroom.evaluation` != 'declared'",  # those that came to a verdict
         order_by=["attributes.start_time DESC"],
         max_results=1,
     )
