@@ -9,9 +9,11 @@ from typing import Any
 from tqdm import tqdm
 
 from evaluation.case import Case, date_of
+from evaluation.changes import Changes, changes_between, count_flips
 from evaluation.decision import current_release, verify_alias
 from evaluation.drift import Drift, measure_drift, save_sketch
 from evaluation.equal_work import union_of
+from evaluation.errors import worst_errors
 from evaluation.false_alarms import measure_false_alarms
 from evaluation.findings import Findings, Provenance, RoundTrip
 from evaluation.leakage import Leakage, find_leakage
@@ -28,6 +30,7 @@ from evaluation.measure import (
     todays_sketch,
 )
 from evaluation.metrics import Predictions, assess, calibration
+from evaluation.origin import dataset_counts, origin_of_challenger, origin_of_champion
 from evaluation.paired import compare
 from evaluation.planning import Planning, measure_planning
 from evaluation.registry import Version, classifier_round_trip, embedder_round_trip
@@ -213,6 +216,28 @@ def findings_of(subject: Subject, case: Case, rules: Rules, collected: Collected
         ),
         notes=tuple(_notes(subject, case, rules, collected)),
         planning=collected.planning,
+        dataset=dataset_counts(subject.prepared),
+        changes=_changes(subject, case, rules, collected),
+        errors=worst_errors(
+            test,
+            challenger,
+            rules.critical,
+            channels=case.messages.channels,
+            times=case.messages.times,
+        ),
+    )
+
+
+def _changes(subject: Subject, case: Case, rules: Rules, collected: Collected) -> Changes | None:
+    champion = collected.champion
+    if champion is None:
+        return None
+    return changes_between(
+        origin_of_champion(champion),
+        origin_of_challenger(subject, rules.digest),
+        count_flips(case.test, collected.others[-1], collected.challenger),
+        release=champion.id,
+        versions=(champion.classifier_version, champion.embedder_version),
     )
 
 

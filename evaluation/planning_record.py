@@ -1,4 +1,4 @@
-"""The figures for planning as gate.json keeps them, and the latest of them read back."""
+"""The archive's recall as gate.json keeps it, read back."""
 
 from __future__ import annotations
 
@@ -6,22 +6,13 @@ import json
 import math
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from data.workspace import UserError, tracking
 from evaluation.archive_recall import ArchiveRecall, Stratum
-from evaluation.findings import Findings
 from evaluation.metrics import Interval
 from evaluation.registry import fetch
-
-
-def gate_entries(findings: Findings) -> dict[str, Any]:
-    """Return the figures for planning and of drift; what could not be measured is null."""
-    parts = {name: getattr(findings, name) for name in ("planning", "drift")}
-    parts = {name: asdict(part) if part else None for name, part in parts.items()}
-    return {"findings": _finite(parts | {"workload": [asdict(row) for row in findings.workload]})}
 
 
 def archive_recall_of(gate: Mapping[str, Any]) -> ArchiveRecall | None:
@@ -71,12 +62,3 @@ def latest_gate() -> Mapping[str, Any]:
 def _interval(written: Mapping[str, float | None]) -> Interval:
     figures = [written[name] for name in ("value", "low", "high")]
     return Interval(*(math.nan if figure is None else figure for figure in figures))
-
-
-def _finite(value: Any) -> Any:
-    """Return nested figures with null for what is no number: JSON has no NaN."""
-    if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -313,6 +313,20 @@ def rollback(reviewer: Reviewer, reason: Reason) -> None:
     typer.echo(f"{decision.rollback(reviewer=reviewer, reason=reason)}\n{DEPLOY_IT}")
 
 
+@review.command()
+def errors(
+    release_id: Annotated[str, typer.Argument(help="A release, or the MLflow run of its evaluation.")],
+    reviewer: Annotated[str, typer.Option(envvar="MAILROOM_REVIEWER", help="Who looks.")],
+    reason: Annotated[str, typer.Option(help="Why; it is signed into the governance ledger.")],
+    output: Annotated[str, typer.Option(help="The page; default: in the workspace.")] = "",
+    prepared: Annotated[str, typer.Option(help="The dataset; default: where the evaluation read it.")] = "",
+) -> None:
+    """Write a page of the worst errors with their redacted text, for your eyes alone."""
+    from evaluation.opened import open_errors
+
+    typer.echo(open_errors(release_id, reviewer=reviewer, reason=reason, output=output, prepared=prepared))
+
+
 @app.command("erase")
 def erase_command(
     subject: Annotated[

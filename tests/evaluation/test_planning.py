@@ -9,13 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_findings import table_of
 
 from evaluation.archive_recall import FLAGGED, NEAR, REST
 from evaluation.archive_sample import measure_archive, unlabelled_texts
 from evaluation.case import Case, read_case
+from evaluation.findings import Findings
+from evaluation.gate_table import write_gate_table
 from evaluation.metrics import Predictions
 from evaluation.planning import Planning, measure_planning
-from evaluation.planning_record import archive_recall_of, gate_entries
+from evaluation.planning_record import archive_recall_of
 from evaluation.rules import Rules
 from tests.training.made_messages import message_row, write_prepared
 
@@ -97,10 +100,13 @@ def test_plans_hours_and_labels(planning: Planning) -> None:
     assert {each.stratum for each in planning.more_labels} == {FLAGGED, NEAR, REST}
 
 
-def test_gate_json_keeps_the_estimate(planning: Planning, good_findings: object) -> None:
-    findings = replace(good_findings, planning=planning)  # type: ignore[type-var]
+def test_gate_json_keeps_the_estimate(
+    planning: Planning, good_findings: Findings, rules: Rules, tmp_path: Path
+) -> None:
+    table = replace(table_of(good_findings, rules), findings=replace(good_findings, planning=planning))
 
-    written = json.loads(json.dumps(gate_entries(findings), allow_nan=False))
+    write_gate_table(tmp_path / "gate.json", table)
+    written = json.loads((tmp_path / "gate.json").read_text())
 
     assert archive_recall_of(written) == planning.archive
     assert written["findings"]["drift"]["false_alarms"]["draws"] == 200
