@@ -82,8 +82,8 @@ def around_sentence(opened: OpenedError) -> tuple[str, str, str]:
     """Return what stands before the sentence that carries the answer, the sentence, and the rest."""
     whole, sentence = visible(f"{opened.subject}\n{opened.text}"), opened.evidence.sentence
     if sentence is None:
-        return whole, "", ""
-    return whole[: sentence.start], whole[sentence.start : sentence.end], whole[sentence.end :]
+        return whole.lstrip("\n"), "", ""
+    return whole[: sentence.start].lstrip("\n"), whole[sentence.start : sentence.end], whole[sentence.end :]
 
 
 def words_of(opened: OpenedError) -> Iterator[Piece]:

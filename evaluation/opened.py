@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
@@ -53,8 +54,8 @@ def open_errors(
     """
     decision.check_reviewer(reviewer, reason)
     release = _release(release_id)
-    errors = _errors_of(release)
-    texts = _texts(prepared or _dataset_of(release), release, errors)
+    errors = listed_errors(release, read_gate(release))
+    texts = read_texts(prepared or _dataset_of(release), release, errors)
     found = [error for error in errors if error.message_id in texts]
     shown = [cut(*texts[error.message_id]) for error in found]
     evidence = _evidence(release, [(subject, text) for subject, text, _ in shown]) if shown else ()
@@ -62,10 +63,23 @@ def open_errors(
         OpenedError(error, *message, evidence=rests_on)
         for error, message, rests_on in zip(found, shown, evidence, strict=True)
     ]
+    path = locate(output) if output else page_path(home(), release)
+    gone = len(errors) - len(found)
+    return sign_and_write(release, opened, path, gone=gone, reviewer=reviewer, reason=reason)
+
+
+def sign_and_write(
+    release: Release, opened: Sequence[OpenedError], path: Path, *, gone: int, reviewer: str, reason: str
+) -> OpenedPage:
+    """Sign who looks at what and why into the governance ledger, and only then write the page.
+
+    Raises:
+        UserError: the ledger is damaged; nothing is written.
+    """
     page = render_errors(
         release,
         opened,
-        gone=len(errors) - len(found),
+        gone=gone,
         reviewer=reviewer,
         reason=reason.strip(),
         time=datetime.now(UTC).isoformat(sep=" ", timespec="seconds"),
@@ -78,7 +92,6 @@ def open_errors(
         shown=len(opened),
         page_sha256=hashlib.sha256(page).hexdigest(),
     )
-    path = locate(output) if output else page_path(home(), release)
     _write_private(path, page)
     return OpenedPage(path, len(opened))
 
@@ -89,15 +102,15 @@ def _release(wanted: str) -> Release:
     return runs[-1] if runs else decision.show(wanted)
 
 
-def _errors_of(release: Release) -> list[WorstError]:
-    """Return the errors that the report lists.
+def listed_errors(release: Release, gate: Mapping[str, Any]) -> list[WorstError]:
+    """Return the errors that the report lists, out of gate.json.
 
     Raises:
         UserError: the evaluation is of a version that listed none.
     """
     try:
-        listed = read_gate(release)["findings"]["errors"]
-        return [WorstError(**error) for error in (listed or {"worst": ()})["worst"]]
+        errors = gate["findings"]["errors"]
+        return [WorstError(**error) for error in (errors["worst"] if errors else ())]
     except (KeyError, TypeError):
         raise UserError(f"the evaluation of release {release.id} lists no errors; evaluate again") from None
 
@@ -124,7 +137,7 @@ def _dataset_of(release: Release) -> Path:
     return Path(url2pathname(place.path))
 
 
-def _texts(
+def read_texts(
     prepared: str | Path, release: Release, errors: Sequence[WorstError]
 ) -> dict[str, tuple[str, str]]:
     """Return redacted subject and text of the messages that are still there, by their ids.

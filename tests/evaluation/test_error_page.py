@@ -69,6 +69,13 @@ def test_marks_sentence_and_words_and_says_by_how_much_the_answer_falls() -> Non
     assert "falls from .931 to .331" in page
 
 
+def test_a_message_without_a_subject_begins_with_its_text_and_a_small_fall_is_called_small() -> None:
+    page = page_of(opened("Hello.", "", Evidence("ordinary", 0.9, Fall(1, 7, 0.02), ())))
+
+    assert '<div class="message" dir="auto"><mark>Hello.</mark></div>' in page
+    assert "falls only from .900 to .880" in page
+
+
 def test_an_erasure_would_find_the_words_of_a_marked_message() -> None:
     text = "Please move the whole position before the announcement of the quarter."
     evidence = Evidence("ordinary", 0.9, Fall(8, 8 + len(text), 0.6), (Fall(15, 19, 0.5),))
