@@ -67,8 +67,9 @@ DOCUMENTED: dict[int | str, dict[str, Any]] = {
 MISSING: dict[int | str, dict[str, Any]] = {
     404: {"model": ProblemBody, "description": "there is none, or it is not yours to see"}
 }
+EVENT = {name: {"type": "string"} for name in ("event", "data")}
 EVENTS: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+    200: {"content": {"text/event-stream": {"schema": {"type": "object", "properties": EVENT}}}}
 }
 Name = Annotated[str, Path(pattern=r"^[0-9A-Za-z_-]{1,128}$")]
 
