@@ -11,7 +11,8 @@ from tqdm import tqdm
 from evaluation.case import Case, date_of
 from evaluation.decision import current_release, verify_alias
 from evaluation.drift import Drift, measure_drift, save_sketch
-from evaluation.findings import Findings, Provenance, RoundTrip
+from evaluation.findings import Findings, Latency, Provenance, RoundTrip
+from evaluation.latency import measure_latency
 from evaluation.leakage import Leakage, find_leakage
 from evaluation.measure import (
     SKETCH,
@@ -34,7 +35,7 @@ from evaluation.slices import measure_slices
 from evaluation.subject import Subject
 from evaluation.workload import measure_workload
 
-STEPS = 6
+STEPS = 7
 OWN = "the challenger's own training data"
 
 
@@ -49,6 +50,7 @@ class Collected:
     search: Search
     drift: Drift
     leakage: Leakage
+    latency: Latency | None
 
 
 def collect(
@@ -66,6 +68,8 @@ def collect(
         if champion:
             model_there, cooled = champion.classifier, champion.temperature
             champion_says = ask_classifier("champion", model_there, case, rules.benign, temperature=cooled)
+        _next(bar, "latency")
+        latency = measure_latency(model, champion.classifier if champion else None, case.messages.texts)
         _next(bar, "registry")
         trips = (
             classifier_round_trip(versions[0], model, case.messages.texts),
@@ -86,6 +90,7 @@ def collect(
             search,
             drift,
             _leakage(case),
+            latency,
         )
 
 
@@ -178,6 +183,8 @@ def findings_of(subject: Subject, case: Case, rules: Rules, collected: Collected
         leakage=collected.leakage,
         round_trips=collected.round_trips,
         adapter_megabytes=max(subject.classifier.adapter_megabytes, subject.embedder.adapter_megabytes),
+        model_megabytes=max(subject.classifier.model_megabytes, subject.embedder.model_megabytes),
+        latency=collected.latency,
         provenance=Provenance(
             subject.dataset, subject.recipe, subject.seed, rules.digest, subject.parts, subject.details
         ),

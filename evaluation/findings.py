@@ -27,6 +27,15 @@ class RoundTrip:
 
 
 @dataclass(frozen=True, slots=True)
+class Latency:
+    """How long one message takes alone on this machine, the 95th percentile of ``messages``, in milliseconds."""
+
+    messages: int
+    challenger_ms: float
+    champion_ms: float | None  # asked in turns with the challenger; None when there is no champion
+
+
+@dataclass(frozen=True, slots=True)
 class Provenance:
     """What was judged, made of what: names, digests and versions."""
 
@@ -62,6 +71,8 @@ class Findings:
     leakage: Leakage | None
     round_trips: tuple[RoundTrip, ...]
     adapter_megabytes: float | None
+    model_megabytes: float | None  # the larger of the two plain models, as the engines load them
+    latency: Latency | None
     provenance: Provenance
     notes: tuple[str, ...] = ()  # what was left out and why, in words
 

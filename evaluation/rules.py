@@ -34,6 +34,9 @@ class Limits(_Declared):
     calibration_error: float = Field(ge=0, le=1)
     critical_recall_floor: float = Field(ge=0, le=1)
     adapter_megabytes: float = Field(gt=0)
+    model_megabytes: float = Field(gt=0)
+    latency_ms: float = Field(gt=0)
+    latency_ratio: float = Field(gt=0)
     round_trip_messages: int = Field(ge=1)
     round_trip_score: float = Field(ge=0)
     answers_scored: float = Field(ge=0, le=1)
@@ -49,6 +52,7 @@ class Rules(_Declared):
     critical: tuple[str, ...]
     margins: Margins
     limits: Limits
+    split_by_time: bool
     significance: float = Field(gt=0, lt=1)
     confidence: float = Field(gt=0.5, lt=1)
     draws: int = Field(ge=200)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from evaluation.answers import AnswerMetric, Answers
 from evaluation.drift import Drift, Drifted
-from evaluation.findings import Findings, Provenance, RoundTrip
+from evaluation.findings import Findings, Latency, Provenance, RoundTrip
 from evaluation.leakage import Leakage
 from evaluation.measure import curves_of
 from evaluation.metrics import Interval, Predictions, TestSet, assess, calibration
@@ -49,6 +49,8 @@ def findings_about(
             RoundTrip("embedder", "1", 64, 1.0, 2e-7),
         ),
         adapter_megabytes=3.1,
+        model_megabytes=91.0,
+        latency=Latency(50, 40.0, 41.0 if "champion" in names else None),
         provenance=Provenance("d" * 64, "laptop", 7, "e" * 64, {"classifier": "d" * 64, "index": "d" * 64}),
         notes=("The archive is made up.",),
     )
