@@ -25,6 +25,7 @@ from evaluation.report import write_report
 from evaluation.rules import load_rules
 from evaluation.subject import Subject, read_subject
 from evaluation.verdict import Check, Outcome, Verdict
+from serving.judged import COPIES
 
 SCHEMA_VERSION = 1
 
@@ -77,9 +78,10 @@ def evaluate(
 ) -> Evaluation:
     """Judge both models on the test split and write the folder ``evaluation``.
 
-    The folder holds ``eval_report.html``, ``gate.json``, ``predictions.parquet``, ``drift.html`` and
-    ``reference.npz`` (numbers about the training data, for the next comparison). Both models become
-    registered versions with the alias ``challenger``; ``champion`` is never moved here.
+    The folder holds ``eval_report.html``, ``gate.json``, ``predictions.parquet``, the rules as they were
+    declared (``gate.yaml``), ``drift.html`` and ``reference.npz`` (numbers about the training data, for
+    the next comparison). Both models become registered versions with the alias ``challenger``;
+    ``champion`` is never moved here.
 
     Raises:
         UserError: a part is missing or incomplete, nothing is labelled, the rules are not valid.
@@ -100,7 +102,12 @@ def evaluate(
         verdict = judge(findings, rules)
         _write_predictions(folder / "predictions.parquet", case, collected.challenger)
         gate_table = _gate_table(folder, findings, verdict, versions, collected.champion)
-        gate_table["challenger"]["authors"] = list(record.authors_of((subject.classifier, subject.embedder)))
+        (folder / "gate.yaml").write_bytes(rules.source)
+        trained = (subject.classifier, subject.embedder)
+        gate_table["challenger"] |= {
+            "authors": list(record.authors_of(trained)),
+            "accounts": list(record.accounts_of(trained)),
+        }
         gate_table |= {"run_id": run.info.run_id, "report": record.report_link(run)}
         (folder / "gate.json").write_text(json.dumps(gate_table, indent=1, allow_nan=False) + "\n")
         write_report(folder / "eval_report.html", findings, verdict, rules)
@@ -186,6 +193,7 @@ def _gate_table(
             "gate": findings.provenance.gate,
             "predictions": file_digest(folder / "predictions.parquet"),
             **{name: value for name, value in findings.provenance.details.items() if value},
+            **{COPIES[trip.model]: trip.copy_digest for trip in findings.round_trips},
         },
     }
 

@@ -24,11 +24,12 @@ class RoundTrip:
     messages: int
     same_labels: float  # share; an embedder has no labels and counts as 1
     largest_difference: float
+    copy_digest: str = ""  # of all files of the registered copy
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """How long one message takes alone on this machine, the 95th percentile of ``messages``, in milliseconds."""
+    """How long one message takes alone on this machine: the 95th percentile, in milliseconds."""
 
     messages: int
     challenger_ms: float

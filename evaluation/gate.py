@@ -133,7 +133,9 @@ def cost_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:
     if findings.has_champion:
         ratio = latency.challenger_ms / latency.champion_ms if latency and latency.champion_ms else None
         checks.append(
-            at_most("time as a multiple of the champion's", ratio, limits.latency_ratio, "hold", "asked in turns")
+            at_most(
+                "time as a multiple of the champion's", ratio, limits.latency_ratio, "hold", "asked in turns"
+            )
         )
     return tuple(checks)
 

@@ -29,7 +29,7 @@ class Leakage:
 
     @property
     def days_overlapping(self) -> float | None:
-        """By how many days the newest training message is younger than the oldest of the test; None undated."""
+        """Days from the oldest test message to the newest of training; None when one has no date."""
         if not (self.newest_train and self.oldest_test):
             return None
         return float((date.fromisoformat(self.newest_train) - date.fromisoformat(self.oldest_test)).days)

@@ -58,6 +58,7 @@ class Rules(_Declared):
     draws: int = Field(ge=200)
     minutes_per_alert: float = Field(gt=0)
     digest: str = ""
+    source: bytes = b""  # the file as it was read
 
 
 def load_rules(path: str | Path = "") -> Rules:
@@ -69,7 +70,8 @@ def load_rules(path: str | Path = "") -> Rules:
     chosen = locate(path) if path else DEFAULT_PATH
     try:
         content = chosen.read_bytes()
-        return Rules(**(yaml.safe_load(content) | {"digest": hashlib.sha256(content).hexdigest()}))
+        digest = hashlib.sha256(content).hexdigest()
+        return Rules(**(yaml.safe_load(content) | {"digest": digest, "source": content}))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])

@@ -270,6 +270,22 @@ def history() -> None:
 
 
 @review.command()
+def verify(
+    head: Annotated[str, typer.Option(help="A hash that an earlier check printed.")] = "",
+) -> None:
+    """Check the whole chain of evidence, and name each problem; exit status 1 when there is one."""
+    from rich.console import Console
+
+    from evaluation.chain import check_chain
+    from pipelines.review import show as show_chain
+
+    chain = check_chain(head)
+    show_chain(chain, Console(file=sys.stdout))
+    if chain.problems:
+        raise typer.Exit(1)
+
+
+@review.command()
 def approve(release_id: str, reviewer: Reviewer, reason: Reason) -> None:
     """Make a release the champion."""
     from evaluation import decision

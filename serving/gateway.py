@@ -9,12 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from serving.bundle import Bundle, verify_bundle
-from serving.champion import check_decided
+from serving.bundle import Bundle
 from serving.client import engine_client, labels_of
 from serving.engines import engines
 from serving.index import open_index
-from serving.live import live_bundle
+from serving.live import served_bundle
 from serving.ports import require_free
 from serving.routes import Door, build_app, gateway_key, key_path
 
@@ -31,14 +30,13 @@ def serve(
     """Start the engines and answer requests until Ctrl-C or SIGTERM, then stop the engines cleanly.
 
     Raises:
-        UserError: nothing is live, the bundle was changed or its release never decided on, the port
+        UserError: nothing is live, the bundle was changed or did not go live by a decision, the port
             is in use, or no engine runs here.
         RuntimeError: an engine died while starting.
     """
     import uvicorn
 
-    chosen = verify_bundle(bundle) if bundle else verify_bundle(live_bundle().folder)
-    check_decided(chosen.release_id)
+    chosen = served_bundle(bundle)
     require_free(host, port)
     with (
         _leave_on_sigterm(),
@@ -57,7 +55,7 @@ def serve(
 
 def _announce(bundle: Bundle, ready: str, host: str, port: int) -> None:
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    print(f"bundle {bundle.digest[:12]} of release {bundle.release_id or '(none: plain folders)'}; {ready}")
+    print(f"bundle {bundle.digest[:12]} of release {bundle.release_id}; {ready}")
     print(f"listening on {address}; the key is in {key_path()}")
     print(
         f'try: curl -s {address}/v1/ask -H "Authorization: Bearer $(cat {key_path()})" '

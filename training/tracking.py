@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import importlib.metadata
 import os
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data.identity import account
 from data.workspace import tracking
 from training.recipe import Recipe, recipe_digest
 
@@ -62,7 +62,8 @@ def training_run(name: str, provenance: Provenance, parameters: Mapping[str, Any
             "mailroom.commit": provenance.commit,
             "mailroom.lock_digest": provenance.lock_digest,
             # who may not approve what comes of it
-            "mailroom.author": os.environ.get("MAILROOM_AUTHOR") or getpass.getuser(),
+            "mailroom.author": os.environ.get("MAILROOM_AUTHOR") or account(),
+            "mailroom.account": account(),
         }
         mlflow.set_tags({key: value for key, value in tags.items() if value})
         mlflow.log_params(_flat({name: dict(parameters)}) | {f"{name}.seed": provenance.seed})

@@ -12,13 +12,27 @@ from data.identity import account, person
 
 @pytest.mark.parametrize(
     "written",
-    ["Anna", " anna ", "ANNA", "Ａｎｎａ", "аnnа", "ΑΝΝΑ", "An\u200bna", "A.n-n_a", "Ánna", "a\u0301nna", "аппа"],
+    [
+        "Anna",
+        " anna ",
+        "ANNA",
+        "Ａｎｎａ",
+        "аnnа",
+        "ΑΝΝΑ",
+        "An\u200bna",
+        "A.n-n_a",
+        "Ánna",
+        "a\u0301nna",
+        "аппа",
+    ],
 )
 def test_a_name_written_otherwise_is_the_same_person(written: str) -> None:
     assert person("anna") == person(written)
 
 
-@pytest.mark.parametrize(("one", "other"), [("paul", "PAU1"), ("mila", "MlLA"), ("bernd", "bemd"), ("Нanna", "hanna")])
+@pytest.mark.parametrize(
+    ("one", "other"), [("paul", "PAU1"), ("mila", "MlLA"), ("bernd", "bemd"), ("Нanna", "hanna")]
+)
 def test_letters_that_look_alike_are_one(one: str, other: str) -> None:
     assert person(one) == person(other)
 
