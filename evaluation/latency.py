@@ -23,10 +23,9 @@ def measure_latency(challenger: Path, champion: Path | None, texts: Sequence[str
     They are asked in turns, so that whatever else the machine does slows both alike: the ratio
     means something where the milliseconds alone do not.
     """
-    places = np.unique(np.linspace(0, len(texts) - 1, ASKED).astype(int)) if texts else []
-    chosen = [texts[place] for place in places]
-    if not chosen:
+    if not texts:
         return None
+    chosen = [texts[place] for place in np.unique(np.linspace(0, len(texts) - 1, ASKED).astype(int))]
     models = [_loaded(folder) for folder in (challenger, champion) if folder]
     for text in chosen[:WARM_UP]:
         for ask in models:

@@ -16,7 +16,7 @@ import argparse
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -81,6 +81,9 @@ class Rivals:
 
     champion: np.ndarray
     baselines: Mapping[int, tuple[Predictions, Predictions]]
+    leaks: dict[tuple[int, int, int, int], Leakage] = field(
+        default_factory=dict
+    )  # what was looked for before
 
 
 def test_set(population: Population, rows: np.ndarray, names: Sequence[str]) -> TestSet:
@@ -127,7 +130,7 @@ def judged(
         retrieval=None,
         answers=None,
         drift=Drift("not varied", 400, 400, (Drifted("words", "Wasserstein", 0.0),), 0.5),
-        leakage=_leakage(population, challenger, rows),
+        leakage=_leakage(population, challenger, rivals, rows),
         round_trips=(round_trip(challenger, rows), RoundTrip("embedder", "1", PROBES, 1.0, 0.0)),
         adapter_megabytes=1.0,
         model_megabytes=91.0,
@@ -194,16 +197,19 @@ def one_seed(population: Population, rules: Rules, seed: int) -> Iterator[Judged
             yield Judged(challenger.scenario, size, outcome, why, gain, worst, not_worse)
 
 
-def _leakage(population: Population, challenger: Challenger, rows: np.ndarray) -> Leakage:
+def _leakage(population: Population, challenger: Challenger, rivals: Rivals, rows: np.ndarray) -> Leakage:
     """Look for the test messages among what was trained on; copies stand in threads of their own there."""
-    threads = [f"t{number}" for number in population.threads[challenger.trained_on]]
-    threads += [f"copy {place}" for place in range(len(challenger.leaked))]
-    return find_leakage(
-        list(population.texts[rows]),
-        [f"t{number}" for number in population.threads[rows]],
-        [*population.texts[challenger.trained_on], *population.texts[challenger.leaked]],
-        threads,
-    )
+    known, leaked = challenger.trained_on, challenger.leaked
+    case = (int(known[0]), len(known), len(leaked), len(rows))
+    if case not in rivals.leaks:
+        threads = [f"t{number}" for number in population.threads[known]]
+        rivals.leaks[case] = find_leakage(
+            list(population.texts[rows]),
+            [f"t{number}" for number in population.threads[rows]],
+            [*population.texts[known], *population.texts[leaked]],
+            [*threads, *(f"copy {place}" for place in range(len(leaked)))],
+        )
+    return rivals.leaks[case]
 
 
 def _baselines(

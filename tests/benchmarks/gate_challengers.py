@@ -21,6 +21,7 @@ FORGOTTEN = 0.8  # of the labels of one critical class that its challenger is no
 LEAKED = 300
 COPY = 0.9  # cosine of word trigrams: below the gate's own bound, so that no copy stays
 FEATURES = 10_000
+OPENING = 2000  # characters of a text that are read
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def read_texts(path: Path, column: str) -> dict[str, Any]:
 
     table = pq.read_table(path).to_pydict()
     return {
-        "text": table[column],
+        "text": [text[:OPENING] for text in table[column]],
         "label": [str(label) for label in table["label"]],
         "thread": table.get("dup_group", list(range(len(table[column])))),
     }
