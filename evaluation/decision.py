@@ -85,6 +85,12 @@ def current_release() -> Release | None:
     return next((release for release in releases().values() if release.status == "live"), None)
 
 
+def has_other_rules(release: Release) -> bool:
+    """Say whether the champion was judged by another gate.yaml."""
+    champion = current_release()
+    return champion is not None and champion.digests["gate"] != release.digests["gate"]
+
+
 def history() -> tuple[Decision, ...]:
     """Return all decisions, oldest first."""
     return tuple(

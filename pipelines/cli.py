@@ -259,6 +259,8 @@ def show(release_id: str) -> None:
 
     release = decision.show(release_id)
     typer.echo(f"{release}\nreport: {release.evaluation}/eval_report.html")
+    if decision.has_other_rules(release):
+        typer.echo("judged by other rules than the champion: compare gate.yaml beside the report")
 
 
 @review.command()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from made_release import ACCOUNT, Proposed, pointer
+from typer.testing import CliRunner
 
 from data import ledger
 from data.identity import account
@@ -17,6 +18,7 @@ from evaluation import decision
 from evaluation.chain import check_chain
 from evaluation.registry import CLASSIFIER
 from evaluation.release import as_json
+from pipelines import cli
 from serving.champion import champion_models, read_champion
 from serving.decisions import append, log_path
 from serving.digest import file_digest
@@ -72,6 +74,32 @@ def test_an_untouched_chain_holds(live: Proposed) -> None:
     assert chain.problems == ()
     assert chain.lines == 3, "proposed, approved, deployed"
     assert {"decision log", "champion alias", "live bundle"} < {link.name for link in chain.links}
+
+
+def test_the_command_names_each_problem_in_a_line_and_ends_with_status_1(live: Proposed) -> None:
+    run = CliRunner()
+    held = run.invoke(cli.app, ["review", "verify"])
+    assert (0, True) == (held.exit_code, "mailroom review verify --head" in held.output)
+    (run_folder(live) / "eval_report.html").write_text("<p>all is well</p>")
+
+    failed = run.invoke(cli.app, ["review", "verify", "--head", "0" * 64])
+
+    assert failed.exit_code == 1
+    problems = [line for line in failed.output.splitlines() if line.startswith("problem: ")]
+    assert len(problems) == 2, problems
+    assert any("no line has the hash" in each for each in problems)
+    assert any("eval_report.html" in each for each in problems)
+
+
+def test_other_rules_than_the_champions_are_said(live: Proposed, propose: Proposer) -> None:
+    second = propose("second")
+    assert not decision.has_other_rules(decision.show(second.promote()))
+    gate = json.loads((second.evaluation / "gate.json").read_text())
+    (second.evaluation / "gate.json").write_text(
+        json.dumps(gate | {"digests": {**gate["digests"], "gate": "e"}})
+    )
+
+    assert decision.has_other_rules(decision.show(second.promote()))
 
 
 def test_an_alias_moved_without_a_record(live: Proposed, propose: Proposer) -> None:
