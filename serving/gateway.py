@@ -118,7 +118,7 @@ def serve(
 def _announce(bundle: Bundle, host: str, port: int, key_file: Path, *, encrypted: bool) -> None:
     scheme = "https" if encrypted else "http"
     address = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
-    print(f"bundle {bundle.digest[:12]} of release {bundle.release_id or '(none: plain folders)'} is served")
+    print(f"bundle {bundle.digest[:12]} of release {bundle.release_id} is served")
     print(f"listening on {address}; the owner's key is in {key_file}; others: mailroom key add")
     print(
         f'try: curl -s {address}/v1/ask -H "Authorization: Bearer $(cat {key_file})" '

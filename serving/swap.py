@@ -57,7 +57,7 @@ def follow_live(doors: Doors, engine: str, metrics: Metrics, *, stop: threading.
         doors.open(door, closing)
         refused = None
         metrics.swaps.labels("done").inc()
-        _say(f"bundle {bundle.digest[:12]} of release {bundle.release_id or '(none)'} is served now")
+        _say(f"bundle {bundle.digest[:12]} of release {bundle.release_id} is served now")
 
 
 def _say(words: str) -> None:
