@@ -25,6 +25,7 @@ class Candidate:
     model_id: str
     temperature: float
     adapter_megabytes: float
+    model_megabytes: float
 
     @property
     def merged(self) -> Path:
@@ -41,7 +42,6 @@ def read_candidate(folder: str | Path) -> Candidate:
     place = locate(folder)
     try:
         written = json.loads((place / "training.json").read_text(encoding="utf-8"))
-        size = sum(path.stat().st_size for path in (place / "adapter").rglob("*") if path.is_file())
         return Candidate(
             place,
             written["dataset_digest"],
@@ -54,9 +54,14 @@ def read_candidate(folder: str | Path) -> Candidate:
             written["mlflow_run_id"],
             written["model_id"],
             float(written.get("temperature", 1.0)),
-            size / 1e6,
+            _megabytes(place / "adapter"),
+            _megabytes(place / "merged"),
         )
     except FileNotFoundError:
         raise UserError(f"no trained model in {place}; run notebooks 02 and 03, or: mailroom run") from None
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{place / 'training.json'} is damaged ({error}); train the model again") from error
+
+
+def _megabytes(folder: Path) -> float:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6

@@ -15,7 +15,8 @@ from evaluation.drift import Drift, measure_drift, save_sketch
 from evaluation.equal_work import union_of
 from evaluation.errors import worst_errors
 from evaluation.false_alarms import measure_false_alarms
-from evaluation.findings import Findings, Provenance, RoundTrip
+from evaluation.findings import Findings, Latency, Provenance, RoundTrip
+from evaluation.latency import measure_latency
 from evaluation.leakage import Leakage, find_leakage
 from evaluation.measure import (
     SKETCH,
@@ -40,7 +41,7 @@ from evaluation.slices import measure_slices
 from evaluation.subject import Subject
 from evaluation.workload import measure_workload
 
-STEPS = 7
+STEPS = 8
 OWN = "the challenger's own training data"
 
 
@@ -55,6 +56,7 @@ class Collected:
     search: Search
     drift: Drift
     leakage: Leakage
+    latency: Latency | None
     planning: Planning | None = None
 
 
@@ -73,6 +75,8 @@ def collect(
         if champion:
             model_there, cooled = champion.classifier, champion.temperature
             champion_says = ask_classifier("champion", model_there, case, rules.benign, temperature=cooled)
+        _next(bar, "latency")
+        latency = measure_latency(model, champion.classifier if champion else None, case.messages.texts)
         _next(bar, "registry")
         trips = (
             classifier_round_trip(versions[0], model, case.messages.texts),
@@ -108,6 +112,7 @@ def collect(
             search,
             drift,
             leakage,
+            latency,
             planning,
         )
 
@@ -211,6 +216,8 @@ def findings_of(subject: Subject, case: Case, rules: Rules, collected: Collected
         leakage=collected.leakage,
         round_trips=collected.round_trips,
         adapter_megabytes=max(subject.classifier.adapter_megabytes, subject.embedder.adapter_megabytes),
+        model_megabytes=max(subject.classifier.model_megabytes, subject.embedder.model_megabytes),
+        latency=collected.latency,
         provenance=Provenance(
             subject.dataset, subject.recipe, subject.seed, rules.digest, subject.parts, subject.details
         ),

@@ -1,24 +1,31 @@
 """Who decided what, when, on which evidence: signed, and written before the alias moves.
 
-The decision log (`data.ledger` at ``home()/decisions.jsonl``) is the truth; the alias ``champion``
+The decision log (`serving.decisions` at ``home()/decisions.jsonl``) is the truth; the alias ``champion``
 in MLflow follows it. MLflow itself keeps no history of an alias and asks nobody.
 """
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
-from data import ledger
-from data.workspace import UserError, home
+from data.identity import account, person
+from data.workspace import UserError
 from evaluation.alias import alias_problems, move_alias
-from evaluation.evidence import check_evidence
 from evaluation.release import Release, as_json, from_json, release_of
+from serving.decisions import BOOTSTRAP, MACHINE, MADE_LIVE, append, refusal, verified
+from serving.judged import check_evidence
 
-BOOTSTRAP = "gate"  # the signer of the first release, by the stated rule
-MACHINE = "pipeline"  # the signer of proposals: it decides nothing
 BOOTSTRAP_REASON = "bootstrap rule: the gate said promote and there was no champion"
+
+
+class Who(TypedDict):
+    """Who sits at the machine, beside the name that is given."""
+
+    account: str
+    is_stated: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,41 +33,23 @@ class Decision:
     """One line of the history."""
 
     time: str
-    kind: str  # proposed | approved | rejected | rolled_back
+    kind: str  # proposed | approved | rejected | rolled_back | deployed
     release_id: str
     reviewer: str
     reason: str
     signer: str
+    account: str  # of the operating system
 
     def __str__(self) -> str:
         why = f": {self.reason}" if self.reason else ""
         return f"{self.time[:19]}  {self.release_id}  {self.kind} by {self.reviewer}{why}"
 
 
-def log_path() -> Path:
-    """Return where the decisions are written."""
-    return home() / "decisions.jsonl"
-
-
-def verified() -> tuple[ledger.Entry, ...]:
-    """Return the decisions after checking every hash and signature.
-
-    Raises:
-        UserError: the log is not as it was written; the message names the line.
-    """
-    try:
-        return ledger.verify(log_path())
-    except ledger.LedgerError as error:
-        raise UserError(
-            f"the decision log {log_path()} does not verify: {error}; restore it from a backup"
-        ) from error
-
-
 def propose(evaluation: str | Path, index: str | Path) -> str:
     """Write the release into the log, once, and return its id."""
     release = release_of(evaluation, index)
     if release.id not in releases():
-        _write("proposed", release, reviewer=MACHINE, reason="", signed_by=MACHINE)
+        append("proposed", as_json(release), reviewer=MACHINE, reason="")
     return release.id
 
 
@@ -74,7 +63,7 @@ def releases() -> dict[str, Release]:
             found[release.id] = release
         elif kind == "rejected":
             found[release.id] = replace(release, status="rejected")
-        else:
+        elif kind in MADE_LIVE:
             for other in found.values():
                 if other.status == "live":
                     found[other.id] = replace(other, status="superseded")
@@ -96,6 +85,12 @@ def current_release() -> Release | None:
     return next((release for release in releases().values() if release.status == "live"), None)
 
 
+def has_other_rules(release: Release) -> bool:
+    """Say whether the champion was judged by another gate.yaml."""
+    champion = current_release()
+    return champion is not None and champion.digests["gate"] != release.digests["gate"]
+
+
 def history() -> tuple[Decision, ...]:
     """Return all decisions, oldest first."""
     return tuple(
@@ -106,6 +101,7 @@ def history() -> tuple[Decision, ...]:
             entry.event["reviewer"],
             entry.event["reason"],
             entry.signer,
+            entry.event.get("account", ""),
         )
         for entry in verified()
     )
@@ -132,6 +128,8 @@ def approve(release_id: str, *, reviewer: str, reason: str) -> Release:
             or the evidence is not what the gate wrote.
     """
     release = _decidable(release_id, reviewer, reason)
+    if problem := refusal(as_json(release), reviewer=reviewer, **_who(reviewer)):
+        raise UserError(problem)
     if release.outcome == "reject":
         raise UserError(
             f"release {release.id} was rejected by the gate; no reviewer can approve it: train again"
@@ -151,8 +149,8 @@ def bootstrap(release_id: str) -> Release:
 
 def reject(release_id: str, *, reviewer: str, reason: str) -> Release:
     """Turn a pending release down; an author may withdraw their own."""
-    release = _decidable(release_id, reviewer, reason, by_author=True)
-    _write("rejected", release, reviewer=reviewer, reason=reason, signed_by=reviewer)
+    release = _decidable(release_id, reviewer, reason)
+    _write("rejected", release, reviewer=reviewer, reason=reason)
     return replace(release, status="rejected")
 
 
@@ -163,11 +161,7 @@ def rollback(*, reviewer: str, reason: str) -> Release:
         UserError: no reason, or no release was live before.
     """
     check_reviewer(reviewer, reason)
-    lived = [
-        from_json(entry.event["release"])
-        for entry in verified()
-        if entry.event["kind"] in {"approved", "rolled_back"}
-    ]
+    lived = [from_json(entry.event["release"]) for entry in verified() if entry.event["kind"] in MADE_LIVE]
     earlier = [release for release in lived[:-1] if release.id != lived[-1].id]
     if not earlier:
         raise UserError("no release was live before the current one; there is nothing to roll back to")
@@ -186,14 +180,11 @@ def restore_alias() -> None:
         move_alias(release)
 
 
-def _decidable(release_id: str, reviewer: str, reason: str, *, by_author: bool = False) -> Release:
+def _decidable(release_id: str, reviewer: str, reason: str) -> Release:
     check_reviewer(reviewer, reason)
     release = show(release_id)
     if release.status != "pending":
         raise UserError(f"release {release.id} is {release.status}, not pending; see: mailroom review list")
-    authors = {author.strip().casefold() for author in release.authors}
-    if not by_author and (not authors or reviewer.strip().casefold() in authors):
-        raise UserError(f"{reviewer!r} trained release {release.id}; somebody else has to decide")
     return release
 
 
@@ -205,25 +196,23 @@ def check_reviewer(reviewer: str, reason: str) -> None:
     """
     if not reason.strip():
         raise UserError("a decision needs a reason; give one: --reason TEXT")
-    if not reviewer.strip() or reviewer.strip().casefold() in {BOOTSTRAP, MACHINE}:
+    if person(reviewer) in {"", person(BOOTSTRAP), person(MACHINE)}:
         raise UserError(f"{reviewer!r} is no reviewer; give your own name: --reviewer NAME")
+
+
+def _who(reviewer: str) -> Who:
+    """Return the account that decides, and whether MAILROOM_REVIEWER states the reviewer's name for it."""
+    return {"account": account(), "is_stated": os.environ.get("MAILROOM_REVIEWER") == reviewer}
 
 
 def _make_live(kind: str, release: Release, *, reviewer: str, reason: str) -> Release:
     """Write the decision, move the alias, look whether it stands: in this order no move is unsigned."""
-    _write(kind, replace(release, status="live"), reviewer=reviewer, reason=reason, signed_by=reviewer)
+    _write(kind, replace(release, status="live"), reviewer=reviewer, reason=reason)
     move_alias(release)
     if problems := verify_alias():
         raise RuntimeError("; ".join(problems))
     return replace(release, status="live")
 
 
-def _write(kind: str, release: Release, *, reviewer: str, reason: str, signed_by: str) -> None:
-    verified()  # nothing is added to a log that does not hold
-    event: dict[str, Any] = {
-        "kind": kind,
-        "release": as_json(release),
-        "reviewer": reviewer,
-        "reason": reason.strip(),
-    }
-    ledger.append(log_path(), event, signer=ledger.signer(signed_by))
+def _write(kind: str, release: Release, *, reviewer: str, reason: str) -> None:
+    append(kind, as_json(release), reviewer=reviewer, reason=reason, **_who(reviewer))

@@ -24,6 +24,7 @@ from evaluation.report import write_report
 from evaluation.rules import load_rules
 from evaluation.subject import Subject, read_subject
 from evaluation.verdict import Check, Outcome
+from serving.judged import COPIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +75,10 @@ def evaluate(
 ) -> Evaluation:
     """Judge both models on the test split and write the folder ``evaluation``.
 
-    The folder holds ``eval_report.html``, ``gate.json``, ``predictions.parquet``, ``drift.html`` and
-    ``reference.npz`` (numbers about the training data, for the next comparison). Both models become
-    registered versions with the alias ``challenger``; ``champion`` is never moved here.
+    The folder holds ``eval_report.html``, ``gate.json``, ``predictions.parquet``, the rules as they were
+    declared (``gate.yaml``), ``drift.html`` and ``reference.npz`` (numbers about the training data, for
+    the next comparison). Both models become registered versions with the alias ``challenger``;
+    ``champion`` is never moved here.
 
     Raises:
         UserError: a part is missing or incomplete, nothing is labelled, the rules are not valid.
@@ -96,14 +98,16 @@ def evaluate(
         findings = findings_of(subject, case, rules, collected)
         verdict = judge(findings, rules)
         _write_predictions(folder / "predictions.parquet", case, collected.challenger)
-        authors = record.authors_of((subject.classifier, subject.embedder))
+        (folder / "gate.yaml").write_bytes(rules.source)
+        trained = (subject.classifier, subject.embedder)
+        people = record.authors_of(trained), record.accounts_of(trained)
         table = GateTable(
             schema_version=2,
             outcome=verdict.outcome,
             headline=record.headline(findings),
             reasons=verdict.reasons,
             checks=verdict.checks,
-            challenger=_challenger(versions, authors),
+            challenger=_challenger(versions, *people),
             champion=_named(collected.champion),
             digests=_digests(folder, findings),
             run_id=run.info.run_id,
@@ -151,7 +155,9 @@ def _write_predictions(path: Path, case: Case, challenger: Predictions) -> None:
     pq.write_table(pa.table(columns), path)
 
 
-def _challenger(versions: tuple[Version, Version], authors: tuple[str, ...]) -> Challenger:
+def _challenger(
+    versions: tuple[Version, Version], authors: tuple[str, ...], accounts: tuple[str, ...]
+) -> Challenger:
     classifier, embedder = versions
     return Challenger(
         classifier.name,
@@ -161,6 +167,7 @@ def _challenger(versions: tuple[Version, Version], authors: tuple[str, ...]) -> 
         embedder.version,
         embedder.model_id,
         authors,
+        accounts,
     )
 
 
@@ -176,4 +183,5 @@ def _digests(folder: Path, findings: Findings) -> dict[str, str]:
         "gate": findings.provenance.gate,
         "predictions": file_digest(folder / "predictions.parquet"),
         **{name: value for name, value in findings.provenance.details.items() if value},
+        **{COPIES[trip.model]: trip.copy_digest for trip in findings.round_trips},
     }

@@ -27,6 +27,16 @@ class RoundTrip:
     messages: int
     same_labels: float  # share; an embedder has no labels and counts as 1
     largest_difference: float
+    copy_digest: str = ""  # of all files of the registered copy
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """How long one message takes alone on this machine: the 95th percentile, in milliseconds."""
+
+    messages: int
+    challenger_ms: float
+    champion_ms: float | None  # asked in turns with the challenger; None when there is no champion
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +75,8 @@ class Findings:
     leakage: Leakage | None
     round_trips: tuple[RoundTrip, ...]
     adapter_megabytes: float | None
+    model_megabytes: float | None  # the larger of the two plain models, as the engines load them
+    latency: Latency | None
     provenance: Provenance
     notes: tuple[str, ...] = ()  # what was left out and why, in words
     dataset: DatasetCounts | None = None  # what the challenger was made of, for the next comparison

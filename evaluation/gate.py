@@ -26,6 +26,7 @@ def judge(findings: Findings, rules: Rules) -> Verdict:
     """Apply every rule to the findings."""
     groups = {
         "integrity": integrity_checks(findings, rules),
+        "cost": cost_checks(findings, rules),
         "quality": quality_checks(findings, rules),
         "critical classes": critical_checks(findings, rules),
         "slices": slice_checks(findings, rules),
@@ -61,7 +62,24 @@ def integrity_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:
             "reject",
             "identical texts, near copies and threads on both sides",
         ),
+        exactly(
+            "figures that are no number",
+            not_numbers(findings),
+            0,
+            "reject",
+            "among all that is measured of the challenger",
+        ),
     ]
+    if rules.split_by_time:
+        checks.append(
+            at_most(
+                "days that training reaches into the test",
+                findings.leakage.days_overlapping if findings.leakage else None,
+                0,
+                "reject",
+                "the split is said to cut at a date",
+            )
+        )
     for name in ("classifier", "embedder"):
         trip = next((found for found in findings.round_trips if found.model == name), None)
         same = trip.same_labels if trip else None
@@ -83,16 +101,60 @@ def integrity_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:
         ]
         if name == "classifier":
             checks.append(exactly(f"{name}: same labels", same, 1, "reject", "share of equal labels"))
-    checks.append(
+    return tuple(checks)
+
+
+def cost_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:
+    """Check size and speed: a model that is too large or too slow is a reviewer's question."""
+    limits, latency = rules.limits, findings.latency
+    checks = [
         at_most(
             "adapter size in MB",
             findings.adapter_megabytes,
             limits.adapter_megabytes,
             "hold",
             "what is stored per model",
+        ),
+        at_most(
+            "model size in MB",
+            findings.model_megabytes,
+            limits.model_megabytes,
+            "hold",
+            "what an engine loads",
+        ),
+        at_most(
+            "milliseconds for one message",
+            latency.challenger_ms if latency else None,
+            limits.latency_ms,
+            "hold",
+            f"p95 of {latency.messages} messages, each alone" if latency else "",
+        ),
+    ]
+    if findings.has_champion:
+        ratio = latency.challenger_ms / latency.champion_ms if latency and latency.champion_ms else None
+        checks.append(
+            at_most(
+                "time as a multiple of the champion's", ratio, limits.latency_ratio, "hold", "asked in turns"
+            )
         )
-    )
     return tuple(checks)
+
+
+def not_numbers(findings: Findings) -> float | None:
+    """Count the figures of the challenger that are NaN or infinite; None when nothing was measured.
+
+    A class that was never predicted has no precision: that one is left out.
+    """
+    model, retrieval = findings.challenger, findings.retrieval
+    if model is None:
+        return None
+    figures = [model.macro_f1, model.accuracy, *(result.recall for result in model.classes)]
+    figures += [pair.macro_f1 for pair in findings.comparisons]
+    figures += [found.accuracy for found in findings.slices]
+    for result in retrieval.results if retrieval else ():
+        figures += [result.recall_at_10, result.reciprocal_rank]
+    figures += [metric.mean for metric in findings.answers.metrics] if findings.answers else []
+    return float(sum(not figure.known for figure in figures))
 
 
 def quality_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:

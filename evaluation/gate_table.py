@@ -34,6 +34,7 @@ class Challenger:
     embedder_version: str
     embedder_model_id: str
     authors: tuple[str, ...]
+    accounts: tuple[str, ...]  # of the operating system, on which they were trained
 
 
 @dataclass(frozen=True, slots=True)

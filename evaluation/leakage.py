@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 
@@ -25,6 +26,13 @@ class Leakage:
     train_messages: int
     newest_train: str  # ISO dates: the reader sees how the splits lie in time
     oldest_test: str
+
+    @property
+    def days_overlapping(self) -> float | None:
+        """Days from the oldest test message to the newest of training; None when one has no date."""
+        if not (self.newest_train and self.oldest_test):
+            return None
+        return float((date.fromisoformat(self.newest_train) - date.fromisoformat(self.oldest_test)).days)
 
     @property
     def total(self) -> int:

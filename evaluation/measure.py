@@ -23,10 +23,10 @@ from evaluation.baselines import (
 from evaluation.case import Case
 from evaluation.drift import Sketch, describe, load_sketch, sample_rows
 from evaluation.metrics import Curve, Floats, Predictions, TestSet, curve
-from evaluation.registry import fetch
-from evaluation.release import Release
+from evaluation.release import Release, as_json
 from evaluation.retrieval import MODES, Retrieval, measure_retrieval
 from evaluation.rules import Rules
+from serving.judged import fetch
 
 SEARCH_DEPTH = 30  # chunks: enough for ten different messages
 SKETCH = "reference.npz"
@@ -58,10 +58,9 @@ def open_champion(release: Release | None) -> Iterator[Champion | None]:
     if release is None:
         yield None
         return
-    from serving.champion import Champion as Decided
-    from serving.champion import champion_models
+    from serving.champion import champion_models, champion_of
 
-    decided = Decided(**{name: str(getattr(release, name)) for name in Decided.__dataclass_fields__})
+    decided = champion_of(as_json(release))
     with champion_models(decided) as models, tempfile.TemporaryDirectory(prefix="mailroom-") as scratch:
         reference = _reference_of(release, Path(scratch))
         yield Champion(release, models.classifier, models.embedder, models.temperature, reference)

@@ -21,9 +21,9 @@ from data.workspace import UserError, home, locate, tracking, write_atomically
 from evaluation import decision
 from evaluation.error_page import OpenedError, cut, page_path, render_errors
 from evaluation.errors import WorstError
-from evaluation.evidence import read_gate
 from evaluation.occlusion import Evidence, evidence_of
-from evaluation.release import Release
+from evaluation.release import Release, as_json
+from serving.judged import read_gate
 
 PASSES = 3  # whole texts, without sentences, without words
 
@@ -162,13 +162,12 @@ def read_texts(
 
 def _evidence(release: Release, texts: Sequence[tuple[str, str]]) -> tuple[Evidence, ...]:
     """Ask the registered classifier, at the temperature that its confidence was stated with."""
-    from serving.champion import Champion, champion_models
+    from serving.champion import champion_models, champion_of
     from training.classifier import predict_proba
     from training.scores import Scores, apply_temperature
 
-    named = Champion(**{name: str(getattr(release, name)) for name in Champion.__dataclass_fields__})
     with (
-        champion_models(named) as models,
+        champion_models(champion_of(as_json(release))) as models,
         tqdm(total=PASSES, desc="explain", unit="pass", leave=False) as bar,
     ):
 

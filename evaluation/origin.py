@@ -8,10 +8,10 @@ from pathlib import Path
 from data.dataset import read_manifest
 from data.workspace import UserError
 from evaluation.changes import DatasetCounts, Origin
-from evaluation.evidence import read_gate
 from evaluation.registry import CLASSIFIER, EMBEDDER
 from evaluation.release import Release
 from evaluation.subject import Subject
+from serving.judged import read_gate
 
 RECIPE_PARTS = ("classifier.", "embedder.")
 

@@ -12,7 +12,7 @@ from typing import Any
 from data.workspace import UserError, tracking
 from evaluation.archive_recall import ArchiveRecall, Stratum
 from evaluation.metrics import Interval
-from evaluation.registry import fetch
+from serving.judged import fetch
 
 
 def archive_recall_of(gate: Mapping[str, Any]) -> ArchiveRecall | None:

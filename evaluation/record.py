@@ -104,12 +104,21 @@ def keep(
 
 def authors_of(candidates: tuple[Candidate, Candidate]) -> tuple[str, ...]:
     """Return who trained: as tagged by MAILROOM_AUTHOR at training, else the run's system user."""
+    return _tagged(candidates, "mailroom.author")
+
+
+def accounts_of(candidates: tuple[Candidate, Candidate]) -> tuple[str, ...]:
+    """Return the accounts of the operating system that trained."""
+    return _tagged(candidates, "mailroom.account")
+
+
+def _tagged(candidates: tuple[Candidate, Candidate], tag: str) -> tuple[str, ...]:
     import mlflow
 
     client, found = mlflow.MlflowClient(), []
     for candidate in candidates:
         tags = client.get_run(candidate.run_id).data.tags
-        found.append(tags.get("mailroom.author") or tags.get("mlflow.user") or "unknown")
+        found.append(tags.get(tag) or tags.get("mlflow.user") or "unknown")
     return tuple(dict.fromkeys(found))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from evaluation.candidate import Candidate
 from evaluation.findings import RoundTrip
 from evaluation.metrics import Floats
 from serving.champion import download_model
+from serving.digest import folder_digest
 
 CLASSIFIER = "mailroom-classifier"
 EMBEDDER = "mailroom-embedder"
@@ -58,14 +58,6 @@ def model_id_of(version: Any) -> str:
     return str(version.source).rstrip("/").split("/")[-1]
 
 
-def fetch(destination: Path, **place: str) -> Path:
-    """Copy artifacts out of MLflow, without a progress bar inside ours."""
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    import mlflow
-
-    return Path(mlflow.artifacts.download_artifacts(**place, dst_path=str(destination)))
-
-
 @contextmanager
 def restored(version: Version) -> Iterator[Path]:
     """Yield a plain model folder with the registered files and no other, deleted afterwards."""
@@ -80,12 +72,14 @@ def classifier_round_trip(version: Version, folder: Path, texts: Sequence[str]) 
     probes = _probes(texts)
     here = predict_proba(folder, probes)
     with restored(version) as copy:
-        there = predict_proba(copy, probes)
+        there, digest = predict_proba(copy, probes), folder_digest(copy)
     if here.labels != there.labels:
-        return RoundTrip("classifier", version.version, len(probes), 0.0, float("inf"))
+        return RoundTrip("classifier", version.version, len(probes), 0.0, float("inf"), digest)
     same = here.probabilities.argmax(axis=1) == there.probabilities.argmax(axis=1)
     difference = np.abs(here.probabilities - there.probabilities).max()
-    return RoundTrip("classifier", version.version, len(probes), float(same.mean()), float(difference))
+    return RoundTrip(
+        "classifier", version.version, len(probes), float(same.mean()), float(difference), digest
+    )
 
 
 def embedder_round_trip(version: Version, folder: Path, texts: Sequence[str]) -> RoundTrip:
@@ -96,9 +90,10 @@ def embedder_round_trip(version: Version, folder: Path, texts: Sequence[str]) ->
     here: Floats = np.asarray(embed(folder, probes))
     with restored(version) as copy:
         there: Floats = np.asarray(embed(copy, probes))
+        digest = folder_digest(copy)
     same_shape = here.shape == there.shape
     difference = float(np.abs(here - there).max()) if same_shape else float("inf")
-    return RoundTrip("embedder", version.version, len(probes), 1.0, difference)
+    return RoundTrip("embedder", version.version, len(probes), 1.0, difference, digest)
 
 
 def _probes(texts: Sequence[str]) -> list[str]:

@@ -14,7 +14,7 @@ from data.workspace import UserError, locate
 from evaluation.verdict import Outcome
 
 Status = Literal["pending", "live", "rejected", "superseded"]
-EVIDENCE = ("gate.json", "eval_report.html", "predictions.parquet")
+EVIDENCE = ("gate.json", "eval_report.html", "predictions.parquet", "gate.yaml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,7 @@ class Release:
     authors: tuple[str, ...]
     evidence: Mapping[str, str]
     digests: Mapping[str, str]
+    accounts: tuple[str, ...] = ()  # of the operating system, that trained
 
     def __str__(self) -> str:
         line = f"release {self.id} is {self.status} (gate: {self.outcome})"
@@ -89,6 +90,7 @@ def release_of(evaluation: str | Path, index: str | Path) -> Release:
         authors=tuple(challenger["authors"]),
         evidence=evidence,
         digests=gate["digests"],
+        accounts=tuple(challenger["accounts"]),
     )
 
 
@@ -100,9 +102,10 @@ def file_digest(path: Path) -> str:
 
 def as_json(release: Release) -> dict[str, Any]:
     """Return the release as it stands in the decision log and in release.json."""
-    return {**asdict(release), "authors": list(release.authors)}
+    return {**asdict(release), "authors": list(release.authors), "accounts": list(release.accounts)}
 
 
 def from_json(written: Mapping[str, Any]) -> Release:
     """Return the release that `as_json` wrote."""
-    return Release(**{**written, "authors": tuple(written["authors"])})
+    people = {name: tuple(written.get(name, ())) for name in ("authors", "accounts")}
+    return Release(**{**written, **people})

@@ -34,6 +34,9 @@ class Limits(_Declared):
     calibration_error: float = Field(ge=0, le=1)
     critical_recall_floor: float = Field(ge=0, le=1)
     adapter_megabytes: float = Field(gt=0)
+    model_megabytes: float = Field(gt=0)
+    latency_ms: float = Field(gt=0)
+    latency_ratio: float = Field(gt=0)
     round_trip_messages: int = Field(ge=1)
     round_trip_score: float = Field(ge=0)
     answers_scored: float = Field(ge=0, le=1)
@@ -49,11 +52,13 @@ class Rules(_Declared):
     critical: tuple[str, ...]
     margins: Margins
     limits: Limits
+    split_by_time: bool
     significance: float = Field(gt=0, lt=1)
     confidence: float = Field(gt=0.5, lt=1)
     draws: int = Field(ge=200)
     minutes_per_alert: float = Field(gt=0)
     digest: str = ""
+    source: bytes = Field(default=b"", exclude=True)  # the file as it was read
 
 
 def load_rules(path: str | Path = "") -> Rules:
@@ -65,7 +70,8 @@ def load_rules(path: str | Path = "") -> Rules:
     chosen = locate(path) if path else DEFAULT_PATH
     try:
         content = chosen.read_bytes()
-        return Rules(**(yaml.safe_load(content) | {"digest": hashlib.sha256(content).hexdigest()}))
+        digest = hashlib.sha256(content).hexdigest()
+        return Rules(**(yaml.safe_load(content) | {"digest": digest, "source": content}))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])

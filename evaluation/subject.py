@@ -57,6 +57,7 @@ def read_subject(
         details={
             "classifier weights": models[0].weights_digest,
             "embedder weights": models[1].weights_digest,
+            "temperature": str(models[0].temperature),
             "index": file_digest(locate(index) / "index.json"),
             "recipe digest": models[0].recipe_digest,
             "package lock": models[0].lock_digest,

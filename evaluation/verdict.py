@@ -27,7 +27,7 @@ class Check:
     passed: bool
     effect: Effect
     detail: str = ""  # half a line of explanation
-    group: str = ""  # integrity | quality | critical classes | slices | search | drift
+    group: str = ""  # integrity | cost | quality | critical classes | slices | search | drift
 
     @property
     def figure(self) -> str:
@@ -73,9 +73,9 @@ def exactly(name: str, value: float | None, wanted: float, effect: Effect, detai
 def _measured(name: str, value: float | Interval | None, rule: str, effect: Effect, detail: str) -> Check:
     """Return the check with its figure, not yet passed."""
     number = value.value if isinstance(value, Interval) else value
-    if number is None or not math.isfinite(number):
+    if number is None or not math.isfinite(number) or (isinstance(value, Interval) and not value.known):
         return missing(name, rule, detail)
-    bounds = (value.low, value.high) if isinstance(value, Interval) and value.known else None
+    bounds = (value.low, value.high) if isinstance(value, Interval) else None
     return Check(name, float(number), bounds, rule, passed=False, effect=effect, detail=detail)
 
 

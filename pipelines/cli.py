@@ -272,6 +272,8 @@ def show(release_id: str) -> None:
 
     release = decision.show(release_id)
     typer.echo(f"{release}\nreport: {release.evaluation}/eval_report.html")
+    if decision.has_other_rules(release):
+        typer.echo("judged by other rules than the champion: compare gate.yaml beside the report")
 
 
 @review.command()
@@ -290,6 +292,22 @@ def recall_command(
     from pipelines.recall import show_recall
 
     typer.echo(show_recall(within))
+
+
+@review.command()
+def verify(
+    head: Annotated[str, typer.Option(help="A hash that an earlier check printed.")] = "",
+) -> None:
+    """Check the whole chain of evidence, and name each problem; exit status 1 when there is one."""
+    from rich.console import Console
+
+    from evaluation.chain import check_chain
+    from pipelines.review import show as show_chain
+
+    chain = check_chain(head)
+    show_chain(chain, Console(file=sys.stdout))
+    if chain.problems:
+        raise typer.Exit(1)
 
 
 @review.command()

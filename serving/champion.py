@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data import ledger
 from data.workspace import UserError, home, locate, tracking
+from serving.decisions import made_live
 from serving.digest import file_digest
+from serving.judged import check_evidence, copy_problem
 
 CLASSIFIER = "mailroom-classifier"
 EMBEDDER = "mailroom-embedder"
 ALIAS = "champion"
-MADE_LIVE = ("approved", "rolled_back")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,10 @@ class Champion:
     embedder_version: str
     index: str
     index_digest: str
+    evaluation: str
+    run_id: str
+    evidence: Mapping[str, str]
+    digests: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +45,20 @@ class ChampionModels:
     temperature: float
 
 
+def champion_of(release: Mapping[str, Any]) -> Champion:
+    """Return the champion out of a release as the log holds it."""
+    return Champion(**{name: release[name] for name in Champion.__dataclass_fields__})
+
+
 def read_champion(release: str | Path) -> Champion:
-    """Return the live release after verifying the decision log and comparing the aliases with it.
+    """Return the live release after verifying the decision log, the aliases and the evidence.
 
     Before anything was ever live it is the proposed release: its bundle can be proved, so that the
     reviewer knows how it serves, but it does not go live.
 
     Raises:
-        UserError: there is no release, the log does not verify, or log and aliases disagree.
+        UserError: there is no release, the log does not verify, log and aliases disagree, or the
+            evidence is not what it was decided on.
     """
     folder = locate(release)
     try:
@@ -57,34 +67,21 @@ def read_champion(release: str | Path) -> Champion:
         raise UserError(f"no release in {folder}; run notebook 06_promote, or: mailroom run") from None
     champion = decided_champion()
     if champion is None:
-        return Champion(**{name: str(stated[name]) for name in Champion.__dataclass_fields__})
+        return champion_of(stated)
     _check_aliases(champion)
+    check_evidence(champion)
     return champion
 
 
 def decided_champion() -> Champion | None:
     """Return what the verified decision log says is live."""
-    made_live = _made_live()
-    if not made_live:
-        return None
-    return Champion(**{name: str(made_live[-1][name]) for name in Champion.__dataclass_fields__})
-
-
-def check_decided(release_id: str) -> None:
-    """Make sure that somebody decided to make the release live; plain folders belong to no release.
-
-    Raises:
-        UserError: the decision log does not verify, or does not know the release.
-    """
-    if not is_decided(release_id):
-        raise UserError(
-            f"no decision made release {release_id} live; it is not served: see mailroom review list"
-        )
+    lived = made_live()
+    return champion_of(lived[-1]) if lived else None
 
 
 def is_decided(release_id: str) -> bool:
     """Say whether a decision ever made the release live; plain folders belong to no release."""
-    return not release_id or release_id in {release["id"] for release in _made_live()}
+    return release_id in {release["id"] for release in made_live()}
 
 
 def champion_index(champion: Champion) -> Path:
@@ -103,26 +100,19 @@ def champion_index(champion: Champion) -> Path:
 
 @contextmanager
 def champion_models(champion: Champion) -> Iterator[ChampionModels]:
-    """Yield the registered models as plain folders, deleted afterwards."""
-    import mlflow
+    """Yield the registered models as plain folders, deleted afterwards.
 
+    Raises:
+        UserError: a copy cannot be read, or is not the one that was judged.
+    """
     tracking()
     with tempfile.TemporaryDirectory(prefix="mailroom-champion-") as scratch:
-        yield ChampionModels(
-            classifier=download_model(CLASSIFIER, champion.classifier_version, Path(scratch)),
-            embedder=download_model(EMBEDDER, champion.embedder_version, Path(scratch)),
-            temperature=_temperature(mlflow.MlflowClient(), champion.classifier_version),
-        )
-
-
-def _made_live() -> list[dict[str, Any]]:
-    """Return every release that was ever made live, oldest first, from the verified log."""
-    path = home() / "decisions.jsonl"
-    try:
-        entries = ledger.verify(path)
-    except ledger.LedgerError as error:
-        raise UserError(f"the decision log {path} does not verify: {error}; nothing is served") from error
-    return [dict(entry.event["release"]) for entry in entries if entry.event["kind"] in MADE_LIVE]
+        classifier = download_model(CLASSIFIER, champion.classifier_version, Path(scratch))
+        embedder = download_model(EMBEDDER, champion.embedder_version, Path(scratch))
+        for model, folder in (("classifier", classifier), ("embedder", embedder)):
+            if problem := copy_problem(champion, model, folder):
+                raise UserError(problem)
+        yield ChampionModels(classifier, embedder, float(champion.digests["temperature"]))
 
 
 def _check_aliases(champion: Champion) -> None:
@@ -166,12 +156,3 @@ def download_model(name: str, version: str, scratch: Path) -> Path:
         if tokenizer.parent != weights:
             shutil.copytree(tokenizer.parent, weights, dirs_exist_ok=True)
     return weights
-
-
-def _temperature(client: Any, version: str) -> float:
-    model_id = str(client.get_model_version(CLASSIFIER, version).source).rstrip("/").split("/")[-1]
-    logged = client.get_logged_model(model_id)
-    for metric in logged.metrics or []:
-        if metric.key == "temperature":
-            return float(metric.value)
-    return 1.0

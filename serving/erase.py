@@ -7,13 +7,15 @@ import json
 import os
 import shutil
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from data.normalise import without_digits
-from data.workspace import home, write_atomically
+from data.workspace import UserError, home, write_atomically
 from serving.bundle import MANIFEST, copy_bundle, read_bundle
+from serving.decisions import record_deployed
 from serving.digest import file_digest, files_below
 from serving.index import LITE_FILE, MARKER, STORED, Index, _clip, _write_collection, read_index
 from serving.milvus import milvus_client
@@ -124,6 +126,9 @@ def _renamed(folder: Path, digest: str) -> Path:
     if not (moved / MANIFEST).exists():
         with write_atomically(moved) as unfinished:
             copy_bundle(folder, unfinished)
+    if (home() / "live").resolve() == folder.resolve():
+        with suppress(UserError):  # what nobody decided on, or a log that is broken, is not served either
+            record_deployed(read_bundle(moved).release_id, digest)
     for pointer in (home() / name for name in POINTERS):
         if pointer.resolve() == folder.resolve():
             temporary = pointer.with_name(f".{pointer.name}.erased")

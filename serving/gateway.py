@@ -21,11 +21,11 @@ from serving.door import Doors
 from serving.findings import read_policy
 from serving.guard import Checks, Guards
 from serving.limits import Limits
-from serving.live import live_bundle
+from serving.live import served_bundle
 from serving.metrics import Metrics
 from serving.ports import require_free
 from serving.routes import build_app
-from serving.swap import checked_bundle, follow_live, start_door
+from serving.swap import follow_live, start_door
 from serving.tokens import Issuer, TokenCheck
 
 STOP_S = 10
@@ -78,7 +78,7 @@ def serve(
     Without ``bundle`` the live one is served, and whatever becomes live afterwards takes its place.
 
     Raises:
-        UserError: nothing is live, the bundle was changed or its release never decided on, the port
+        UserError: nothing is live, the bundle was changed or did not go live by a decision, the port
             is in use, another gateway serves this workspace, or no engine runs here.
         RuntimeError: an engine died while starting.
     """
@@ -86,7 +86,7 @@ def serve(
 
     chosen, metrics, doors, stop = settings or Settings(), Metrics(), Doors(), threading.Event()
     policy = read_policy(chosen.policy or "")
-    served = checked_bundle(bundle or live_bundle().folder)
+    served = served_bundle(bundle)
     require_free(host, port)
     key_file = ensure_owner_key()
     checks: list[Checks] = [Keyring(), *(TokenCheck(issuer) for issuer in chosen.issuers)]
@@ -122,7 +122,7 @@ def serve(
 def _announce(bundle: Bundle, host: str, port: int, key_file: Path, *, encrypted: bool) -> None:
     scheme = "https" if encrypted else "http"
     address = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
-    print(f"bundle {bundle.digest[:12]} of release {bundle.release_id or '(none: plain folders)'} is served")
+    print(f"bundle {bundle.digest[:12]} of release {bundle.release_id} is served")
     print(f"listening on {address}; the owner's key is in {key_file}; others: mailroom key add")
     print(
         f'try: curl -s {address}/v1/ask -H "Authorization: Bearer $(cat {key_file})" '

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from data.workspace import UserError, home, write_atomically
 from serving.bundle import MANIFEST, Bundle, copy_bundle, read_bundle, verify_bundle
+from serving.decisions import deployed_bundle, record_deployed, verified
 
 
 def keep(bundle: Bundle) -> Bundle:
@@ -20,7 +21,12 @@ def keep(bundle: Bundle) -> Bundle:
 
 
 def go_live(bundle: Bundle) -> None:
-    """Point at the bundle, and remember what was live before."""
+    """Write down that the bundle goes live, point at it, and remember what was live before.
+
+    Raises:
+        UserError: the bundle is of no release that a decision made live.
+    """
+    record_deployed(bundle.release_id, bundle.digest)
     before = _target("live")
     if before is not None and before != bundle.folder:
         _point("live.previous", before)
@@ -49,9 +55,26 @@ def roll_back() -> Bundle:
     if before is None:
         raise UserError("no bundle was live before the current one; there is nothing to roll back to")
     bundle = verify_bundle(before)
+    record_deployed(bundle.release_id, bundle.digest)
     _point("live", before)
     if now is not None:
         _point("live.previous", now)
+    return bundle
+
+
+def served_bundle(folder: str | Path | None = None) -> Bundle:
+    """Return the bundle that may be served: unchanged, and the one that went live last.
+
+    Raises:
+        UserError: it was changed, its release was never decided on, or another one went live since.
+    """
+    bundle = verify_bundle(folder or live_bundle().folder)
+    deployed = deployed_bundle(verified())
+    if bundle.digest != deployed:
+        raise UserError(
+            f"bundle {bundle.digest[:12]} is not the one that went live by the decision log "
+            f"({deployed[:12] or 'none'}); it is not served: deploy again, mailroom run"
+        )
     return bundle
 
 

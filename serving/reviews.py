@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data import ledger
-from data.workspace import home
+from data.workspace import UserError
+from serving.decisions import MADE_LIVE, verified
 from serving.digest import file_digest
 
 REPORT, GATE = "eval_report.html", "gate.json"
-MADE_LIVE = ("approved", "rolled_back")
 
 
 class ChangedEvidenceError(Exception):
@@ -54,12 +53,14 @@ def report_of(release_id: str) -> str | None:
 def _stated() -> dict[str, tuple[Mapping[str, Any], str]]:
     """Return every release as it was proposed, with what became of it."""
     try:
-        entries = ledger.verify(home() / "decisions.jsonl")
-    except ledger.LedgerError as error:
-        raise ChangedEvidenceError(f"the decision log does not verify: {error}") from None
+        entries = verified()
+    except UserError as error:
+        raise ChangedEvidenceError(str(error)) from None
     found: dict[str, tuple[Mapping[str, Any], str]] = {}
     for entry in entries:
         kind, release = entry.event["kind"], entry.event["release"]
+        if kind == "deployed":
+            continue
         if kind in MADE_LIVE:
             found = {
                 name: (each, "superseded" if status == "live" else status)

@@ -8,25 +8,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from data.workspace import UserError
-from serving.bundle import Bundle, verify_bundle
-from serving.champion import check_decided
+from serving.bundle import Bundle
 from serving.door import Door, Doors, open_door
-from serving.live import live_bundle
+from serving.live import live_bundle, served_bundle
 from serving.metrics import Metrics
 from serving.supervise import supervised
 
 POLL_S = 1.0
-
-
-def checked_bundle(folder: str | Path) -> Bundle:
-    """Return a bundle that may be served: whole, unchanged, and decided on.
-
-    Raises:
-        UserError: it is not; the message says why.
-    """
-    bundle = verify_bundle(folder)
-    check_decided(bundle.release_id)
-    return bundle
 
 
 def start_door(
@@ -58,7 +46,7 @@ def follow_live(doors: Doors, engine: str, metrics: Metrics, *, stop: threading.
         if present is None or folder in (present.bundle.folder, refused):
             continue
         try:
-            bundle = checked_bundle(folder)
+            bundle = served_bundle(folder)
             door, closing = start_door(bundle, engine, metrics, stop=stop)
         except (UserError, RuntimeError) as error:
             refused = folder
@@ -69,7 +57,7 @@ def follow_live(doors: Doors, engine: str, metrics: Metrics, *, stop: threading.
         doors.open(door, closing)
         refused = None
         metrics.swaps.labels("done").inc()
-        _say(f"bundle {bundle.digest[:12]} of release {bundle.release_id or '(none)'} is served now")
+        _say(f"bundle {bundle.digest[:12]} of release {bundle.release_id} is served now")
 
 
 def _say(words: str) -> None:

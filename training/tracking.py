@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import importlib.metadata
 import os
@@ -18,6 +17,7 @@ from typing import Any, Literal
 import yaml
 
 from data.dataset import read_manifest
+from data.identity import account
 from data.rows import rows_digest
 from data.workspace import tracking
 from training.recipe import Recipe, recipe_digest
@@ -75,7 +75,8 @@ def training_run(name: Role, provenance: Provenance, recipe: Recipe) -> Iterator
             "mailroom.lock_digest": provenance.lock_digest,
             "mailroom.device": provenance.device,
             # who may not approve what comes of it
-            "mailroom.author": os.environ.get("MAILROOM_AUTHOR") or getpass.getuser(),
+            "mailroom.author": os.environ.get("MAILROOM_AUTHOR") or account(),
+            "mailroom.account": account(),
         }
         mlflow.set_tags({key: value for key, value in tags.items() if value})
         content = recipe.model_dump(mode="json")

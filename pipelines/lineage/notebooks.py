@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from evaluation.registry import fetch
 from pipelines.lineage.line import Line, Walk
+from serving.judged import fetch
 
 NO_NOTEBOOK = "the run was not opened by a notebook's step"
 

@@ -9,8 +9,6 @@ from typing import Any
 
 from data import governance, ledger
 from data.workspace import UserError, home
-from evaluation import decision
-from evaluation.evidence import check_evidence
 from evaluation.release import Release, from_json
 from pipelines.lineage.datasets import dataset_line, folders_of
 from pipelines.lineage.line import Line, Walk
@@ -19,9 +17,11 @@ from pipelines.lineage.models import version_line
 from serving.answered import Answered, answered_of, answers_path
 from serving.answers import Citation
 from serving.bundle import Bundle, read_bundle, verify_bundle
+from serving.decisions import log_path
 from serving.digest import file_digest
 from serving.erase import bundles_below, indexes_below
 from serving.index import MARKER, read_index
+from serving.judged import check_evidence
 
 NO_RELEASE = "a bundle of plain folders"
 
@@ -85,14 +85,14 @@ def _bundle(walk: Walk, bundle: Bundle, note: str) -> Line:
 
 def release_line(walk: Walk, release_id: str) -> Line | None:
     """Return a release by its id or the beginning of it: who decided what, on which evidence."""
-    log = decision.log_path()
+    log = log_path()
     entries = [
         each for each in _entries(log) if str(each.event["release"]["id"]).startswith(release_id or "-")
     ]
     if not entries:
         return None
     release = from_json(entries[0].event["release"])
-    decided = [_decision(each) for each in entries if each.event["kind"] != "proposed"]
+    decided = [_decision(each) for each in entries if each.event["kind"] not in ("proposed", "deployed")]
     below = (
         _ledger_line(walk, "decision log", log, "every line hash-chained and signed"),
         *(decided or [Line("decision", note="nobody has decided yet")]),

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 from made_findings import findings_about
+from made_release import ACCOUNT, AUTHOR, Proposed, write_release
 
+from data.workspace import tracking
 from evaluation.findings import Findings
 from evaluation.metrics import Predictions, TestSet
+from evaluation.registry import CLASSIFIER, EMBEDDER
 from evaluation.rules import Rules, load_rules
 
 LABELS = ("harassment", "insider_information", "ordinary", "spam")
@@ -49,3 +54,35 @@ def good_findings(test_set: TestSet, answer: Callable[..., Predictions], rules: 
     return findings_about(
         test_set, answer("challenger", 0.93), (answer("lexicon", 0.4, 1), answer("TF-IDF", 0.85, 2)), rules
     )
+
+
+@pytest.fixture
+def log_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, session_workspace: Path) -> Path:
+    """A decision log and keys of its own; MLflow's database is the session's, with no champion in it."""
+    import mlflow
+
+    monkeypatch.setenv("MAILROOM_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MAILROOM_KEYS", str(tmp_path / "keys"))
+    monkeypatch.delenv("MAILROOM_REVIEWER", raising=False)
+    assert os.environ["MLFLOW_TRACKING_URI"].startswith(f"sqlite:///{session_workspace}")
+    tracking()
+    client = mlflow.MlflowClient()
+    for name in (CLASSIFIER, EMBEDDER):
+        try:
+            client.get_registered_model(name)
+        except mlflow.MlflowException:
+            client.create_registered_model(name)
+        client.delete_registered_model_alias(name, "champion")
+    return tmp_path
+
+
+@pytest.fixture
+def propose(log_home: Path) -> Callable[..., Proposed]:
+    """Make a release that can be proposed, decided and deployed."""
+
+    def make(
+        name: str = "first", outcome: str = "promote", author: str = AUTHOR, account: str = ACCOUNT
+    ) -> Proposed:
+        return write_release(log_home / name, outcome=outcome, author=author, account=account)
+
+    return make

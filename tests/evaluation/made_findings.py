@@ -10,7 +10,7 @@ from evaluation.changes import Changes, DatasetCounts, Origin, changes_between, 
 from evaluation.drift import Drift, Drifted, FalseAlarms
 from evaluation.equal_work import measure_equal_work, reranked, union_of
 from evaluation.errors import worst_errors
-from evaluation.findings import Findings, Provenance, RoundTrip
+from evaluation.findings import Findings, Latency, Provenance, RoundTrip
 from evaluation.gate import judge
 from evaluation.gate_table import Challenger, ChampionNamed, GateTable
 from evaluation.leakage import Leakage
@@ -88,6 +88,8 @@ def findings_about(
             RoundTrip("embedder", "1", 64, 1.0, 2e-7),
         ),
         adapter_megabytes=3.1,
+        model_megabytes=91.0,
+        latency=Latency(50, 40.0, 41.0 if "champion" in names else None),
         provenance=Provenance("d" * 64, "laptop", 7, "e" * 64, {"classifier": "d" * 64, "index": "d" * 64}),
         notes=("The archive is made up.",),
         planning=planning_of(test, challenger, others[0]),
@@ -141,7 +143,9 @@ def table_of(findings: Findings, rules: Rules) -> GateTable:
         headline="made up",
         reasons=verdict.reasons,
         checks=verdict.checks,
-        challenger=Challenger("mailroom-classifier", "2", "m-1", "mailroom-embedder", "2", "m-2", ("anna",)),
+        challenger=Challenger(
+            "mailroom-classifier", "2", "m-1", "mailroom-embedder", "2", "m-2", ("anna",), ("anna",)
+        ),
         champion=ChampionNamed("0123456789ab", "1", "1") if findings.has_champion else None,
         digests={"dataset": findings.provenance.dataset},
         run_id="0123456789abcdef0123456789abcdef",

@@ -2,101 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
+from made_release import Proposed
+from made_release import champion_alias as alias
 
-from data.workspace import UserError, tracking
+from data.workspace import UserError
 from evaluation import decision
-from evaluation.promote import promote
-from evaluation.registry import CLASSIFIER, EMBEDDER
-from evaluation.release import file_digest
+from evaluation.registry import CLASSIFIER
+from serving.decisions import log_path
 
 pytestmark = pytest.mark.slow  # MLflow's import and its database
 
-Proposer = Callable[..., "Proposed"]
-
-
-class Proposed:
-    """An evaluation and an index on disk, with the same evidence in MLflow."""
-
-    def __init__(self, folder: Path, version: str) -> None:
-        self.evaluation, self.index, self.release = (
-            folder / "evaluation",
-            folder / "index",
-            folder / "release",
-        )
-        self.version = version
-
-    def promote(self, **options: str) -> str:
-        return promote(self.evaluation, self.index, self.release, **options).id
-
-    @property
-    def written(self) -> dict[str, object]:
-        return dict(json.loads((self.release / "release.json").read_text()))
-
-
-@pytest.fixture
-def log_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, session_workspace: Path) -> Path:
-    """A decision log and keys of its own; MLflow's database is the session's, with no champion in it."""
-    import mlflow
-
-    monkeypatch.setenv("MAILROOM_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("MAILROOM_KEYS", str(tmp_path / "keys"))
-    assert os.environ["MLFLOW_TRACKING_URI"].startswith(f"sqlite:///{session_workspace}")
-    tracking()
-    client = mlflow.MlflowClient()
-    for name in (CLASSIFIER, EMBEDDER):
-        try:
-            client.get_registered_model(name)
-        except mlflow.MlflowException:
-            client.create_registered_model(name)
-        client.delete_registered_model_alias(name, "champion")
-    return tmp_path
-
-
-@pytest.fixture
-def propose(log_home: Path) -> Proposer:
-    def make(name: str = "first", outcome: str = "promote", author: str = "anna") -> Proposed:
-        import mlflow
-
-        client = mlflow.MlflowClient()
-        versions = [
-            client.create_model_version(model, source=str(log_home / name)).version
-            for model in (CLASSIFIER, EMBEDDER)
-        ]
-        made = Proposed(log_home / name, str(versions[0]))
-        made.evaluation.mkdir(parents=True)
-        made.index.mkdir()
-        (made.index / "index.json").write_text(json.dumps({"made": name}))
-        (made.evaluation / "eval_report.html").write_text(f"<p>{name}</p>")
-        (made.evaluation / "predictions.parquet").write_bytes(b"PAR1")
-        with mlflow.start_run() as run:
-            gate = {
-                "outcome": outcome,
-                "challenger": {
-                    "classifier_version": str(versions[0]),
-                    "embedder_version": str(versions[1]),
-                    "authors": [author],
-                },
-                "digests": {"index": file_digest(made.index / "index.json")},
-                "run_id": run.info.run_id,
-                "report": "#/experiments/1",
-            }
-            (made.evaluation / "gate.json").write_text(json.dumps(gate))
-            mlflow.log_artifacts(str(made.evaluation), "report")
-        return made
-
-    return make
-
-
-def alias() -> str:
-    import mlflow
-
-    return str(mlflow.MlflowClient().get_model_version_by_alias(CLASSIFIER, "champion").version)
+Proposer = Callable[..., Proposed]
 
 
 def test_the_first_release_goes_live_by_the_bootstrap_rule(propose: Proposer) -> None:
@@ -233,7 +152,7 @@ def test_a_moved_alias_is_noticed_and_put_back(propose: Proposer) -> None:
 def test_a_changed_log_stops_every_decision(propose: Proposer) -> None:
     first, second = propose("first"), propose("second")
     first.promote()
-    log = decision.log_path()
+    log = log_path()
     log.write_text(log.read_text().replace('"outcome":"promote"', '"outcome":"hold"', 1))
 
     for decide in (decision.pending, decision.current_release, decision.history, second.promote):

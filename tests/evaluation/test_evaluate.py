@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -13,6 +16,7 @@ from data import governance
 from data.dataset import read_messages, read_questions
 from data.workspace import UserError
 from evaluation import decision
+from evaluation.chain import check_chain
 from evaluation.evaluate import Evaluation, evaluate
 from evaluation.opened import open_errors, read_texts
 from evaluation.planning_record import archive_recall_of, latest_gate
@@ -20,12 +24,18 @@ from evaluation.promote import promote
 from evaluation.registry import CLASSIFIER, EMBEDDER
 from evaluation.release import Release
 from evaluation.rules import DEFAULT_PATH
+from serving.champion import champion_models, read_champion
+from serving.digest import folder_digest
+from training.classifier import train_classifier
 
 pytestmark = pytest.mark.slow
 
 LENIENT = {
     "lexicon_macro_f1: 0.00": "lexicon_macro_f1: -1.0",
+    "champion_macro_f1: 0.01": "champion_macro_f1: 1.0",
     "baseline_macro_f1: 0.03": "baseline_macro_f1: 1.0",
+    "latency_ms: 1000.0": "latency_ms: 60000.0",
+    "latency_ratio: 1.5": "latency_ratio: 50.0",
     "critical_recall: 0.05": "critical_recall: 1.0",
     "slice_accuracy: 0.05": "slice_accuracy: 1.0",
     "retrieval_recall: 0.05": "retrieval_recall: 1.0",
@@ -61,7 +71,6 @@ class Parts:
 @pytest.fixture(scope="module")
 def parts(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Parts:
     from serving.index import build_index
-    from training.classifier import train_classifier
     from training.embedder import train_embedder
 
     root = tmp_path_factory.mktemp("evaluate")
@@ -86,7 +95,8 @@ def test_writes_the_evidence(parts: Parts, first: Evaluation) -> None:
     gate = json.loads((parts.root / "first" / "gate.json").read_text())
     predictions = pq.read_table(parts.root / "first" / "predictions.parquet")
 
-    assert {"eval_report.html", "gate.json", "predictions.parquet", "drift.html", "reference.npz"} == written
+    evidence = {"eval_report.html", "gate.json", "gate.yaml", "predictions.parquet"}
+    assert evidence | {"drift.html", "reference.npz"} == written
     assert gate["outcome"] == first.outcome
     assert {check["name"] for check in gate["checks"]} == {check.name for check in first.checks}
     assert read_messages(parts.prepared, split="test", labelled=True).num_rows == predictions.num_rows
@@ -171,8 +181,15 @@ def live(parts: Parts, first: Evaluation) -> Release:
     """The first release, live by the bootstrap rule, or approved where the gate only held it."""
     release = promote(parts.root / "first", parts.index, parts.root / "release")
     if release.status == "pending":
-        release = decision.approve(release.id, reviewer="reviewer", reason="a small model for a test")
+        release = approved(release.id)
     return release
+
+
+def approved(release_id: str) -> Release:
+    """Approve on the account that trained, as somebody else."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("MAILROOM_REVIEWER", "reviewer")
+        return decision.approve(release_id, reviewer="reviewer", reason="a small model for a test")
 
 
 def test_the_second_evaluation_compares_with_the_champion(parts: Parts, live: Release) -> None:
@@ -213,6 +230,42 @@ def test_the_errors_of_another_dataset_are_not_shown(parts: Parts, live: Release
 
     with pytest.raises(UserError, match="is not the one"):
         read_texts(parts.prepared, elsewhere, [])
+
+
+def with_other_labels(prepared: Path, folder: Path) -> Path:
+    """Return a copy of the dataset whose training messages have each other's labels."""
+    shutil.copytree(prepared, folder)
+    random = np.random.default_rng(7)
+    for path in (folder / "messages").rglob("*.parquet"):
+        table = pq.read_table(path)
+        labels = np.array(table["label"].to_pylist(), dtype=object)
+        learnt = np.flatnonzero((np.array(table["split"].to_pylist()) == "train") & (labels != None))  # noqa: E711
+        labels[learnt] = labels[random.permutation(learnt)]
+        place = table.column_names.index("label")
+        pq.write_table(table.set_column(place, "label", pa.array(labels.tolist(), pa.string())), path)
+    return folder
+
+
+def test_a_challenger_that_wins_becomes_champion(parts: Parts, live: Release) -> None:
+    train_classifier(
+        with_other_labels(parts.prepared, parts.root / "other"), parts.root / "weak", recipe="smoke"
+    )
+    weak = replace(parts, classifier=parts.root / "weak").evaluate("of weak")
+    champion = approved(promote(parts.root / "of weak", parts.index, parts.root / "weak release").id)
+    assert champion.classifier_version == weak.classifier_version != live.classifier_version
+
+    second = parts.evaluate("of second")
+    proposed = promote(parts.root / "of second", parts.index, parts.root / "second release")
+    won = approved(proposed.id)
+
+    against = next(check for check in second.checks if check.name == "macro-F1 minus champion")
+    assert against.interval is not None
+    assert against.interval[0] > 0, "better, and not by chance"
+    assert proposed.outcome == "promote"
+    assert (won.status, won.classifier_version) == ("live", live.classifier_version)
+    with champion_models(read_champion(parts.root / "second release")) as models:
+        assert folder_digest(models.classifier) == won.digests["classifier copy"]
+    assert check_chain().problems == ()
 
 
 def test_an_unfinished_training_is_a_users_mistake(parts: Parts, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from made_findings import findings_about
 
 from data.workspace import UserError
-from evaluation.findings import Findings, RoundTrip
+from evaluation.findings import Findings, Latency, RoundTrip
 from evaluation.gate import judge
 from evaluation.leakage import Leakage
 from evaluation.metrics import Interval, Predictions, TestSet
@@ -130,6 +130,9 @@ def test_missing_a_critical_class_is_rejected(test_set: TestSet, answer: Maker, 
         {"drift": None},
         {"adapter_megabytes": None},
         {"adapter_megabytes": NAN},
+        {"model_megabytes": NAN},
+        {"latency": None},
+        {"latency": Latency(50, NAN, None)},
     ],
     ids=str,
 )
@@ -139,6 +142,54 @@ def test_what_is_missing_leaking_or_not_the_same_model_rejects(
     verdict = judge(replace(good_findings, **damage), rules)  # type: ignore[arg-type]
 
     assert verdict.outcome == "reject"
+
+
+@pytest.mark.parametrize("measured", ["macro_f1", "accuracy"])
+def test_a_figure_that_no_rule_names_still_has_to_be_a_number(
+    good_findings: Findings, rules: Rules, measured: str
+) -> None:
+    assert good_findings.challenger is not None
+    damaged = replace(good_findings.challenger, **{measured: Interval(0.9, NAN, NAN)})  # type: ignore[arg-type]
+
+    verdict = judge(replace(good_findings, challenger=damaged), rules)
+
+    assert verdict.outcome == "reject"
+    assert any("no number" in reason for reason in verdict.reasons)
+
+
+@pytest.mark.parametrize(
+    ("latency", "words"),
+    [
+        (Latency(50, 1200.0, 1190.0), "milliseconds for one message"),
+        (Latency(50, 90.0, 40.0), "multiple of the champion's"),
+    ],
+)
+def test_a_slow_model_is_held(
+    test_set: TestSet, answer: Maker, rules: Rules, latency: Latency, words: str
+) -> None:
+    equal = against_champion(test_set, answer, answer("challenger", 0.93), answer("champion", 0.93))
+
+    verdict = judge(replace(equal, latency=latency), rules)
+
+    assert verdict.outcome == "hold"
+    assert words in verdict.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("newest_train", "oldest_test", "outcome"),
+    [
+        ("2026-05-01", "2026-04-20", "reject"),
+        ("2026-04-20", "2026-04-20", "promote"),
+        ("", "2026-04-20", "reject"),
+    ],
+)
+def test_a_split_that_claims_to_cut_by_time_is_held_to_it(
+    good_findings: Findings, rules: Rules, newest_train: str, oldest_test: str, outcome: str
+) -> None:
+    leakage = Leakage(0, 0, 0, 600, 2000, newest_train, oldest_test)
+    claimed = rules.model_copy(update={"split_by_time": True})
+
+    assert judge(replace(good_findings, leakage=leakage), claimed).outcome == outcome
 
 
 def test_a_part_made_of_another_dataset_rejects(good_findings: Findings, rules: Rules) -> None:

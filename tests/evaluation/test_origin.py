@@ -10,10 +10,10 @@ import pytest
 from made_findings import RELEASE
 
 from data.workspace import UserError, tracking
-from evaluation.evidence import read_gate
 from evaluation.origin import origin_of_champion
 from evaluation.registry import CLASSIFIER, EMBEDDER
 from evaluation.release import Release, file_digest
+from serving.judged import read_gate
 
 pytestmark = pytest.mark.slow  # MLflow's import and its database
 

@@ -64,7 +64,8 @@ def test_names_every_command(mailroom: Mailroom) -> None:
 
     text = mailroom("review", "--help").out
     assert all(
-        f" {command} " in text for command in ("list", "show", "history", "errors", "approve", "rollback")
+        f" {command} " in text
+        for command in ("list", "show", "history", "errors", "recall", "verify", "approve", "rollback")
     )
 
 

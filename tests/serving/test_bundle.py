@@ -6,28 +6,35 @@ import json
 from pathlib import Path
 
 import pytest
+from made_decisions import decide
 
 from data.workspace import UserError, home
 from serving.bundle import Bundle, copy_tree, read_bundle, verify_bundle
 from serving.digest import file_digest, files_below, folder_digest
 from serving.launch import engine_model, vllm_arguments
-from serving.live import go_live, keep, live_bundle, roll_back
+from serving.live import go_live, keep, live_bundle, roll_back, served_bundle
 
 
-def write_bundle(folder: Path, words: str = "weights") -> Bundle:
+def write_bundle(folder: Path, words: str = "weights", release_id: str = "") -> Bundle:
     for role in ("classifier", "embedder", "generator", "index"):
         (folder / role).mkdir(parents=True)
         (folder / role / "config.json").write_text(json.dumps({"words": words}))
     (folder / "prompts.yaml").write_text("system: s\nquestion: q\nrefusal: r\n")
     (folder / "thresholds.json").write_text('{"temperature": 1.5, "similarity": 0.4}')
     document = {
-        "release_id": "",
+        "release_id": release_id,
         "classifier_version": "",
         "embedder_version": "",
         "files": {name: file_digest(folder / name) for name in files_below(folder)},
     }
     (folder / "manifest.json").write_text(json.dumps(document))
     return read_bundle(folder)
+
+
+def kept(folder: Path) -> Bundle:
+    """Return a bundle of a release that was approved."""
+    decide("approved", folder.name)
+    return keep(write_bundle(folder, folder.name, folder.name))
 
 
 def test_an_untouched_bundle_verifies(tmp_path: Path):
@@ -74,7 +81,7 @@ def test_a_folder_without_manifest_is_no_bundle(tmp_path: Path):
 
 
 def test_the_pointer_goes_forwards_and_back(tmp_path: Path, workspace: Path):
-    first, second = (keep(write_bundle(tmp_path / name, name)) for name in ("first", "second"))
+    first, second = (kept(tmp_path / name) for name in ("first", "second"))
     go_live(first)
     go_live(second)
 
@@ -86,7 +93,8 @@ def test_the_pointer_goes_forwards_and_back(tmp_path: Path, workspace: Path):
 def test_a_kept_bundle_outlives_the_folder_that_it_was_built_in(tmp_path: Path, workspace: Path):
     import shutil
 
-    built = write_bundle(tmp_path / "bundle")
+    decide("approved", "first")
+    built = write_bundle(tmp_path / "bundle", release_id="first")
     go_live(keep(built))
     shutil.rmtree(built.folder)
 
@@ -95,7 +103,7 @@ def test_a_kept_bundle_outlives_the_folder_that_it_was_built_in(tmp_path: Path, 
 
 
 def test_rolling_back_to_a_changed_bundle_is_refused(tmp_path: Path, workspace: Path):
-    first, second = (keep(write_bundle(tmp_path / name, name)) for name in ("first", "second"))
+    first, second = (kept(tmp_path / name) for name in ("first", "second"))
     go_live(first)
     go_live(second)
     (first.folder / "prompts.yaml").write_text("changed")
@@ -104,6 +112,26 @@ def test_rolling_back_to_a_changed_bundle_is_refused(tmp_path: Path, workspace: 
         roll_back()
 
     assert live_bundle().digest == second.digest
+
+
+def test_only_what_went_live_last_is_served(tmp_path: Path, workspace: Path):
+    first, second = (kept(tmp_path / name) for name in ("first", "second"))
+    go_live(first)
+    assert served_bundle().digest == first.digest
+    go_live(second)
+
+    assert served_bundle().digest == second.digest
+    with pytest.raises(UserError, match="not the one that went live"):
+        served_bundle(first.folder)
+    roll_back()
+    assert served_bundle().digest == first.digest
+
+
+def test_plain_folders_do_not_go_live(tmp_path: Path, workspace: Path):
+    with pytest.raises(UserError, match="no decision made release"):
+        go_live(keep(write_bundle(tmp_path / "bundle")))
+    with pytest.raises(UserError, match="nothing is live"):
+        live_bundle()
 
 
 def test_nothing_live_is_said_with_the_way_out(workspace: Path):

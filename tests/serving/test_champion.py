@@ -6,23 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from made_decisions import decide
 
-from data import ledger
 from data.workspace import UserError, home
-from serving.champion import champion_index, check_decided, decided_champion, is_decided, read_champion
+from serving.champion import champion_index, decided_champion, is_decided, read_champion
+from serving.decisions import deployed_bundle, record_deployed, verified
 from serving.digest import file_digest
-
-
-def decide(kind: str, release_id: str, index: Path = Path("gone"), digest: str = "") -> None:
-    release = {
-        "id": release_id,
-        "classifier_version": "1",
-        "embedder_version": "1",
-        "index": str(index),
-        "index_digest": digest,
-    }
-    event = {"kind": kind, "release": release, "reviewer": "ann", "reason": "it is better"}
-    ledger.append(home() / "decisions.jsonl", event, signer=ledger.signer("ann"))
 
 
 def test_a_proposal_is_read_before_anything_was_live_and_is_not_decided(workspace: Path, tmp_path: Path):
@@ -32,6 +21,10 @@ def test_a_proposal_is_read_before_anything_was_live_and_is_not_decided(workspac
         "embedder_version": "1",
         "index": "i",
         "index_digest": "",
+        "evaluation": "e",
+        "run_id": "r",
+        "evidence": {},
+        "digests": {},
     }
     (tmp_path / "release.json").write_text(json.dumps(stated))
     decide("proposed", "abc")
@@ -56,12 +49,25 @@ def test_the_last_decision_counts(workspace: Path):
     assert decided_champion().id == "first"  # type: ignore[union-attr]
 
 
-def test_a_release_that_nobody_approved_is_not_served(workspace: Path):
+def test_a_release_that_nobody_approved_does_not_go_live(workspace: Path):
     decide("approved", "first")
-    check_decided("first")
+    record_deployed("first", "b" * 64)
+    decide("proposed", "second")
 
-    with pytest.raises(UserError, match="no decision made release second live"):
-        check_decided("second")
+    for release in ("second", ""):
+        with pytest.raises(UserError, match="no decision made release"):
+            record_deployed(release, "c" * 64)
+        assert not is_decided(release)
+    assert deployed_bundle(verified()) == "b" * 64
+
+
+def test_the_same_bundle_goes_live_once(workspace: Path):
+    decide("approved", "first")
+
+    record_deployed("first", "b" * 64)
+    record_deployed("first", "b" * 64)
+
+    assert ["proposed", "approved", "deployed"] == [entry.event["kind"] for entry in verified()]
 
 
 def test_a_changed_log_stops_everything(workspace: Path):
@@ -69,7 +75,7 @@ def test_a_changed_log_stops_everything(workspace: Path):
     path = home() / "decisions.jsonl"
     path.write_text(path.read_text().replace("first", "other"))
 
-    with pytest.raises(UserError, match="does not verify: line 1"):
+    with pytest.raises(UserError, match="does not verify: line 1:"):
         decided_champion()
 
 

@@ -64,7 +64,7 @@ def followed(
     doors.open(door_of(live[0]), ExitStack())
     monkeypatch.setattr(swap, "POLL_S", 0.01)
     monkeypatch.setattr(swap, "live_bundle", lambda: replace(doors.current.bundle, folder=live[-1].resolve()))  # type: ignore[union-attr]
-    monkeypatch.setattr(swap, "checked_bundle", lambda folder: door_of(folder).bundle)
+    monkeypatch.setattr(swap, "served_bundle", lambda folder: door_of(folder).bundle)
     return doors, live, Metrics()
 
 
@@ -98,7 +98,7 @@ def test_what_cannot_be_served_leaves_the_present_bundle(
         tries.append(folder)
         raise UserError("it was changed after it was built")
 
-    monkeypatch.setattr(swap, "checked_bundle", refuse)
+    monkeypatch.setattr(swap, "served_bundle", refuse)
     live.append(tmp_path / "second")
     stop = threading.Event()
     threading.Timer(0.3, stop.set).start()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_decisions import decide
 
 from data.workspace import UserError
 from serving.bundle import Bundle, read_bundle, verify_bundle
@@ -127,18 +128,25 @@ def test_the_converted_generator_speaks_and_reads_as_before(small_bundle: Bundle
 
 
 @pytest.mark.slow
-def test_a_bundle_goes_live_when_its_engines_agree(small_bundle: Bundle, small_dataset: Path):
-    deployment = deploy_bundle(small_bundle, small_dataset, engine="transformers")
+def test_a_bundle_goes_live_when_its_engines_agree(small_bundle: Bundle, small_dataset: Path, tmp_path: Path):
+    decide("approved", "first")
+    shutil.copytree(small_bundle.folder, tmp_path / "bundle")
+    stated = json.loads((tmp_path / "bundle" / "manifest.json").read_text())
+    (tmp_path / "bundle" / "manifest.json").write_text(json.dumps(stated | {"release_id": "first"}))
+    bundle = read_bundle(tmp_path / "bundle")
 
+    deployment = deploy_bundle(bundle, small_dataset, engine="transformers")
+
+    assert deployment.is_live
     assert deployment.parity.passed
     assert deployment.parity.label_agreement == 1.0
     assert deployment.parity.max_probability_difference <= 1e-3
     assert deployment.parity.max_cosine_distance <= 1e-4
-    assert live_bundle().digest == small_bundle.digest
-    assert verify_bundle(live_bundle().folder).files == small_bundle.files
-    written = json.loads((small_bundle.folder / "deploy.json").read_text())
+    assert live_bundle().digest == bundle.digest
+    assert verify_bundle(live_bundle().folder).files == bundle.files
+    written = json.loads((bundle.folder / "deploy.json").read_text())
     assert written["seconds_to_ready"] == deployment.seconds_to_ready
-    shown = json.loads(small_bundle.folder.with_name(f"{small_bundle.folder.name}.smoke.json").read_text())
+    shown = json.loads(bundle.folder.with_name(f"{bundle.folder.name}.smoke.json").read_text())
     assert shown["answer"]["text"]
     assert shown["answer"]["text"] not in str(deployment) + json.dumps(written)
 

@@ -13,14 +13,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_decisions import decide
 
 from data.scan import scan, sought
 from data.shingles import Traces
 from data.workspace import UserError, home
 from serving.bundle import MANIFEST, read_bundle, verify_bundle
+from serving.decisions import record_deployed
 from serving.digest import file_digest, files_below
 from serving.erase import bundles_below, erase_from_index, indexes_below, renew_bundle, require_closed
 from serving.index import LITE_FILE, MARKER, Index, _write_collection, open_index
+from serving.live import served_bundle
 from serving.milvus import milvus_client
 
 MARK, NEUTRAL = "[PERSON_1f3a9c2b]", "[PERSON_00000000]"
@@ -108,8 +111,10 @@ def kept(workspace: Path) -> Path:
     write_index(folder / "index")
     (folder / "thresholds.json").write_text("{}")
     files = {name: file_digest(folder / name) for name in files_below(folder)}
+    decide("approved", "r")
     versions = {"release_id": "r", "classifier_version": "1", "embedder_version": "2"}
     (folder / MANIFEST).write_text(json.dumps({**versions, "files": files}))
+    record_deployed("r", read_bundle(folder).digest)
     kept = folder.rename(folder.with_name(read_bundle(folder).digest[:12]))
     (home() / "live").symlink_to(kept)
     return kept
@@ -127,7 +132,7 @@ def test_a_bundle_goes_on_under_its_new_digest(kept: Path, workspace: Path) -> N
 
     assert renewed is not None
     assert (before, renewed.now[:12]) == (renewed.before, renewed.folder.name)
-    assert renewed.now == verify_bundle(home() / "live").digest
+    assert renewed.now == served_bundle().digest
     assert not kept.exists()
     assert (renewed.folder / "deploy.json").exists()
     assert renew_bundle(renewed.folder) is None

@@ -1,0 +1,185 @@
+"""The decision log, read only as it must be: every line signed, every rule kept.
+
+The rules that are asked before a decision is written are asked again of what stands there: a key of
+this machine signs any line, also one that no command would have written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from data import ledger
+from data.identity import person
+from data.workspace import UserError, home
+
+BOOTSTRAP = "gate"  # the signer of the first release, by the stated rule
+MACHINE = "pipeline"  # the signer of proposals and deployments: it decides nothing
+MADE_LIVE = ("approved", "rolled_back")
+KINDS = ("proposed", "rejected", "deployed", *MADE_LIVE)
+
+Release = Mapping[str, Any]  # as `evaluation.release.as_json` writes it
+
+
+def log_path() -> Path:
+    """Return where the decisions are written."""
+    return home() / "decisions.jsonl"
+
+
+def verified() -> tuple[ledger.Entry, ...]:
+    """Return the log's lines after checking every hash, signature and rule.
+
+    Raises:
+        UserError: the log is not as it was written, or holds what nobody may write; it names the line.
+    """
+    try:
+        entries = ledger.verify(log_path())
+    except ledger.LedgerError as error:
+        raise _broken_log(str(error)) from error
+    for problem in broken_rules(entries):
+        raise _broken_log(problem)
+    return entries
+
+
+def _broken_log(problem: str) -> UserError:
+    return UserError(
+        f"the decision log {log_path()} does not verify: {problem}; nothing is decided or served: "
+        "restore it from a backup"
+    )
+
+
+def append(kind: str, release: Release, *, reviewer: str, reason: str, **more: Any) -> None:
+    """Write a line, signed in the reviewer's name; nothing is added to a log that does not hold."""
+    entries = verified()
+    event = {"kind": kind, "release": dict(release), "reviewer": reviewer, "reason": reason.strip(), **more}
+    for problem in _problems(event, reviewer, _log_of(entries)):
+        raise UserError(problem)
+    ledger.append(log_path(), event, signer=ledger.signer(reviewer))
+
+
+def made_live() -> list[Release]:
+    """Return every release that was ever made live, oldest first."""
+    return [entry.event["release"] for entry in verified() if entry.event["kind"] in MADE_LIVE]
+
+
+def record_deployed(release_id: str, bundle: str) -> None:
+    """Write down the digest of the bundle that goes live for a release.
+
+    Raises:
+        UserError: no decision made the release live.
+    """
+    release = next((each for each in reversed(made_live()) if each["id"] == release_id), None)
+    if release is None:
+        raise UserError(
+            f"no decision made release {release_id or '(folders)'} live; it is not served: "
+            "see mailroom review list"
+        )
+    if deployed_bundle(verified()) != bundle:
+        append("deployed", release, reviewer=MACHINE, reason=f"bundle {bundle[:12]}", bundle=bundle)
+
+
+def deployed_bundle(entries: Sequence[ledger.Entry]) -> str:
+    """Return the digest of the bundle that went live last; "" when none did."""
+    found = [str(entry.event["bundle"]) for entry in entries if entry.event["kind"] == "deployed"]
+    return found[-1] if found else ""
+
+
+def refusal(release: Release, *, reviewer: str, account: str, is_stated: bool) -> str:
+    """Return why somebody may not approve a release; "" when they may.
+
+    Nobody approves what they trained, however they write their name. On the operating system's account
+    that trained it, another name counts only when MAILROOM_REVIEWER states it: ``is_stated``.
+    """
+    accounts = release.get("accounts", ())
+    authors = {person(name) for name in (*release["authors"], *accounts)}
+    if person(reviewer) in {"", person(BOOTSTRAP), person(MACHINE)}:
+        return f"{reviewer!r} is no reviewer; give your own name: --reviewer NAME"
+    if not release["authors"] or person(reviewer) in authors:
+        return f"{reviewer!r} trained release {release['id']}; somebody else has to decide"
+    if account in accounts and not is_stated:
+        return (
+            f"the account {account!r} trained release {release['id']}; decide from another one, or, where "
+            "people share it, say who you are by MAILROOM_REVIEWER: both are signed into the log"
+        )
+    return ""
+
+
+def broken_rules(entries: Sequence[ledger.Entry]) -> Iterator[str]:
+    """Yield what stands in the log and could not have been decided, line by line."""
+    log = _Log()
+    for number, entry in enumerate(entries, start=1):
+        for problem in _problems(entry.event, entry.signer, log):
+            yield f"line {number}: {problem}"
+        log.add(entry.event)
+
+
+@dataclass(slots=True)
+class _Log:
+    """What the lines so far amount to."""
+
+    proposed: dict[str, Release] = field(default_factory=dict)
+    pending: set[str] = field(default_factory=set)
+    lived: list[str] = field(default_factory=list)
+
+    def add(self, event: Mapping[str, Any]) -> None:
+        name = event["release"]["id"]
+        if event["kind"] == "proposed":
+            self.proposed[name] = event["release"]
+            self.pending.add(name)
+        elif event["kind"] in ("rejected", *MADE_LIVE):
+            self.pending.discard(name)
+        if event["kind"] in MADE_LIVE:
+            self.lived.append(name)
+
+
+def _log_of(entries: Sequence[ledger.Entry]) -> _Log:
+    log = _Log()
+    for entry in entries:
+        log.add(entry.event)
+    return log
+
+
+def _problems(event: Mapping[str, Any], signer: str, log: _Log) -> Iterator[str]:
+    kind, release, reviewer = event["kind"], event["release"], event["reviewer"]
+    name, known = release["id"], log.proposed.get(release["id"])
+    if kind not in KINDS:
+        yield f"no decision is called {kind!r}"
+    if signer != reviewer:
+        yield f"{kind} in the name of {reviewer!r}, signed by {signer!r}"
+    if (kind in {"proposed", "deployed"}) != (reviewer == MACHINE):
+        yield f"release {name} was {kind} by {reviewer!r}"
+    if kind == "proposed":
+        if known is not None:
+            yield f"release {name} was proposed before"
+        return
+    if known is None:
+        yield f"release {name} was never proposed"
+    elif _content(release) != _content(known):
+        yield f"release {name} is not what was proposed"
+    if kind in {"rejected", "approved"} and name not in log.pending:
+        yield f"release {name} was decided before"
+    if kind in {"rolled_back", "deployed"} and name not in log.lived:
+        yield f"release {name} never was live"
+    if kind == "approved" and (problem := _unapproved(event, log)):
+        yield problem
+
+
+def _unapproved(event: Mapping[str, Any], log: _Log) -> str:
+    release = event["release"]
+    if release["outcome"] == "reject":
+        return f"release {release['id']} was rejected by the gate; no reviewer can approve it: train again"
+    if event["reviewer"] == BOOTSTRAP:
+        covered = release["outcome"] == "promote" and not log.lived
+        return "" if covered else f"the bootstrap rule does not cover release {release['id']}"
+    return refusal(
+        release,
+        reviewer=event["reviewer"],
+        account=event.get("account", ""),
+        is_stated=event.get("is_stated", False),
+    )
+
+
+def _content(release: Release) -> Release:
+    return {name: value for name, value in release.items() if name != "status"}

@@ -1,0 +1,103 @@
+"""A release as the steps leave it, in small: evidence, registered copies, an index and a bundle."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from data.workspace import home
+from evaluation.promote import promote
+from evaluation.registry import CLASSIFIER, EMBEDDER
+from evaluation.release import file_digest
+from evaluation.rules import DEFAULT_PATH
+from serving.bundle import Bundle, copy_tree, read_bundle
+from serving.digest import files_below, folder_digest
+from serving.live import go_live, keep
+
+AUTHOR, ACCOUNT = "anna", "training-service"
+
+
+class Proposed:
+    """An evaluation and an index on disk, with the same evidence in MLflow."""
+
+    def __init__(self, folder: Path, version: str) -> None:
+        self.folder = folder
+        self.evaluation, self.index = folder / "evaluation", folder / "index"
+        self.release, self.models = folder / "release", folder / "models"
+        self.version = version
+
+    def promote(self, **options: str) -> str:
+        return promote(self.evaluation, self.index, self.release, **options).id
+
+    def deploy(self) -> Bundle:
+        """Put what was judged into a bundle and make it live, without engines."""
+        bundle = self.folder / "bundle"
+        for model in ("classifier", "embedder"):
+            copy_tree(self.models / model, bundle / model)
+        (bundle / "thresholds.json").write_text("{}")
+        written = {
+            "release_id": self.written["id"],
+            "classifier_version": self.version,
+            "embedder_version": self.version,
+            "files": {name: file_digest(bundle / name) for name in files_below(bundle)},
+        }
+        (bundle / "manifest.json").write_text(json.dumps(written))
+        kept = keep(read_bundle(bundle))
+        go_live(kept)
+        return kept
+
+    @property
+    def written(self) -> dict[str, object]:
+        return dict(json.loads((self.release / "release.json").read_text()))
+
+
+def write_release(folder: Path, *, outcome: str, author: str, account: str) -> Proposed:
+    import mlflow
+
+    client, name = mlflow.MlflowClient(), folder.name
+    made = Proposed(folder, "")
+    for model, registered in (("classifier", CLASSIFIER), ("embedder", EMBEDDER)):
+        (made.models / model).mkdir(parents=True)
+        (made.models / model / "config.json").write_text(json.dumps({"name": name}))
+        (made.models / model / "model.safetensors").write_bytes(f"{name}'s weights".encode())
+        source = str(made.models / model)
+        made.version = str(client.create_model_version(registered, source=source).version)
+    made.evaluation.mkdir(parents=True)
+    made.index.mkdir()
+    (made.index / "index.json").write_text(json.dumps({"made": name}))
+    (made.evaluation / "eval_report.html").write_text(f"<p>{name}</p>")
+    (made.evaluation / "predictions.parquet").write_bytes(b"PAR1")
+    (made.evaluation / "gate.yaml").write_bytes(DEFAULT_PATH.read_bytes())
+    with mlflow.start_run() as run:
+        gate = {
+            "outcome": outcome,
+            "challenger": {
+                "classifier_version": made.version,
+                "embedder_version": made.version,
+                "authors": [author],
+                "accounts": [account],
+            },
+            "digests": {
+                "index": file_digest(made.index / "index.json"),
+                "gate": file_digest(made.evaluation / "gate.yaml"),
+                "temperature": "1.5",
+                "classifier copy": folder_digest(made.models / "classifier"),
+                "embedder copy": folder_digest(made.models / "embedder"),
+            },
+            "run_id": run.info.run_id,
+            "report": "#/experiments/1",
+        }
+        (made.evaluation / "gate.json").write_text(json.dumps(gate))
+        mlflow.log_artifacts(str(made.evaluation), "report")
+    return made
+
+
+def champion_alias() -> str:
+    import mlflow
+
+    return str(mlflow.MlflowClient().get_model_version_by_alias(CLASSIFIER, "champion").version)
+
+
+def pointer() -> Path:
+    """Return the link to the live bundle."""
+    return home() / "live"
