@@ -25,6 +25,7 @@ from pipelines.fingerprint import (
     archive_fingerprint,
     code_fingerprint,
     decisions_fingerprint,
+    feedback_fingerprint,
     governance_fingerprint,
 )
 from pipelines.retrain import NOTEBOOKS, Configure, retrain_graph
@@ -214,7 +215,9 @@ def _parameters(request: Request) -> dict[str, Any]:
         "milvus_uri": request.milvus_uri,
         "engine": request.engine,
         "retention": request.retention,
-        "archive_fingerprint": fingerprint + governance_fingerprint(request.retention),
+        "archive_fingerprint": fingerprint
+        + governance_fingerprint(request.retention)
+        + feedback_fingerprint(),
         "decisions_fingerprint": decisions_fingerprint(home() / "decisions.jsonl"),
     }
 
