@@ -56,7 +56,7 @@ def read_labels(path: Path) -> dict[str, str]:
             labels = {}
             for row in rows:
                 label = (row["label"] or "").strip()
-                _refuse_personal_data(label, f"{path}, line {rows.line_num}")
+                refuse_personal_data(label, f"{path}, line {rows.line_num}")
                 labels[reference(row["source"] or "")] = label
     except OSError as error:
         raise UserError(
@@ -72,7 +72,7 @@ def _holds_personal_data(label: str) -> bool:
     return any(span.kind not in ("PERSON", "ADDRESS") for span in redact(label, key=b"").spans)
 
 
-def _refuse_personal_data(label: str, place: str) -> None:
+def refuse_personal_data(label: str, place: str) -> None:
     """Raise a UserError for a label that holds an address or a number: labels are written as they stand."""
     if _holds_personal_data(label):
         raise UserError(f"{place}: the label holds personal data; a label names a class of messages")

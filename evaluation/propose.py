@@ -3,14 +3,16 @@
 By chance alone, labels are mostly ordinary mail; by a model alone, nothing can be said of the archive
 from them. Uncertain is a small margin between the two best labels (Scheffer, Decomain and Wrobel 2001),
 one message a thread, since neighbours teach the same. The random ones follow one fixed order of all
-messages, whatever thread they are in: how far it is labelled is a simple random sample.
+messages, whatever thread they are in: how far that order is labelled, by either rule, is a simple
+random sample (:func:`random_sample`). Those that were chosen by chance are none: a model has taken
+some of what is sought before chance came to it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,6 +69,16 @@ def choose(
 def by_chance(message_id: str, *, seed: int) -> bytes:
     """Return a message's place in the fixed random order; later mail falls in between."""
     return hashlib.sha256(f"label:{seed}:{message_id}".encode()).digest()
+
+
+def random_sample(labelled: Collection[str], unlabelled: Collection[str], *, seed: int) -> frozenset[str]:
+    """Return the labelled messages that stand before all unlabelled ones in the random order.
+
+    Both are ids of the same messages, those among which chance may choose. Shares among the returned
+    are unbiased for all of them.
+    """
+    end = min((by_chance(each, seed=seed) for each in unlabelled), default=None)
+    return frozenset(each for each in labelled if end is None or by_chance(each, seed=seed) < end)
 
 
 def margins(probabilities: Floats) -> Floats:

@@ -14,6 +14,7 @@ from components.component import IMAGE
 from components.contract import ContractError
 from data.workspace import UserError, home, locate
 from pipelines.endings import FREE_SPACE, RunStoppedError, StepError
+from pipelines.label import label
 
 if TYPE_CHECKING:
     from data.kafka import Topic
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 review = typer.Typer(help="Decide on releases, and look at what was decided.", no_args_is_help=True)
 app.add_typer(review, name="review")
+app.add_typer(label, name="label")
 
 DEPLOY_IT = "to deploy it, give the last mailroom run again: finished steps come from the cache"
 

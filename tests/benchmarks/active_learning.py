@@ -12,7 +12,8 @@ margin       by the smallest margin alone
 relevance    most likely positive first (continuous active learning, Cormack and Grossman 2014)
 
 found: share of all positives of the pool among the labelled. AP: average precision on held-out messages.
-share: the share of positives that all labels (and, for label next, its random ones alone) would suggest.
+share: the share of positives that is suggested by all labels, by those of the rule random alone, and by
+how far the random order is labelled, whichever rule chose them.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from evaluation.propose import Chosen, Unlabelled, choose
+from evaluation.propose import Chosen, Unlabelled, choose, random_sample
 
 BATCH, START, BUDGETS = 20, 20, (100, 200, 400)
 LARGEST = 6_000
@@ -52,7 +53,8 @@ class Found:
     found: float
     average_precision: float
     share: float
-    random_share: float
+    rule_share: float
+    order_share: float
     true_share: float
 
 
@@ -181,7 +183,7 @@ def follow(pool: Pool, way: Way, seed: int) -> list[Found]:
             model.fit(pool.features[pool.labelled], pool.is_sought[pool.labelled])
             if len(pool.labelled) >= BUDGETS[len(results)]:
                 scores = model.predict_proba(pool.held_features)[:, 1]
-                results.append(_found(pool, float(average_precision_score(pool.held_sought, scores))))
+                results.append(_found(pool, float(average_precision_score(pool.held_sought, scores)), seed))
                 continue
             chosen = way(pool, model.predict_proba(pool.features), seed)
         if not chosen:
@@ -191,14 +193,20 @@ def follow(pool: Pool, way: Way, seed: int) -> list[Found]:
     return results
 
 
-def _found(pool: Pool, average_precision: float) -> Found:
+def _found(pool: Pool, average_precision: float, seed: int) -> Found:
     hits = pool.is_sought[pool.labelled]
     by_chance = [place for place in pool.labelled if pool.by_rule[place] == "random"]
+    ids = [message.message_id for message in pool.messages]
+    sample = random_sample(
+        [ids[place] for place in pool.labelled], [ids[place] for place in pool.left], seed=seed
+    )
+    in_order = [place for place in pool.labelled if ids[place] in sample]
     return Found(
         hits.sum() / pool.is_sought.sum(),
         average_precision,
         float(hits.mean()),
         float(pool.is_sought[by_chance].mean()),
+        float(pool.is_sought[in_order].mean()),
         float(pool.is_sought.mean()),
     )
 
@@ -209,15 +217,21 @@ def report(data: Set, seeds: int) -> None:
     vectorizer = TfidfVectorizer(sublinear_tf=True, min_df=2, max_features=50_000)
     features = vectorizer.fit_transform([text[:OPENING] for text in data.texts])
     print(f"\n{data.name}: {len(data.texts):,} messages, {data.is_sought.mean():.1%} sought", flush=True)
-    print(
-        "| way | labels | found | AP | share by all | share by random | true |\n|---|---|---|---|---|---|---|"
-    )
+    print("| way | labels | found | AP | share: all | rule random | random order | true |")
+    print("|---|---|---|---|---|---|---|---|")
     for name, way in WAYS.items():
         runs = [follow(pool_of(data, features, seed), way, seed) for seed in range(seeds)]
         for number, budget in enumerate(BUDGETS):
             columns = np.array(
                 [
-                    (each.found, each.average_precision, each.share, each.random_share, each.true_share)
+                    (
+                        each.found,
+                        each.average_precision,
+                        each.share,
+                        each.rule_share,
+                        each.order_share,
+                        each.true_share,
+                    )
                     for run in runs
                     for each in run[number : number + 1]
                 ]

@@ -45,7 +45,7 @@ def test_a_changed_record_is_noticed() -> None:
     path = records()[0]
     path.write_text(path.read_text().replace("spam", "ordinary"))
 
-    with pytest.raises(UserError, match="1 records of .* were changed or removed"):
+    with pytest.raises(UserError, match=r"1 records of .* were changed or removed"):
         feedback.read()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from evaluation.propose import Unlabelled, choose
+from evaluation.propose import Unlabelled, choose, random_sample
 
 
 def pool(count: int, *, threads: int = 10**6) -> list[Unlabelled]:
@@ -63,6 +63,25 @@ def test_every_message_has_the_same_chance() -> None:
 
     assert 60 == hits.mean()
     assert hits.max() - hits.min() < 60  # ±4 standard deviations of a binomial with 600 tries at .1
+
+
+def test_the_random_sample_is_unbiased_where_the_rule_random_alone_is_not() -> None:
+    sought = np.arange(200) < 40  # what is sought is also what the model wavers on
+    shares, by_rule = [], []
+    for seed in range(60):
+        labelled: dict[int, str] = {}
+        for _ in range(8):
+            left = [place for place in range(200) if place not in labelled]
+            messages = [Unlabelled(f"m{place}", f"t{place}", in_train=True) for place in left]
+            chosen = choose(messages, wavering(200)[left], count=12, seed=seed, random_share=0.5)
+            labelled |= {left[each.place]: each.rule for each in chosen}
+        unlabelled = [f"m{place}" for place in range(200) if place not in labelled]
+        sample = random_sample([f"m{place}" for place in labelled], unlabelled, seed=seed)
+        shares.append(np.mean([sought[int(each[1:])] for each in sample]))
+        by_rule.append(np.mean([sought[place] for place, rule in labelled.items() if rule == "random"]))
+
+    assert abs(np.mean(shares) - 0.2) < 0.02
+    assert np.mean(by_rule) < 0.15
 
 
 def test_a_message_without_an_answer_is_not_uncertain() -> None:
