@@ -22,11 +22,12 @@ ANSWER_TOKENS = 64
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """The words that an answer stands on: offsets into the text of a message."""
+    """The words that an answer stands on: offsets into the text of a message, and the chunk it was found by."""
 
     message_id: str
     start: int
     end: int
+    chunk_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +87,13 @@ def cite(text: str, sources: Sequence[Sentence], question: str) -> tuple[Citatio
         best = max(sources, key=lambda source: support(words, source.words), default=None)
         if best is None or not words - asked or support(words, best.words) < SUPPORTED:
             return ()
-        found.append(Citation(best.message_id, best.start, best.end))
+        found.append(Citation(best.message_id, best.start, best.end, best.chunk_id))
     return tuple(dict.fromkeys(found))
 
 
 def _quote(best: Evidence) -> Answer:
     sentence = best.sentence
-    citation = Citation(sentence.message_id, sentence.start, sentence.end)
+    citation = Citation(sentence.message_id, sentence.start, sentence.end, sentence.chunk_id)
     return Answer(sentence.text, (citation,), True, "extracted", best.similarity)
 
 

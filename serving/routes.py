@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field, StringConstraints
 from data.model_input import classifier_input
 from data.redact import model_view, redact
 from data.workspace import keys, secret
+from serving.answered import NotRecordedError, record_answer
 from serving.answers import answer
 from serving.bundle import Bundle
 from serving.client import EngineClient, EngineRefusedError, EngineUnavailableError, calibrated
@@ -114,6 +115,7 @@ def build_app(door: Door) -> FastAPI:
     app = FastAPI(title="Mailroom", version="1", docs_url=None, redoc_url=None)
     app.middleware("http")(_guard(door.key))
     app.add_exception_handler(EngineUnavailableError, _unavailable)
+    app.add_exception_handler(NotRecordedError, _unavailable)
     app.add_exception_handler(EngineRefusedError, _refused)
     _add_health(app, door)
     _add_models(app, door)
@@ -179,15 +181,16 @@ def _add_archive(app: FastAPI, door: Door) -> None:
 
     @app.post("/v1/ask")
     def ask(request: AskRequest) -> dict[str, Any]:
-        return asdict(
-            answer(
-                _redacted(request.question),
-                index=door.index,
-                client=door.client,
-                prompts=door.bundle.prompts,
-                thresholds=door.bundle.thresholds,
-            )
+        question = _redacted(request.question)
+        given = answer(
+            question,
+            index=door.index,
+            client=door.client,
+            prompts=door.bundle.prompts,
+            thresholds=door.bundle.thresholds,
         )
+        name = record_answer(given, question, bundle=door.bundle, index=door.index.index)
+        return {"id": name, **asdict(given)}
 
 
 def _guard(key: str) -> Callable[[Request, Callable[[Request], Awaitable[Response]]], Awaitable[Response]]:

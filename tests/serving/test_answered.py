@@ -1,0 +1,78 @@
+"""No answer without a line that says what it stands on, and no word of it in that line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi.testclient import TestClient
+from test_bundle import write_bundle
+
+from data import ledger
+from serving.answered import answered_of, answers_path, question_digest, record_answer
+from serving.answers import Answer, Citation
+from serving.bundle import Bundle
+from serving.client import EngineClient
+from serving.index import Index, OpenIndex
+from serving.routes import Door, build_app
+
+QUESTION = "When does the lease of the harbour warehouse end?"
+GIVEN = Answer("It ends on 30 June.", (Citation("m", 4, 23, "m:0"),), True, "extracted", 0.8)
+INDEX = Index("", "none", 3, 0, "e" * 64, "d" * 64)
+
+
+class EmptyMilvus:
+    """A collection without a row."""
+
+    def search(self, collection: str, data: list[object], **options: object) -> list[list[object]]:
+        return [[] for _ in data]
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, workspace: Path) -> Bundle:
+    return write_bundle(tmp_path / "bundle")
+
+
+@pytest.fixture
+def gateway(bundle: Bundle) -> TestClient:
+    """A gateway whose archive holds nothing, and whose embedder says the same of every text."""
+
+    def embed(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"data": [{"index": 0, "embedding": [1.0, 0.0, 0.0]}]})
+
+    engines = {role: "http://engine" for role in ("classifier", "embedder", "generator")}
+    client = EngineClient(engines, httpx.Client(transport=httpx.MockTransport(embed)))  # type: ignore[arg-type]
+    door = Door(bundle, client, OpenIndex(INDEX, EmptyMilvus()), ("ham", "spam"), "the-key")
+    return TestClient(build_app(door), headers={"Authorization": "Bearer the-key"})
+
+
+def test_a_recorded_answer_says_what_it_stands_on_and_none_of_its_words(bundle: Bundle):
+    name = record_answer(GIVEN, QUESTION, bundle=bundle, index=INDEX)
+
+    (entry,) = ledger.verify(answers_path())
+    recorded = answered_of(entry.event)
+    assert name == recorded.id
+    assert bundle.digest == recorded.bundle
+    assert "d" * 64 == recorded.dataset
+    assert GIVEN.citations == recorded.citations
+    assert question_digest(QUESTION) == recorded.question
+    assert not any(word in answers_path().read_text() for word in ("June", "harbour", "warehouse"))
+
+
+def test_the_gateway_names_its_answers_by_their_records(gateway: TestClient):
+    replies = [gateway.post("/v1/ask", json={"question": QUESTION}).json() for _ in range(2)]
+
+    assert [entry.event["id"] for entry in ledger.verify(answers_path())] == [each["id"] for each in replies]
+    assert "refused" == replies[0]["origin"]
+    assert replies[0]["id"] != replies[1]["id"]
+
+
+def test_an_answer_that_cannot_be_recorded_is_not_given(gateway: TestClient):
+    gateway.post("/v1/ask", json={"question": QUESTION})
+    answers_path().write_text(answers_path().read_text()[:-20])
+
+    reply = gateway.post("/v1/ask", json={"question": QUESTION})
+
+    assert 503 == reply.status_code
+    assert "could not be recorded" in reply.json()["error"]["message"]
