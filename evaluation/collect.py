@@ -8,6 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from evaluation.behaviour import Behaviour, load_behaviour, measure_behaviour
 from evaluation.case import Case, date_of
 from evaluation.decision import current_release, verify_alias
 from evaluation.drift import Drift, measure_drift, save_sketch
@@ -34,7 +35,7 @@ from evaluation.slices import measure_slices
 from evaluation.subject import Subject
 from evaluation.workload import measure_workload
 
-STEPS = 6
+STEPS = 7
 OWN = "the challenger's own training data"
 
 
@@ -49,6 +50,7 @@ class Collected:
     search: Search
     drift: Drift
     leakage: Leakage
+    behaviour: Behaviour
 
 
 def collect(
@@ -77,6 +79,8 @@ def collect(
         )
         _next(bar, "drift")
         drift = _drift(subject, case, challenger, folder, champion=champion, champion_says=champion_says)
+        _next(bar, "behaviour")
+        behaviour = _behaviour(subject, case, rules)
         _next(bar, "leakage")
         return Collected(
             challenger,
@@ -86,6 +90,7 @@ def collect(
             search,
             drift,
             _leakage(case),
+            behaviour,
         )
 
 
@@ -116,6 +121,20 @@ def _drift(
         return measure_drift(champion.reference, now, page, described_as=named)
     now = todays_sketch(case, challenger, model, seed=seed)
     return measure_drift(own, now, page, described_as=OWN)
+
+
+def _behaviour(subject: Subject, case: Case, rules: Rules) -> Behaviour:
+    from training.classifier import predict_proba
+
+    return measure_behaviour(
+        lambda texts: predict_proba(subject.classifier.merged, texts),
+        subject.prepared,
+        case.test.labels,
+        benign=rules.benign,
+        declared=load_behaviour(),
+        confidence=rules.confidence,
+        seed=subject.seed,
+    )
 
 
 def _leakage(case: Case) -> Leakage:
@@ -182,6 +201,7 @@ def findings_of(subject: Subject, case: Case, rules: Rules, collected: Collected
             subject.dataset, subject.recipe, subject.seed, rules.digest, subject.parts, subject.details
         ),
         notes=tuple(_notes(subject, case, rules, collected)),
+        behaviour=collected.behaviour,
     )
 
 
@@ -194,6 +214,11 @@ def _notes(subject: Subject, case: Case, rules: Rules, collected: Collected) -> 
         )
     if absent := sorted(set(rules.critical) - set(case.test.labels)):
         notes.append(f"Critical classes without a test message, not judged: {', '.join(absent)}.")
+    if undeclared := collected.behaviour.undeclared:
+        notes.append(
+            "Classes without texts in evaluation/behaviour.yaml, tested for invariance alone: "
+            f"{', '.join(undeclared)}."
+        )
     if collected.others[0].name != "lexicon":
         notes.append(
             "No written lexicon covers these labels; the lexicon was induced from the training labels."

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from evaluation.answers import Answers
+from evaluation.behaviour import Behaviour
 from evaluation.drift import Drift
 from evaluation.leakage import Leakage
 from evaluation.metrics import Calibration, Curve, ModelResult
@@ -64,6 +65,7 @@ class Findings:
     adapter_megabytes: float | None
     provenance: Provenance
     notes: tuple[str, ...] = ()  # what was left out and why, in words
+    behaviour: Behaviour | None = None
 
     def comparison(self, other: str) -> Comparison | None:
         """Return the comparison with a model whose name starts so."""
