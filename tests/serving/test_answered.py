@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from fastapi.testclient import TestClient
+from made_gateway import client_of, open_guards
 from test_bundle import write_bundle
 
 from data import ledger
@@ -14,8 +16,8 @@ from serving.answered import answered_of, answers_path, question_digest, record_
 from serving.answers import Answer, Citation
 from serving.bundle import Bundle
 from serving.client import EngineClient
+from serving.door import Door
 from serving.index import Index, OpenIndex
-from serving.routes import Door, build_app
 
 QUESTION = "When does the lease of the harbour warehouse end?"
 GIVEN = Answer("It ends on 30 June.", (Citation("m", 4, 23, "m:0"),), True, "extracted", 0.8)
@@ -35,16 +37,18 @@ def bundle(tmp_path: Path, workspace: Path) -> Bundle:
 
 
 @pytest.fixture
-def gateway(bundle: Bundle) -> TestClient:
+def gateway(bundle: Bundle) -> Iterator[TestClient]:
     """A gateway whose archive holds nothing, and whose embedder says the same of every text."""
 
     def embed(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, json={"data": [{"index": 0, "embedding": [1.0, 0.0, 0.0]}]})
 
-    engines = {role: "http://engine" for role in ("classifier", "embedder", "generator")}
+    engines = dict.fromkeys(("classifier", "embedder", "generator"), "http://engine")
     client = EngineClient(engines, httpx.Client(transport=httpx.MockTransport(embed)))  # type: ignore[arg-type]
-    door = Door(bundle, client, OpenIndex(INDEX, EmptyMilvus()), ("ham", "spam"), "the-key")
-    return TestClient(build_app(door), headers={"Authorization": "Bearer the-key"})
+    index = OpenIndex(INDEX, EmptyMilvus())
+    door = Door(bundle, client, index, ("ham", "spam"), client.classify, client.embed)
+    with open_guards() as guards:
+        yield client_of(door, guards)
 
 
 def test_a_recorded_answer_says_what_it_stands_on_and_none_of_its_words(bundle: Bundle):
