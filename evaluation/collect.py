@@ -13,6 +13,7 @@ from evaluation.case import Case, date_of
 from evaluation.decision import current_release, verify_alias
 from evaluation.drift import Drift, measure_drift, save_sketch
 from evaluation.findings import Findings, Provenance, RoundTrip
+from evaluation.judge import Judge
 from evaluation.leakage import Leakage, find_leakage
 from evaluation.measure import (
     SKETCH,
@@ -54,7 +55,13 @@ class Collected:
 
 
 def collect(
-    subject: Subject, case: Case, rules: Rules, versions: tuple[Version, Version], folder: Path
+    subject: Subject,
+    case: Case,
+    rules: Rules,
+    versions: tuple[Version, Version],
+    folder: Path,
+    *,
+    judge: Judge | None = None,
 ) -> Collected:
     """Run challenger, champion and baselines over the test; drift.html and its numbers go to ``folder``."""
     bar = tqdm(total=STEPS, desc="evaluate", unit="step", leave=False)
@@ -75,7 +82,7 @@ def collect(
         )
         _next(bar, "search")
         search = measure_search(
-            subject.prepared, subject.index, subject.embedder.folder, rules, seed=subject.seed
+            subject.prepared, subject.index, subject.embedder.folder, rules, seed=subject.seed, judge=judge
         )
         _next(bar, "drift")
         drift = _drift(subject, case, challenger, folder, champion=champion, champion_says=champion_says)
@@ -193,6 +200,7 @@ def findings_of(subject: Subject, case: Case, rules: Rules, collected: Collected
         questions=collected.search.questions,
         retrieval=collected.search.retrieval,
         answers=collected.search.answers,
+        judged=collected.search.judged,
         drift=collected.drift,
         leakage=collected.leakage,
         round_trips=collected.round_trips,

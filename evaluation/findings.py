@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from evaluation.answers import Answers
 from evaluation.behaviour import Behaviour
 from evaluation.drift import Drift
+from evaluation.judge import Judged
 from evaluation.leakage import Leakage
 from evaluation.metrics import Calibration, Curve, ModelResult
 from evaluation.paired import Comparison
@@ -66,6 +67,7 @@ class Findings:
     provenance: Provenance
     notes: tuple[str, ...] = ()  # what was left out and why, in words
     behaviour: Behaviour | None = None
+    judged: Judged | None = None  # None where no judge is configured
 
     def comparison(self, other: str) -> Comparison | None:
         """Return the comparison with a model whose name starts so."""

@@ -196,7 +196,7 @@ def search_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:
     if not findings.questions:
         return ()
     retrieval, answers = findings.retrieval, findings.answers
-    return (
+    checks = [
         exactly(
             "questions without a search result",
             float(findings.questions - retrieval.answered) if retrieval else None,
@@ -217,7 +217,18 @@ def search_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:
             "reject",
             "share of questions that every answer metric could score",
         ),
-    )
+    ]
+    if judged := findings.judged:
+        checks.append(
+            at_least(
+                "answers judged",
+                judged.scored_share,
+                rules.limits.answers_scored,
+                "reject",
+                "share of questions that the judge could score in every metric",
+            )
+        )
+    return tuple(checks)
 
 
 def drift_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:
