@@ -124,9 +124,9 @@ def read_keys() -> tuple[ApiKey, ...]:
 
 
 def ensure_owner_key() -> Path:
-    """Make the first key, with every role, where there is none; return the file that holds it."""
+    """Make the owner's key, with every role, unless there ever was one; return the file that holds it."""
     path = owner_key_path()
-    if not read_keys():
+    if not any(key.name == OWNER for key in read_keys()):
         _, text = add_key(OWNER, ROLES)
         with write_atomically(path) as unfinished:
             unfinished.touch(mode=0o600)

@@ -10,15 +10,16 @@ from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, HTTPException, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 
 from data.model_input import classifier_input
 from data.redact import model_view, redact
+from data.schema import CHANNELS
 from data.workspace import secret
-from serving.access import Caller
+from serving.access import RIGHTS, Caller
 from serving.answered import NotRecordedError, record_answer
 from serving.answers import Found, citation_of, compose, find
 from serving.client import EngineRefusedError, EngineUnavailableError, calibrated
@@ -28,7 +29,9 @@ from serving.guard import Guard, Guards, Visit, audited, needs, saw
 from serving.index import Hit
 from serving.launch import ROLES
 from serving.limits import DeadlineError
+from serving.page import add_page
 from serving.requests import AskRequest, ChatRequest, ClassifyRequest, EmbeddingsRequest, SearchRequest
+from serving.reviews import ChangedEvidenceError, report_of, reviewed_releases
 from serving.scope import within
 
 
@@ -83,6 +86,8 @@ def build_app(doors: Doors, guards: Guards) -> FastAPI:
     _add_health(app, doors, guards)
     _add_models(app, doors, guards)
     _add_archive(app, doors, guards)
+    _add_reviews(app)
+    add_page(app)
     _add_problems(app)
     app.add_middleware(Guard, guards=guards)
     return app
@@ -99,6 +104,15 @@ def _add_health(app: FastAPI, doors: Doors, guards: Guards) -> None:
             ready = {role: door.client.is_ready(role) for role in ROLES}
             response.status_code = 200 if all(ready.values()) else 503
             return {"bundle": door.bundle.digest[:12], "engines": ready}
+
+    @app.get("/v1/me")
+    def me(caller: Annotated[Caller, Depends(needs("me"))]) -> dict[str, Any]:
+        with doors.lease() as door:
+            labels = list(door.labels)
+        rights = sorted({right for role in caller.roles for right in RIGHTS[role]})
+        limits = {} if caller.scope.is_everything else asdict(caller.scope)
+        return {"name": caller.name, "roles": caller.roles, "rights": rights, "limits": limits,
+                "labels": labels, "channels": CHANNELS}  # fmt: skip
 
     @app.get("/metrics", dependencies=[Depends(needs("metrics"))])
     def metrics() -> Response:
@@ -205,6 +219,25 @@ def _add_archive(app: FastAPI, doors: Doors, guards: Guards) -> None:
         return {"thread_id": thread_id, "messages": found}
 
 
+def _add_reviews(app: FastAPI) -> None:
+    @app.get("/v1/reviews", dependencies=[Depends(needs("review"))])
+    def reviews() -> dict[str, Any]:
+        return {"releases": [asdict(release) for release in reviewed_releases()]}
+
+    @app.get(
+        "/v1/reviews/{release_id}/report",
+        dependencies=[Depends(needs("review"))],
+        response_class=HTMLResponse,
+        responses=MISSING,
+    )
+    def report(release_id: Name, request: Request) -> str:
+        found = report_of(release_id)
+        if found is None:
+            raise HTTPException(404, "there is no such report")
+        saw(request, [], release=release_id)
+        return found
+
+
 def _found(door: Door, question: str, limits: str) -> Found:
     thresholds = door.bundle.thresholds
     return find(question, index=door.index, embed=door.embed, thresholds=thresholds, within=limits)
@@ -268,6 +301,10 @@ def _add_problems(app: FastAPI) -> None:
         places = sorted({".".join(map(str, each["loc"][:4])) + f": {each['type']}" for each in found})
         return _problem(422, "; ".join(places[:5]))
 
+    async def changed(_request: Request, error: Exception) -> JSONResponse:
+        return _problem(503, str(error))
+
+    app.add_exception_handler(ChangedEvidenceError, changed)
     app.add_exception_handler(EngineUnavailableError, unavailable)
     app.add_exception_handler(NotRecordedError, unavailable)
     app.add_exception_handler(EngineRefusedError, refused)

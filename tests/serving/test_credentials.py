@@ -80,10 +80,11 @@ def test_a_rotated_key_keeps_name_roles_and_limits(workspace: Path):
 
 
 def test_the_owners_key_is_made_once_for_its_owner_alone(workspace: Path):
+    add_key("desk-4", ("analyst",))
     path = ensure_owner_key()
 
     assert ensure_owner_key().read_text() == path.read_text()
-    assert len(read_keys()) == 1
+    assert len(read_keys()) == 2
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
