@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from evaluation.answers import AnswerMetric, Answers
+from evaluation.behaviour import Behaviour, BehaviourTest
 from evaluation.drift import Drift, Drifted
 from evaluation.findings import Findings, Provenance, RoundTrip
 from evaluation.leakage import Leakage
 from evaluation.measure import curves_of
-from evaluation.metrics import Interval, Predictions, TestSet, assess, calibration
+from evaluation.metrics import Interval, Predictions, TestSet, assess, calibration, wilson
 from evaluation.paired import compare
 from evaluation.retrieval import MODES, measure_retrieval
 from evaluation.rules import Rules
@@ -51,4 +52,14 @@ def findings_about(
         adapter_megabytes=3.1,
         provenance=Provenance("d" * 64, "laptop", 7, "e" * 64, {"classifier": "d" * 64, "index": "d" * 64}),
         notes=("The archive is made up.",),
+        behaviour=Behaviour(
+            (
+                BehaviourTest("invariance", "weekdays", 100, 2, wilson(2, 100)),
+                BehaviourTest("directional", "spam", 40, 0, wilson(0, 40)),
+                BehaviourTest("functionality", "spam", 6, 1, wilson(1, 6)),
+            ),
+            0.05,
+            ("harassment",),
+            "b" * 64,
+        ),
     )
