@@ -150,21 +150,21 @@ def erase(message_ids: Collection[str]) -> int:
     if not ledger_path().exists():
         return 0
     wanted, entries = frozenset(message_ids), _verified()
-    batches = {each.event["batch"]: _lines(each.event["batch"]) for each in entries if "batch" in each.event}
     told = _told(entries)
-    new = sorted(
+    known = {digest for each in entries if "batch" in each.event for digest in each.event["records"]}
+    batches = {path: path.read_bytes().splitlines() for path in (folder() / "records").glob("*.jsonl")}
+    gone = told | {
         _digest(line)
         for lines in batches.values()
         for line in lines
-        if json.loads(line)["record"]["message_id"] in wanted and _digest(line) not in told
-    )
-    if new:
+        if json.loads(line)["record"]["message_id"] in wanted
+    }
+    if new := sorted((gone & known) - told):  # what an interrupted write has left was never said
         _append({"kind": "erased", "records": new}, ledger.signer("governance"))
-    gone = told.union(new)
-    for batch, lines in batches.items():
+    for path, lines in batches.items():
         staying = [line for line in lines if _digest(line) not in gone]
         if staying != lines:
-            with write_atomically(_batch_path(batch)) as part:
+            with write_atomically(path) as part:
                 part.write_bytes(b"".join(line + b"\n" for line in staying))
     return len(new)
 

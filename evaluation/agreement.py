@@ -31,8 +31,9 @@ class Agreement:
     reviewers: int
 
     def __str__(self) -> str:
+        value = self.value if self.value.known else "cannot be told, all labels are the same,"
         return (
-            f"{self.name} {self.value} on {self.messages:,} messages labelled twice; "
+            f"{self.name} {value} on {self.messages:,} messages labelled twice; "
             f"{self.agreed:,} alike, {self.reviewers} reviewers"
         )
 

@@ -83,6 +83,16 @@ def test_an_interrupted_erasure_is_finished_by_the_next_one(monkeypatch: pytest.
     assert b"m1" not in records()[0].read_bytes()
 
 
+def test_what_an_interrupted_write_has_left_is_erased_too() -> None:
+    feedback.add([Label("m1", "spam")], reviewer="ada")
+    orphan = records()[0].with_name("orphan.jsonl")
+    orphan.write_text(records()[0].read_text().replace("m1", "m2"))
+
+    assert 0 == feedback.erase({"m2"})
+    assert "m2" not in orphan.read_text()
+    assert 1 == len(feedback.read().labels)
+
+
 @pytest.mark.parametrize("reason", ["x" * 201, "she wrote to anna.lindqvist@harbour.example"])
 def test_a_reason_that_tells_is_refused_and_nothing_is_kept(reason: str) -> None:
     with pytest.raises(UserError, match="a reason has at most"):

@@ -63,4 +63,5 @@ def test_the_third_label_of_a_dispute_does_not_count() -> None:
 
 def test_one_label_in_all_tells_nothing_and_single_reviews_are_none() -> None:
     assert math.isnan(measured(reviews("aaa", "aaa")).value.value)
+    assert "Cohen's kappa cannot be told" in str(measured(reviews("aaa", "aaa")))
     assert measure_agreement(reviews("aaa")) is None
