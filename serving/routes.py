@@ -258,7 +258,7 @@ def _events(doors: Doors, guards: Guards, visit: Visit, question: str, limits: s
             found = _found(door, question, limits)
             seen = list(dict.fromkeys(sentence.message_id for sentence in found.shown))
             guards.audit.write(audited(visit, 200, messages=seen, event="sources"))
-            yield _event("sources", {"citations": [citation_of(each) for each in found.shown]})
+            yield _event("sources", {"citations": [asdict(citation_of(each)) for each in found.shown]})
             whole, seen = _composed(door, guards, found)
             guards.audit.write(audited(visit, 200, messages=seen, event="answer", answer=whole["id"]))
             yield _event("answer", whole)

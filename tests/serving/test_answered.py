@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,11 +18,22 @@ from serving.answers import Answer, Citation
 from serving.bundle import Bundle
 from serving.client import EngineClient
 from serving.door import Door
+from serving.guard import Guards
 from serving.index import Index, OpenIndex
 
 QUESTION = "When does the lease of the harbour warehouse end?"
 GIVEN = Answer("It ends on 30 June.", (Citation("m", 4, 23, "m:0"),), True, "extracted", 0.8)
 INDEX = Index("", "none", 3, 0, "e" * 64, "d" * 64)
+
+
+class OneChunk:
+    """A collection that finds the same chunk whatever is asked."""
+
+    def search(self, collection: str, data: list[object], **options: object) -> list[list[object]]:
+        text = "The lease of the harbour warehouse ends on 30 June."
+        facts = {"chunk_id": "m:0", "message_id": "m", "thread_id": "t", "sent_at": "", "channel": "email"}
+        entity = {**facts, "start": 0, "end": len(text), "text": text, "subject": "Harbour lease"}
+        return [[{"distance": 0.9, "entity": entity}] for _ in data]
 
 
 class EmptyMilvus:
@@ -36,19 +48,33 @@ def bundle(tmp_path: Path, workspace: Path) -> Bundle:
     return write_bundle(tmp_path / "bundle")
 
 
-@pytest.fixture
-def gateway(bundle: Bundle) -> Iterator[TestClient]:
-    """A gateway whose archive holds nothing, and whose embedder says the same of every text."""
+def gateway_over(bundle: Bundle, milvus: object, guards: Guards) -> TestClient:
+    """Return a gateway whose embedder says the same of every text, and whose generator copies."""
 
     def embed(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/chat/completions"):
+            message = {"content": "The lease of the harbour warehouse ends on 30 June."}
+            choices = [{"message": message, "finish_reason": "stop"}]
+            usage = {"prompt_tokens": 9, "completion_tokens": 9}
+            return httpx.Response(200, json={"choices": choices, "usage": usage})
         return httpx.Response(200, json={"data": [{"index": 0, "embedding": [1.0, 0.0, 0.0]}]})
 
     engines = dict.fromkeys(("classifier", "embedder", "generator"), "http://engine")
     client = EngineClient(engines, httpx.Client(transport=httpx.MockTransport(embed)))  # type: ignore[arg-type]
-    index = OpenIndex(INDEX, EmptyMilvus())
-    door = Door(bundle, client, index, ("ham", "spam"), client.classify, client.embed)
-    with open_guards() as guards:
-        yield client_of(door, guards)
+    door = Door(bundle, client, OpenIndex(INDEX, milvus), ("ham", "spam"), client.classify, client.embed)
+    return client_of(door, guards)
+
+
+@pytest.fixture
+def guards(workspace: Path) -> Iterator[Guards]:
+    with open_guards() as opened:
+        yield opened
+
+
+@pytest.fixture
+def gateway(bundle: Bundle, guards: Guards) -> TestClient:
+    """A gateway whose archive holds nothing."""
+    return gateway_over(bundle, EmptyMilvus(), guards)
 
 
 def test_a_recorded_answer_says_what_it_stands_on_and_none_of_its_words(bundle: Bundle):
@@ -80,3 +106,19 @@ def test_an_answer_that_cannot_be_recorded_is_not_given(gateway: TestClient):
 
     assert 503 == reply.status_code
     assert "could not be recorded" in reply.json()["error"]["message"]
+
+
+def test_a_streamed_answer_names_its_sources_first_and_is_the_same(bundle: Bundle, guards: Guards):
+    gateway = gateway_over(bundle, OneChunk(), guards)
+    whole = gateway.post("/v1/ask", json={"question": QUESTION}).json()
+
+    streamed = gateway.post("/v1/ask", json={"question": QUESTION, "stream": True})
+
+    events = [block.split("\n") for block in streamed.text.strip().split("\n\n")]
+    assert [event for event, _ in events] == ["event: sources", "event: answer"]
+    said = json.loads(events[1][1].removeprefix("data: "))
+    assert said | {"id": whole["id"]} == whole
+    assert whole["citations"] == [{"message_id": "m", "start": 0, "end": 51, "chunk_id": "m:0"}]
+    kept = [json.loads(line)["event"] for line in guards.audit.path.read_text().splitlines()]
+    assert [line["messages"] for line in kept] == [["m"], [], ["m"], ["m"]]
+    assert kept[-1]["answer"] == said["id"]
