@@ -16,6 +16,7 @@ from data.workspace import UserError, home, locate
 from pipelines import access
 from pipelines.endings import FREE_SPACE, RunStoppedError, StepError
 from pipelines.label import label
+from pipelines.lineage.command import lineage_command, reproduce_command
 
 if TYPE_CHECKING:
     from data.kafka import Topic
@@ -29,6 +30,8 @@ app = typer.Typer(
 review = typer.Typer(help="Decide on releases, and look at what was decided.", no_args_is_help=True)
 app.add_typer(review, name="review")
 app.add_typer(label, name="label")
+app.command("lineage")(lineage_command)
+app.command("reproduce")(reproduce_command)
 app.add_typer(access.key, name="key")
 app.add_typer(access.audit, name="audit")
 

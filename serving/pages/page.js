@@ -79,7 +79,7 @@ function leave() {
   sessionStorage.removeItem("key");
   $("views").hidden = $("leave").hidden = true;
   $("who").textContent = "";
-  for (const id of ["hits", "answer", "messages", "releases"]) $(id).replaceChildren();
+  for (const id of ["hits", "answer", "messages", "finding", "releases"]) $(id).replaceChildren();
   show("enter");
   $("key").focus();
 }
@@ -149,7 +149,7 @@ function zones(message, cited) {
   return cuts.map((zone) => {
     const text = all.slice(zone.start, zone.end).join("").trim();
     if (!text) return "";
-    if (zone.kind === "body") return element("pre", {}, ...quoted(text, cited));
+    if (zone.kind === "body") return element("pre", { className: "body" }, ...quoted(text, cited));
     return element("details", {}, element("summary", { textContent: zone.kind }), element("pre", { textContent: text }));
   });
 }
@@ -163,20 +163,51 @@ function quoted(text, cited) {
 async function thread(id, place) {
   const reply = await (await request(`/v1/threads/${id}`)).json();
   $("thread-title").textContent = reply.messages[0].subject || "(no subject)";
+  $("finding").replaceChildren();
+  $("assess").hidden = !me.rights.includes("find");
+  $("assess").onclick = () => attempt("Assessing the thread…", () => assess(id));
   $("messages").replaceChildren(...reply.messages.map((message) => {
     const isCited = place && message.message_id === place.message_id;
     const cited = isCited ? points(message.text).slice(place.start, place.end).join("") : "";
     const names = (message.attachments || []).map((each) => `${each.name} (${each.content_type})`);
-    return element("article", { id: `m-${message.message_id}`, tabIndex: -1 },
+    const card = element("article", { id: `m-${message.message_id}`, tabIndex: -1 },
       element("h2", { textContent: message.subject || "(no subject)" }),
       element("p", { className: "soft", textContent: `${message.sender || "unknown sender"} → ${(message.recipients || []).join(", ") || "unknown"} · ${day(message.sent_at)} · ${message.channel}${message.label ? ` · ${message.label.replaceAll("_", " ")}` : ""}` }),
       ...zones(message, cited),
       names.length ? element("p", { className: "soft", textContent: `Attachments: ${names.join(", ")}` }) : "",
       me.rights.includes("label") ? verdict(message.message_id) : "");
+    card.dataset.text = message.text || "";
+    return card;
   }));
   show("thread");
   const target = place && $(`m-${place.message_id}`);
   if (target) target.focus();
+}
+
+async function assess(id) {
+  const finding = await (await request(`/v1/threads/${id}/finding`, {})).json();
+  const words = { escalate: "Escalate", monitor: "Monitor", none: "Nothing to do" };
+  const percent = (share) => `${Math.round(100 * share)} %`;
+  const facts = finding.label ? `${finding.label.replaceAll("_", " ")} ${percent(finding.confidence)} · policy: ${finding.policy} · risk ${percent(finding.risk)}` : `risk ${percent(finding.risk)}`;
+  $("finding").replaceChildren(element("article", { className: finding.action },
+    element("h2", { textContent: words[finding.action] }),
+    element("p", { className: "soft", textContent: `${facts}. By the classifier and the declared policy; marked below: the sentences without which the probability falls most.` })));
+  for (const span of finding.evidence) {
+    const shown = $(`m-${span.message_id}`);
+    const text = shown && points(shown.dataset.text).slice(span.start, span.end).join("");
+    for (const body of shown ? shown.querySelectorAll("pre.body") : []) mark(body, text);
+  }
+  say("");
+}
+
+function mark(body, text) {
+  for (const node of [...body.childNodes]) {
+    const place = node.nodeType === Node.TEXT_NODE ? node.data.indexOf(text) : -1;
+    if (place < 0) continue;
+    node.splitText(place).splitText(text.length);
+    node.nextSibling.replaceWith(element("mark", { textContent: text }));
+    return;
+  }
 }
 
 function verdict(message) {
