@@ -59,11 +59,14 @@ def test_help_needs_no_heavy_library() -> None:
 
 def test_names_every_command(mailroom: Mailroom) -> None:
     text = mailroom("--help").out
-    for command in ("run", "compile", "submit", "schedule", "serve", "sample", "lineage", "review"):
+    for command in ("run", "compile", "submit", "schedule", "serve", "sample", "lineage", "label", "review"):
         assert f" {command} " in text
 
     text = mailroom("review", "--help").out
     assert all(f" {command} " in text for command in ("list", "show", "history", "approve", "rollback"))
+
+    text = mailroom("label", "--help").out
+    assert all(f" {command} " in text for command in ("next", "add", "import", "status"))
 
 
 @pytest.mark.parametrize(
