@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,12 @@ from tqdm import tqdm
 
 from evaluation.behaviour import Behaviour, load_behaviour, measure_behaviour
 from evaluation.case import Case, date_of
+from evaluation.changes import Changes, changes_between, count_flips
 from evaluation.decision import current_release, verify_alias
 from evaluation.drift import Drift, measure_drift, save_sketch
+from evaluation.equal_work import union_of
+from evaluation.errors import worst_errors
+from evaluation.false_alarms import measure_false_alarms
 from evaluation.findings import Findings, Provenance, RoundTrip
 from evaluation.judge import Judge
 from evaluation.leakage import Leakage, find_leakage
@@ -28,7 +32,9 @@ from evaluation.measure import (
     todays_sketch,
 )
 from evaluation.metrics import Predictions, assess, calibration
+from evaluation.origin import dataset_counts, origin_of_challenger, origin_of_champion
 from evaluation.paired import compare
+from evaluation.planning import Planning, measure_planning
 from evaluation.registry import Version, classifier_round_trip, embedder_round_trip
 from evaluation.release import Release
 from evaluation.rules import Rules
@@ -36,7 +42,7 @@ from evaluation.slices import measure_slices
 from evaluation.subject import Subject
 from evaluation.workload import measure_workload
 
-STEPS = 7
+STEPS = 8
 OWN = "the challenger's own training data"
 
 
@@ -52,6 +58,7 @@ class Collected:
     drift: Drift
     leakage: Leakage
     behaviour: Behaviour
+    planning: Planning | None = None
 
 
 def collect(
@@ -85,19 +92,35 @@ def collect(
             subject.prepared, subject.index, subject.embedder.folder, rules, seed=subject.seed, judge=judge
         )
         _next(bar, "drift")
-        drift = _drift(subject, case, challenger, folder, champion=champion, champion_says=champion_says)
+        drift = _drift(
+            subject, case, challenger, folder, rules=rules, champion=champion, champion_says=champion_says
+        )
         _next(bar, "behaviour")
         behaviour = _behaviour(subject, case, rules)
         _next(bar, "leakage")
+        leakage = _leakage(case)
+        _next(bar, "workload")
+        all_others = (*others, champion_says) if champion_says else others
+        planning = measure_planning(
+            subject.prepared,
+            case,
+            (challenger, *all_others),
+            rules,
+            ask=lambda texts: ask_classifier(
+                "challenger", model, case, rules.benign, temperature=temperature, texts=texts
+            ),
+            seed=subject.seed,
+        )
         return Collected(
             challenger,
-            (*others, champion_says) if champion_says else others,
+            all_others,
             champion.release if champion else None,
             trips,
             search,
             drift,
-            _leakage(case),
+            leakage,
             behaviour,
+            planning,
         )
 
 
@@ -112,6 +135,7 @@ def _drift(
     challenger: Predictions,
     folder: Path,
     *,
+    rules: Rules,
     champion: Champion | None,
     champion_says: Predictions | None,
 ) -> Drift:
@@ -122,12 +146,21 @@ def _drift(
     model, seed, page = subject.embedder.merged, subject.seed, folder / "drift.html"
     own = learned_sketch(case, subject.classifier.merged, model, seed=seed)
     save_sketch(own, folder / SKETCH)
+    reference, described_as = own, OWN
     if champion and champion_says and champion.reference:
         now = todays_sketch(case, champion_says, champion.embedder, seed=seed)
-        named = f"the training data of champion version {champion.release.classifier_version}"
-        return measure_drift(champion.reference, now, page, described_as=named)
-    now = todays_sketch(case, challenger, model, seed=seed)
-    return measure_drift(own, now, page, described_as=OWN)
+        reference = champion.reference
+        described_as = f"the training data of champion version {champion.release.classifier_version}"
+    else:
+        now = todays_sketch(case, challenger, model, seed=seed)
+    alarms = measure_false_alarms(
+        reference,
+        embedding_limit=rules.limits.embedding_drift,
+        descriptor_limit=rules.limits.descriptor_drift,
+        confidence=rules.confidence,
+        seed=seed,
+    )
+    return replace(measure_drift(reference, now, page, described_as=described_as), false_alarms=alarms)
 
 
 def _behaviour(subject: Subject, case: Case, rules: Rules) -> Behaviour:
@@ -190,7 +223,7 @@ def findings_of(subject: Subject, case: Case, rules: Rules, collected: Collected
         curves=curves_of(test, challenger, rules),
         workload=measure_workload(
             test,
-            (challenger, *others),
+            (challenger, *others, union_of(test, challenger, others[0], rules.benign)),
             rules.benign,
             minutes_per_alert=rules.minutes_per_alert,
             draws=draws,
@@ -210,6 +243,29 @@ def findings_of(subject: Subject, case: Case, rules: Rules, collected: Collected
         ),
         notes=tuple(_notes(subject, case, rules, collected)),
         behaviour=collected.behaviour,
+        planning=collected.planning,
+        dataset=dataset_counts(subject.prepared),
+        changes=_changes(subject, case, rules, collected),
+        errors=worst_errors(
+            test,
+            challenger,
+            rules.critical,
+            channels=case.messages.channels,
+            times=case.messages.times,
+        ),
+    )
+
+
+def _changes(subject: Subject, case: Case, rules: Rules, collected: Collected) -> Changes | None:
+    champion = collected.champion
+    if champion is None:
+        return None
+    return changes_between(
+        origin_of_champion(champion),
+        origin_of_challenger(subject, rules.digest),
+        count_flips(case.test, collected.others[-1], collected.challenger),
+        release=champion.id,
+        versions=(champion.classifier_version, champion.embedder_version),
     )
 
 

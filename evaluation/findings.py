@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 
 from evaluation.answers import Answers
 from evaluation.behaviour import Behaviour
+from evaluation.changes import Changes, DatasetCounts
 from evaluation.drift import Drift
+from evaluation.errors import Errors
 from evaluation.judge import Judged
 from evaluation.leakage import Leakage
 from evaluation.metrics import Calibration, Curve, ModelResult
 from evaluation.paired import Comparison
+from evaluation.planning import Planning
 from evaluation.retrieval import Retrieval
 from evaluation.slices import SliceResult
 from evaluation.workload import Workload
@@ -68,6 +71,10 @@ class Findings:
     notes: tuple[str, ...] = ()  # what was left out and why, in words
     behaviour: Behaviour | None = None
     judged: Judged | None = None  # None where no judge is configured
+    dataset: DatasetCounts | None = None  # what the challenger was made of, for the next comparison
+    changes: Changes | None = None  # since the champion, if there is one
+    errors: Errors | None = None
+    planning: Planning | None = None  # what a reviewing department counts with
 
     def comparison(self, other: str) -> Comparison | None:
         """Return the comparison with a model whose name starts so."""

