@@ -14,7 +14,7 @@ export RAGAS_DO_NOT_TRACK := true
 export MLFLOW_DISABLE_TELEMETRY := true
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install run test check lab bench-prepare bench-gate lock golden clean
+.PHONY: help install run test check lab bench-prepare bench-gate bench-label lock golden clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ bench-prepare: $(INSTALLED) ## Prepare 500 MB of made-up mail, beside datatrove 
 
 bench-gate: $(INSTALLED) ## How often the gate is wrong: 50 seeds of eight kinds of challenger (15 minutes)
 	$(BIN)/python -m tests.benchmarks.gate
+
+bench-label: $(INSTALLED) ## Label the sample, and research sets in datasets/, in four ways (ten minutes)
+	$(BIN)/python -m tests.benchmarks.active_learning
 
 lock: ## Resolve the locks again from pyproject.toml
 	./locks/lock.sh $(PYTHON)

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,8 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from data.dedupe import BANDS, SIMILAR, Copy, Link, exact_copies, near_copies
-from data.labels import labels_by_rank
+from data.labels import FEEDBACK, Labelling, joined_labels, labels_by_rank
+from data.review import SettledLabel
 from data.splits import splits
 from data.threads import Ties, threads
 
@@ -53,7 +55,7 @@ class Assignment:
 
     thread_ids: Sequence[str]
     splits: Sequence[str]
-    labels: Sequence[str | None]
+    labelling: Labelling
     copies: Mapping[int, Copy]
     digests: Sequence[bytes]
 
@@ -138,8 +140,15 @@ def read_bands(taken_in: Path, index: Index) -> tuple[np.ndarray, np.ndarray]:
     return found_ranks[order], found_bands[order]
 
 
-def assign(index: Index, links: Sequence[Link], labels: Mapping[str, str], *, seed: int) -> Assignment:
-    """Decide threads, copies, splits and labels."""
+def assign(
+    index: Index,
+    links: Sequence[Link],
+    labels: Mapping[str, str],
+    *,
+    seed: int,
+    reviewed: Mapping[str, SettledLabel] = MappingProxyType({}),
+) -> Assignment:
+    """Decide threads, copies, splits and labels: ``labels`` by reference, ``reviewed`` by message id."""
     thread_ids, groups = threads(index.ties)
     threads_by_rank = [index.message_ids[groups.of(rank)] for rank in range(len(index.message_ids))]
     exact = {copy.rank: copy for copy in exact_copies(index.contents.tolist())}
@@ -155,10 +164,18 @@ def assign(index: Index, links: Sequence[Link], labels: Mapping[str, str], *, se
     alike += [(link.earlier, link.later) for link in links if link.view_similarity >= SIMILAR]
     alike += [(copy.rank, copy.kept) for copy in exact_copies(index.views.tolist())]
     sides, components = splits(index.message_ids, groups, alike, seed=seed)
-    stated = labels_by_rank(labels, index.references, {rank: copy.kept for rank, copy in copies.items()})
+    kept_by_copy = {rank: copy.kept for rank, copy in copies.items()}
+    labelling = joined_labels(
+        labels_by_rank(labels, index.references, kept_by_copy),
+        labels_by_rank(reviewed, index.message_ids, kept_by_copy),
+        sides,
+    )
     contents = (each for chunk in index.content_digests.chunks for each in chunk.to_pylist())
+    sources = ([FEEDBACK] if source == FEEDBACK else [] for source in labelling.sources)
     digests = [
-        hashlib.sha256("\n".join([*each[:-1], each[-1] or ""]).encode()).digest()
-        for each in zip(contents, threads_by_rank, components, sides, stated, strict=True)
+        hashlib.sha256("\n".join([*each, label or "", *by_review]).encode()).digest()
+        for *each, label, by_review in zip(
+            contents, threads_by_rank, components, sides, labelling.labels, sources, strict=True
+        )
     ]
-    return Assignment(thread_ids, sides, stated, copies, digests)
+    return Assignment(thread_ids, sides, labelling, copies, digests)

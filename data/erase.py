@@ -171,7 +171,7 @@ def _recounted(before: Manifest, tables: _Tables, gone: Collection[str]) -> Mani
         for source, count in Counter(top_of(row["source"]) for row in rows).items():
             by_source[source] = replace(by_source[source], **{name: count})
     _require_balance(by_source)
-    labels = _counted(tables.messages, "label")
+    labels, by_label_source = (_counted(tables.messages, name) for name in ("label", "label_source"))
     return replace(
         before,
         by_source=by_source,
@@ -188,6 +188,9 @@ def _recounted(before: Manifest, tables: _Tables, gone: Collection[str]) -> Mani
         languages=_counted(tables.messages, "language"),
         chunks=len(tables.chunks),
         labelled=sum(labels.values()),
+        label_sources=tuple(
+            replace(each, labels=by_label_source.get(each.name, 0)) for each in before.label_sources
+        ),
         digest=hashlib.sha256("\n".join([before.digest, "erased", *sorted(gone)]).encode()).hexdigest(),
         former_digests=(*before.former_digests, before.digest),
         notes=(*before.notes, f"erasure: {len(gone):,} messages left dataset {before.digest[:16]}"),

@@ -8,9 +8,28 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from data.redact import redact
+from data.review import SettledLabel
 from data.workspace import UserError
+
+T = TypeVar("T")
+FILE, FEEDBACK = "labels.csv", "feedback"
+
+
+@dataclass(frozen=True, slots=True)
+class Labelling:
+    """The label of every message in rank order, and which of the two sources said it.
+
+    ``conflicts`` are ranks where feedback has overruled the file; ``left_out`` those whose feedback does
+    not count, because a model had chosen them for review and they are not in train.
+    """
+
+    labels: list[str | None]
+    sources: list[str | None]
+    conflicts: frozenset[int]
+    left_out: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +56,7 @@ def read_labels(path: Path) -> dict[str, str]:
             labels = {}
             for row in rows:
                 label = (row["label"] or "").strip()
-                _refuse_personal_data(label, f"{path}, line {rows.line_num}")
+                refuse_personal_data(label, f"{path}, line {rows.line_num}")
                 labels[reference(row["source"] or "")] = label
     except OSError as error:
         raise UserError(
@@ -53,7 +72,7 @@ def _holds_personal_data(label: str) -> bool:
     return any(span.kind not in ("PERSON", "ADDRESS") for span in redact(label, key=b"").spans)
 
 
-def _refuse_personal_data(label: str, place: str) -> None:
+def refuse_personal_data(label: str, place: str) -> None:
     """Raise a UserError for a label that holds an address or a number: labels are written as they stand."""
     if _holds_personal_data(label):
         raise UserError(f"{place}: the label holds personal data; a label names a class of messages")
@@ -106,8 +125,8 @@ def reference(written: str) -> str:
 
 
 def labels_by_rank(
-    labels: Mapping[str, str], references: Sequence[str], kept_by_copy: Mapping[int, int]
-) -> list[str | None]:
+    labels: Mapping[str, T], references: Sequence[str], kept_by_copy: Mapping[int, int]
+) -> list[T | None]:
     """Return the label of every message, in rank order; a kept one takes the label of its earliest
     labelled copy when it has none itself."""
     found = [labels.get(each) for each in references]
@@ -115,3 +134,25 @@ def labels_by_rank(
         if found[kept] is None:
             found[kept] = found[copy]
     return found
+
+
+def joined_labels(
+    stated: Sequence[str | None], settled: Sequence[SettledLabel | None], splits: Sequence[str]
+) -> Labelling:
+    """Join the labels of the file with what review has settled; feedback wins.
+
+    In valid and test, feedback only corrects a label or adds one to a message that chance chose:
+    figures measured on messages that a model picked would say nothing about the archive.
+    """
+    labels, sources = list(stated), [FILE if label is not None else None for label in stated]
+    conflicts, left_out = set[int](), set[int]()
+    for rank, feedback in enumerate(settled):
+        if feedback is None:
+            continue
+        if splits[rank] != "train" and stated[rank] is None and feedback.rule != "random":
+            left_out.add(rank)
+            continue
+        if stated[rank] not in (None, feedback.label):
+            conflicts.add(rank)
+        labels[rank], sources[rank] = feedback.label, FEEDBACK
+    return Labelling(labels, sources, frozenset(conflicts), frozenset(left_out))

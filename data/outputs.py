@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -16,11 +17,12 @@ import pyarrow.parquet as pq
 from data.assign import Assignment, Index
 from data.dataset import MANIFEST
 from data.intake import read
-from data.labels import Question
+from data.labels import FEEDBACK, FILE, Question
 from data.normalise import clean
 from data.record import Record
 from data.redact import redact, shown
-from data.schema import DUPLICATES, PARSER, QUESTIONS, REJECTS, Counts, Manifest, top_of
+from data.review import NOTHING_SETTLED, Settled
+from data.schema import DUPLICATES, PARSER, QUESTIONS, REJECTS, Counts, LabelSource, Manifest, top_of
 from data.sources import Item
 from data.unsaid import unsaid
 from data.workspace import UserError, write_atomically
@@ -101,7 +103,13 @@ def _names(items: Sequence[Item], references: set[str]) -> tuple[frozenset[str],
 
 
 def manifest_of(
-    part: Path, taken: Path, assigned: Assignment, labels: Mapping[str, str], *, seed: int
+    part: Path,
+    taken: Path,
+    assigned: Assignment,
+    labels: Mapping[str, str],
+    *,
+    seed: int,
+    reviewed: Settled = NOTHING_SETTLED,
 ) -> Manifest:
     """Count what was written against what was read.
 
@@ -115,9 +123,9 @@ def manifest_of(
     read_entries: Counter[str] = Counter()
     for row in tallies.to_pylist():
         read_entries[row["source"]] += row["entries"]
-    columns = ["source", "locator", "split", "label", "channel", "language"]
+    columns = [*("message_id", "source", "locator", "split", "label", "label_source", "channel", "language")]
     messages = pq.read_table(part / "messages", columns=columns)
-    copies = pq.read_table(part / "duplicates", columns=["source", "locator"])
+    copies = pq.read_table(part / "duplicates", columns=["message_id", "source", "locator"])
     rejects = pq.read_table(part / "rejects", columns=["source", "locator", "reason"])
     known = {each for table in (messages, copies, rejects) for each in _references(table)}
     unmatched = sum(source not in known for source in labels)
@@ -126,6 +134,7 @@ def manifest_of(
             f"none of the {len(labels):,} labels names a message of the archive (the first: "
             f"{shown(next(iter(labels)))!r}); write sources as relative/path or relative/path#number"
         )
+    kept_ranks = frozenset(assigned.kept_ranks)
     by_source = _balanced(read_entries, *(_counted(table, "source") for table in (messages, copies, rejects)))
     return Manifest(
         parser=PARSER,
@@ -143,7 +152,24 @@ def manifest_of(
         ).hexdigest(),
         labelled=sum(_counted(messages, "label").values()),
         unmatched_labels=unmatched,
+        label_sources=_label_sources(labels, reviewed, messages, copies, unmatched),
+        label_conflicts=len(assigned.labelling.conflicts & kept_ranks),
+        feedback_left_out=len(assigned.labelling.left_out & kept_ranks),
     )
+
+
+def _label_sources(
+    labels: Mapping[str, str], reviewed: Settled, messages: pa.Table, copies: pa.Table, unmatched: int
+) -> tuple[LabelSource, ...]:
+    counts, found = _counted(messages, "label_source"), []
+    if labels:
+        said = json.dumps(sorted(labels.items())).encode()
+        found.append(LabelSource(FILE, hashlib.sha256(said).hexdigest(), counts[FILE], unmatched))
+    if reviewed.labels:
+        known = {each for table in (messages, copies) for each in table.column("message_id").to_pylist()}
+        lost = len(reviewed.labels.keys() - known)
+        found.append(LabelSource(FEEDBACK, reviewed.digest, counts[FEEDBACK], lost))
+    return tuple(found)
 
 
 def write_manifest(part: Path, manifest: Manifest) -> None:

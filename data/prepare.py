@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+from data import feedback
 from data.assign import assign, read_index
 from data.dataset import MANIFEST
 from data.erasing import clean_table, eraser_of
@@ -20,6 +21,7 @@ from data.outputs import manifest_of, write_duplicates, write_manifest, write_qu
 from data.progress import stage
 from data.retain import Retained, retain
 from data.retention import Orders, orders_of
+from data.review import settled_labels
 from data.schema import Manifest
 from data.sources import LABELS, QUESTIONS, discover
 from data.spark import session
@@ -41,7 +43,8 @@ def prepare(
     """Write the prepared dataset of an archive and return its manifest.
 
     ``archive`` is a folder, a file, the landing of a stream, or "sample", which is then written first.
-    ``labels`` is a CSV with the columns source and label; by default the archive's own labels.csv.
+    ``labels`` is a CSV with the columns source and label; by default the archive's own labels.csv. What
+    reviewers have settled in this workspace overrules it.
     What stood at ``prepared`` is replaced when everything has succeeded, and stays otherwise. Of an
     archive that was prepared before, only what has changed since is read, unless ``reread`` is set; the
     dataset is the same either way. ``retention`` is a policy of what expires and what is held; whoever was
@@ -80,11 +83,15 @@ def prepare(
             known = gather(place, taken) if stream else memory.carry_over(taken)
             eraser = eraser_of(orders, sorted(taken.glob("*.parquet")))
             retained = retain(taken, eraser)
+            forgotten = feedback.erase(retained.message_ids)
+            settled = settled_labels()
             index = read_index(taken)
             done.said = f"{len(index.message_ids):,} messages, redacted; {known}"
             done.said += "" if orders.asks_for_nothing else f"; {retained}"
         with stage("dedupe", spark) as done:
-            assigned = assign(index, find_links(spark, taken, index), stated, seed=seed)
+            assigned = assign(
+                index, find_links(spark, taken, index), stated, seed=seed, reviewed=settled.labels
+            )
             done.said = f"{len(assigned.copies):,} duplicates"
         with stage("write", spark) as done:
             write_messages(spark, taken, part / "messages", index, assigned)
@@ -96,20 +103,22 @@ def prepare(
             done.said = f"{len(assigned.kept_ranks):,} messages, {len(questions):,} questions"
         with stage("chunk", spark) as done:
             write_chunks(spark, part / "messages", part / "chunks")
-            manifest = manifest_of(part, taken, assigned, stated, seed=seed)
+            manifest = manifest_of(part, taken, assigned, stated, seed=seed, reviewed=settled)
             done.said = f"{manifest.chunks:,} chunks"
         if stream:
             shutil.rmtree(taken)  # the landing itself remembers
         else:
             memory.remember(taken, items)
         write_manifest(part, manifest)
-    _record(retained, orders, manifest)
+    _record(retained, orders, manifest, forgotten)
     return manifest
 
 
-def _record(retained: Retained, orders: Orders, manifest: Manifest) -> None:
-    if not orders.asks_for_nothing:
-        record("retention run", dataset=manifest.digest, orders=orders.digest, **asdict(retained))
+def _record(retained: Retained, orders: Orders, manifest: Manifest, forgotten: int) -> None:
+    if orders.asks_for_nothing:
+        return
+    counts = {name: value for name, value in asdict(retained).items() if name != "message_ids"}
+    record("retention run", dataset=manifest.digest, orders=orders.digest, feedback=forgotten, **counts)
 
 
 def _archive(archive: str, seed: int) -> Path:

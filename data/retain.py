@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,6 +24,7 @@ class Retained:
     erased: int
     held: dict[str, int]
     undated: int
+    message_ids: frozenset[str] = field(default=frozenset(), compare=False)  # of what expired or was erased
 
     def __str__(self) -> str:
         held = "".join(f", {count:,} held by {name}" for name, count in sorted(self.held.items()))
@@ -37,7 +38,13 @@ def retain(taken: Path, eraser: Eraser) -> Retained:
     tally = Tally()
     for file in sorted(taken.glob("*.parquet")):
         retain_file(file, eraser, tally)
-    return Retained(tally.fates["expired"], tally.fates["erased"], dict(tally.holds), tally.undated)
+    return Retained(
+        tally.fates["expired"],
+        tally.fates["erased"],
+        dict(tally.holds),
+        tally.undated,
+        frozenset(tally.message_ids),
+    )
 
 
 def retain_file(file: Path, eraser: Eraser, tally: Tally) -> bool:
@@ -67,8 +74,7 @@ def _retained(row: Row, eraser: Eraser, tally: Tally) -> Row:
         tally.held_ids.add(row["message_id"])
         return row
     if fate != "kept":
-        if fate == "erased":
-            tally.message_ids.add(row["message_id"])
+        tally.message_ids.add(row["message_id"])
         others = {name: eraser.clean(value) for name, value in row.items() if name not in TAKEN_IN.names}
         return {**_reject(row, fate), **others}
     cleaned = eraser.cleaned(row) if eraser.orders.suppressed else row

@@ -36,6 +36,7 @@ MESSAGES = pa.schema(
         ("language", pa.string()),
         ("attachments", pa.list_(ATTACHMENT)),
         ("label", pa.string()),
+        ("label_source", pa.string()),
         ("split", pa.string()),
         ("source", pa.string()),
         ("locator", pa.int32()),
@@ -143,6 +144,19 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
+class LabelSource:
+    """Where labels came from: the file ``labels.csv`` or ``feedback``, named by the digest of what it said.
+
+    ``labels`` kept messages took theirs from it; of what it said, ``unmatched`` named no message.
+    """
+
+    name: str
+    digest: str
+    labels: int
+    unmatched: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """What a prepared dataset holds; its digest names the content, whatever partitioning made it."""
 
@@ -159,6 +173,9 @@ class Manifest:
     digest: str = ""
     labelled: int = 0
     unmatched_labels: int = 0
+    label_sources: tuple[LabelSource, ...] = ()
+    label_conflicts: int = 0  # kept messages whose label in the file feedback has overruled
+    feedback_left_out: int = 0  # a model had chosen them for review, and they are not in train
     notes: tuple[str, ...] = ()
     former_digests: tuple[str, ...] = ()  # before erasures: models may have been trained on any of them
     schema_version: int = SCHEMA_VERSION
@@ -180,6 +197,7 @@ class Manifest:
         by_source = {source: Counts(**each) for source, each in fields.pop("by_source").items()}
         for name in ("notes", "former_digests"):
             fields[name] = tuple(fields.get(name, ()))
+        fields["label_sources"] = tuple(LabelSource(**each) for each in fields.get("label_sources", ()))
         return Manifest(counts=counts, by_source=by_source, **fields)
 
     def __str__(self) -> str:
@@ -212,6 +230,19 @@ class Manifest:
             f"rejects by reason: {listed(self.reasons)}",
             f"splits: {listed(self.splits)}; chunks {self.chunks:,}; labelled {self.labelled:,}; "
             f"labels without a message {self.unmatched_labels:,}",
+            *(
+                f"labels of {each.name} {each.digest[:16]}: {each.labels:,}; "
+                f"without a message {each.unmatched:,}"
+                for each in self.label_sources
+            ),
+            *(
+                [
+                    f"feedback overruled {self.label_conflicts:,} labels of the file; "
+                    f"{self.feedback_left_out:,} were left out of valid and test"
+                ]
+                if self.label_conflicts or self.feedback_left_out
+                else []
+            ),
             f"digest {self.digest[:16]}",
             *self.notes,
         ]

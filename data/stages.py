@@ -81,7 +81,8 @@ def write_messages(
     columns = {
         "message_id": [index.message_ids[rank] for rank in kept],
         "thread_id": [assigned.thread_ids[rank] for rank in kept],
-        "label": [assigned.labels[rank] for rank in kept],
+        "label": [assigned.labelling.labels[rank] for rank in kept],
+        "label_source": [assigned.labelling.sources[rank] for rank in kept],
         "split": [assigned.splits[rank] for rank in kept],
     }
     table = pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})

@@ -8,6 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from evaluation.behaviour import Behaviour, load_behaviour, measure_behaviour
 from evaluation.case import Case, date_of
 from evaluation.changes import Changes, changes_between, count_flips
 from evaluation.decision import current_release, verify_alias
@@ -16,6 +17,7 @@ from evaluation.equal_work import union_of
 from evaluation.errors import worst_errors
 from evaluation.false_alarms import measure_false_alarms
 from evaluation.findings import Findings, Latency, Provenance, RoundTrip
+from evaluation.judge import Judge
 from evaluation.latency import measure_latency
 from evaluation.leakage import Leakage, find_leakage
 from evaluation.measure import (
@@ -41,7 +43,7 @@ from evaluation.slices import measure_slices
 from evaluation.subject import Subject
 from evaluation.workload import measure_workload
 
-STEPS = 8
+STEPS = 9
 OWN = "the challenger's own training data"
 
 
@@ -57,11 +59,18 @@ class Collected:
     drift: Drift
     leakage: Leakage
     latency: Latency | None
+    behaviour: Behaviour
     planning: Planning | None = None
 
 
 def collect(
-    subject: Subject, case: Case, rules: Rules, versions: tuple[Version, Version], folder: Path
+    subject: Subject,
+    case: Case,
+    rules: Rules,
+    versions: tuple[Version, Version],
+    folder: Path,
+    *,
+    judge: Judge | None = None,
 ) -> Collected:
     """Run challenger, champion and baselines over the test; drift.html and its numbers go to ``folder``."""
     bar = tqdm(total=STEPS, desc="evaluate", unit="step", leave=False)
@@ -84,12 +93,14 @@ def collect(
         )
         _next(bar, "search")
         search = measure_search(
-            subject.prepared, subject.index, subject.embedder.folder, rules, seed=subject.seed
+            subject.prepared, subject.index, subject.embedder.folder, rules, seed=subject.seed, judge=judge
         )
         _next(bar, "drift")
         drift = _drift(
             subject, case, challenger, folder, rules=rules, champion=champion, champion_says=champion_says
         )
+        _next(bar, "behaviour")
+        behaviour = _behaviour(subject, case, rules)
         _next(bar, "leakage")
         leakage = _leakage(case)
         _next(bar, "workload")
@@ -113,6 +124,7 @@ def collect(
             drift,
             leakage,
             latency,
+            behaviour,
             planning,
         )
 
@@ -154,6 +166,20 @@ def _drift(
         seed=seed,
     )
     return replace(measure_drift(reference, now, page, described_as=described_as), false_alarms=alarms)
+
+
+def _behaviour(subject: Subject, case: Case, rules: Rules) -> Behaviour:
+    from training.classifier import predict_proba
+
+    return measure_behaviour(
+        lambda texts: predict_proba(subject.classifier.merged, texts),
+        subject.prepared,
+        case.test.labels,
+        benign=rules.benign,
+        declared=load_behaviour(),
+        confidence=rules.confidence,
+        seed=subject.seed,
+    )
 
 
 def _leakage(case: Case) -> Leakage:
@@ -212,6 +238,7 @@ def findings_of(subject: Subject, case: Case, rules: Rules, collected: Collected
         questions=collected.search.questions,
         retrieval=collected.search.retrieval,
         answers=collected.search.answers,
+        judged=collected.search.judged,
         drift=collected.drift,
         leakage=collected.leakage,
         round_trips=collected.round_trips,
@@ -222,6 +249,7 @@ def findings_of(subject: Subject, case: Case, rules: Rules, collected: Collected
             subject.dataset, subject.recipe, subject.seed, rules.digest, subject.parts, subject.details
         ),
         notes=tuple(_notes(subject, case, rules, collected)),
+        behaviour=collected.behaviour,
         planning=collected.planning,
         dataset=dataset_counts(subject.prepared),
         changes=_changes(subject, case, rules, collected),
@@ -257,6 +285,11 @@ def _notes(subject: Subject, case: Case, rules: Rules, collected: Collected) -> 
         )
     if absent := sorted(set(rules.critical) - set(case.test.labels)):
         notes.append(f"Critical classes without a test message, not judged: {', '.join(absent)}.")
+    if undeclared := collected.behaviour.undeclared:
+        notes.append(
+            "Classes without texts in evaluation/behaviour.yaml, tested for invariance alone: "
+            f"{', '.join(undeclared)}."
+        )
     if collected.others[0].name != "lexicon":
         notes.append(
             "No written lexicon covers these labels; the lexicon was induced from the training labels."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -17,6 +18,7 @@ from evaluation.collect import collect, findings_of
 from evaluation.findings import Findings
 from evaluation.gate import judge
 from evaluation.gate_table import Challenger, ChampionNamed, GateTable, write_gate_table
+from evaluation.judge import configured_judge
 from evaluation.metrics import Predictions
 from evaluation.registry import CLASSIFIER, EMBEDDER, Version, register
 from evaluation.release import Release, file_digest
@@ -81,11 +83,12 @@ def evaluate(
     ``champion`` is never moved here.
 
     Raises:
-        UserError: a part is missing or incomplete, nothing is labelled, the rules are not valid.
+        UserError: a part is missing or incomplete, nothing is labelled, the rules are not valid, a judge is
+            half configured.
     """
     import mlflow
 
-    rules = load_rules(gate)
+    rules, model_judge = load_rules(gate), configured_judge(os.environ)
     subject = read_subject(prepared, classifier, embedder, index, recipe=recipe, seed=seed)
     case = read_case(subject.prepared)
     tracking()
@@ -94,7 +97,7 @@ def evaluate(
         dataset = _dataset(subject)
         record.declare(rules, dataset, seed=seed)
         versions = (register(subject.classifier, CLASSIFIER), register(subject.embedder, EMBEDDER))
-        collected = collect(subject, case, rules, versions, folder)
+        collected = collect(subject, case, rules, versions, folder, judge=model_judge)
         findings = findings_of(subject, case, rules, collected)
         verdict = judge(findings, rules)
         _write_predictions(folder / "predictions.parquet", case, collected.challenger)

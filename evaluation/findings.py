@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from evaluation.answers import Answers
+from evaluation.behaviour import Behaviour
 from evaluation.changes import Changes, DatasetCounts
 from evaluation.drift import Drift
 from evaluation.errors import Errors
+from evaluation.judge import Judged
 from evaluation.leakage import Leakage
 from evaluation.metrics import Calibration, Curve, ModelResult
 from evaluation.paired import Comparison
@@ -79,6 +81,8 @@ class Findings:
     latency: Latency | None
     provenance: Provenance
     notes: tuple[str, ...] = ()  # what was left out and why, in words
+    behaviour: Behaviour | None = None
+    judged: Judged | None = None  # None where no judge is configured
     dataset: DatasetCounts | None = None  # what the challenger was made of, for the next comparison
     changes: Changes | None = None  # since the champion, if there is one
     errors: Errors | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from evaluation.behaviour import Kind
 from evaluation.findings import Findings
 from evaluation.paired import Comparison
 from evaluation.rules import Rules
@@ -32,6 +33,7 @@ def judge(findings: Findings, rules: Rules) -> Verdict:
         "slices": slice_checks(findings, rules),
         "search": search_checks(findings, rules),
         "drift": drift_checks(findings, rules),
+        "behaviour": behaviour_checks(findings, rules),
     }
     return decide(tuple(replace(check, group=group) for group, checks in groups.items() for check in checks))
 
@@ -256,7 +258,7 @@ def search_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:
     if not findings.questions:
         return ()
     retrieval, answers = findings.retrieval, findings.answers
-    return (
+    checks = [
         exactly(
             "questions without a search result",
             float(findings.questions - retrieval.answered) if retrieval else None,
@@ -277,7 +279,18 @@ def search_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:
             "reject",
             "share of questions that every answer metric could score",
         ),
-    )
+    ]
+    if judged := findings.judged:
+        checks.append(
+            at_least(
+                "answers judged",
+                judged.scored_share,
+                rules.limits.answers_scored,
+                "reject",
+                "share of questions that the judge could score in every metric",
+            )
+        )
+    return tuple(checks)
 
 
 def drift_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:
@@ -299,3 +312,20 @@ def drift_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:
             "effect size; .1 small, .3 plain to see",
         ),
     )
+
+
+def behaviour_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:
+    """Check how often the classifier does not do what was declared: a note, and nothing without a case."""
+    limits = rules.limits
+    declared: tuple[tuple[Kind, float, str], ...] = (
+        ("invariance", limits.invariance_failures, "another name, date or amount, another label"),
+        ("directional", limits.directional_failures, "a clear text of a class made it less likely"),
+        ("functionality", limits.functionality_failures, "a clear text of a class was not recognised"),
+    )
+    checks = []
+    for kind, limit, detail in declared:
+        test = findings.behaviour.total(kind) if findings.behaviour else None
+        if test:
+            named = f"{detail}; {test.failures} of {test.cases}"
+            checks.append(at_most(f"{kind} failures", test.rate, limit, "note", named))
+    return tuple(checks)

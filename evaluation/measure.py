@@ -22,6 +22,7 @@ from evaluation.baselines import (
 )
 from evaluation.case import Case
 from evaluation.drift import Sketch, describe, load_sketch, sample_rows
+from evaluation.judge import Asked, Judge, Judged, judge_answers
 from evaluation.metrics import Curve, Floats, Predictions, TestSet, curve
 from evaluation.release import Release, as_json
 from evaluation.retrieval import MODES, Retrieval, measure_retrieval
@@ -50,6 +51,7 @@ class Search:
     questions: int
     retrieval: Retrieval | None
     answers: Answers | None
+    judged: Judged | None = None
 
 
 @contextmanager
@@ -122,7 +124,9 @@ def curves_of(test: TestSet, predictions: Predictions, rules: Rules) -> tuple[Cu
     return tuple(drawn for drawn in found if drawn is not None)
 
 
-def measure_search(prepared: Path, index: Path, embedder: Path, rules: Rules, *, seed: int) -> Search:
+def measure_search(
+    prepared: Path, index: Path, embedder: Path, rules: Rules, *, seed: int, judge: Judge | None = None
+) -> Search:
     """Ask the answerable questions in every way of searching, and extract an answer from the best chunks."""
     from serving.embed import embed_texts, load_embedder, question_input, servable_folder
     from serving.index import open_index
@@ -151,15 +155,22 @@ def measure_search(prepared: Path, index: Path, embedder: Path, rules: Rules, *,
         seed=seed,
     )
     passages = [[hit.text for hit in hits[:CHUNKS_READ]] for hits in found["hybrid"]]
+    responses = best_sentences(questions, passages, embed)
     answers = measure_answers(
-        best_sentences(questions, passages, embed),
+        responses,
         [row["answer"] for row in asked],
         passages,
         draws=rules.draws,
         confidence=rules.confidence,
         seed=seed,
     )
-    return Search(len(asked), retrieval, answers)
+    judged = None
+    if judge:
+        rows = zip(questions, responses, (row["answer"] for row in asked), map(tuple, passages), strict=True)
+        judged = judge_answers(
+            judge, [Asked(*row) for row in rows], seed=seed, draws=rules.draws, confidence=rules.confidence
+        )
+    return Search(len(asked), retrieval, answers, judged)
 
 
 def learned_sketch(case: Case, classifier: Path, embedder: Path, *, seed: int) -> Sketch:

@@ -43,6 +43,9 @@ class Limits(_Declared):
     embedding_drift: float = Field(ge=0.5, le=1)
     descriptor_drift: float = Field(ge=0)
     slice_messages: int = Field(ge=1)
+    invariance_failures: float = Field(ge=0, le=1)
+    directional_failures: float = Field(ge=0, le=1)
+    functionality_failures: float = Field(ge=0, le=1)
 
 
 class Rules(_Declared):

@@ -15,6 +15,7 @@ from components.contract import ContractError
 from data.workspace import UserError, home, locate
 from pipelines import access
 from pipelines.endings import FREE_SPACE, RunStoppedError, StepError
+from pipelines.label import label
 from pipelines.lineage.command import lineage_command, reproduce_command
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 review = typer.Typer(help="Decide on releases, and look at what was decided.", no_args_is_help=True)
 app.add_typer(review, name="review")
+app.add_typer(label, name="label")
 app.command("lineage")(lineage_command)
 app.command("reproduce")(reproduce_command)
 app.add_typer(access.key, name="key")

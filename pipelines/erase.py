@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data import governance
+from data import feedback, governance
 from data.dataset import read_manifest
 from data.erase import ErasedDataset, datasets_below, erase_dataset, files_of, held_through_copies
 from data.erasing import Eraser, Tally, eraser_of, foreseen, is_of_messages, rows_of
@@ -46,6 +46,7 @@ class Erasure:
     mended: Mended
     models: tuple[TrainedModel, ...]
     scan: Scan
+    feedback: int = 0
 
     def __str__(self) -> str:
         lines = [_foreseen(self.tally)]
@@ -53,6 +54,8 @@ class Erasure:
             f"dataset {each.folder}: {each.erased:,} messages erased, {each.cleaned:,} of others cleaned"
             for each in self.datasets
         ]
+        if self.feedback:
+            lines.append(f"feedback: {self.feedback:,} labels and proposals forgotten")
         lines.append(f"intake memories and streams: {self.intakes:,} files rewritten")
         lines += [
             f"index {each.folder}: {each.removed:,} chunks removed, {each.cleaned:,} cleaned"
@@ -109,6 +112,7 @@ def _everywhere(eraser: Eraser, tally: Tally, wanted: Sought, by: str) -> Erasur
     governance.record("erasure begun", by=by, datasets=sorted(affected), **_counts(tally))
     keep_unfinished(Unfinished(eraser.orders.suppressed, frozenset(tally.message_ids), eraser.traces))
     governance.suppress(eraser.orders.suppressed)
+    labels = feedback.erase(tally.message_ids | _copies_of(folders, tally.message_ids))
     before = tuple(erase_dataset(folder, eraser, tally.message_ids) for folder in folders)
     erased = tuple(erase_from_index(folder, tally.message_ids, tally.changed) for folder in indexes)
     bundles = tuple(filter(None, map(renew_bundle, bundles_below(home()))))
@@ -117,7 +121,13 @@ def _everywhere(eraser: Eraser, tally: Tally, wanted: Sought, by: str) -> Erasur
     found = scan(home(), wanted, left_out=left_out)
     mended = mend(home(), found.hits, eraser, wanted, tally.message_ids)
     proof = scan(home(), wanted, left_out=left_out) if mended.rewritten or mended.removed else found
-    return Erasure(tally, before, intakes, erased, bundles, mended, models, proof)
+    return Erasure(tally, before, intakes, erased, bundles, mended, models, proof, labels)
+
+
+def _copies_of(folders: Iterable[Path], message_ids: Collection[str]) -> set[str]:
+    """Return the copies of erased messages: somebody may have labelled one before it was known as a copy."""
+    copies = (row for folder in folders for row in rows_of(files_of(folder, "duplicates")))
+    return {row["message_id"] for row in copies if row["duplicate_of"] in message_ids}
 
 
 def _is_touched(folder: Path, tally: Tally) -> bool:
@@ -193,6 +203,7 @@ def _record(done: Erasure, by: str) -> None:
         by=by,
         **_counts(done.tally),
         datasets=[each.digest for each in done.datasets if each.erased or each.cleaned],
+        feedback=done.feedback,
         chunks=sum(each.removed for each in done.indexes),
         bundles=[[each.before, each.now] for each in done.bundles],
         rewritten=list(done.mended.rewritten),

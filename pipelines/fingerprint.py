@@ -12,6 +12,7 @@ from pathlib import Path
 from components.contract import source_of
 from data.governance import holds_path, suppression_path
 from data.retention import read_policy
+from data.review import settled_labels
 
 ROOT = Path(__file__).parent.parent
 # who may import whom (import-linter holds it): an edit in serving/ leaves the trained models in the cache
@@ -54,6 +55,11 @@ def governance_fingerprint(retention: str = "") -> str:
     if policy and (stated := read_policy(policy)).rules and stated.as_of is None:
         contents.append(datetime.now(UTC).date().isoformat().encode())
     return hashlib.sha256(b"\0".join(contents)).hexdigest()[:16] if contents else ""
+
+
+def feedback_fingerprint() -> str:
+    """Return a digest of the labels that review has settled: a new one makes a new dataset."""
+    return settled_labels().digest[:16]
 
 
 def code_fingerprint(notebook: Path, extra: tuple[Path, ...] = (), root: Path = ROOT) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import signal
@@ -19,12 +20,14 @@ from components.progress import RUNNER
 from data.java import java_home
 from data.retention import read_policy
 from data.workspace import UserError, home, locate, tracking
+from evaluation.judge import configured_judge
 from pipelines.display import displayed
 from pipelines.endings import RunStoppedError, StepError, in_one_line
 from pipelines.fingerprint import (
     archive_fingerprint,
     code_fingerprint,
     decisions_fingerprint,
+    feedback_fingerprint,
     governance_fingerprint,
 )
 from pipelines.retrain import NOTEBOOKS, Configure, retrain_graph
@@ -42,6 +45,8 @@ ENVIRONMENT = {
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     "PYTHONWARNINGS": "ignore:IProgress not found",  # bars of plain text are what evidence should hold
 }
+
+EVALUATE = "evaluate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,11 +183,17 @@ def _titles(notebooks: Path) -> dict[str, str]:
 
 
 def _code(notebooks: Path, recipe: Path | None) -> dict[str, str]:
-    """Return every step's code fingerprint; a recipe of one's own counts where a step takes one."""
+    """Return every step's code fingerprint; a recipe of one's own counts where a step takes one.
+
+    So does the judge in the step that asks it.
+    """
     found = {}
     for path in notebooks.glob("*.ipynb"):
         takes_recipe = any(item.name == "recipe" for item in read_contract(path).parameters)
         found[function_name(path)] = code_fingerprint(path, (recipe,) if recipe and takes_recipe else ())
+    if EVALUATE in found and (judge := configured_judge(os.environ)):
+        named = f"{judge.model} at {judge.url}"  # hashed: an address may hold a password
+        found[EVALUATE] += hashlib.sha256(named.encode()).hexdigest()[:16]
     return found
 
 
@@ -214,7 +225,9 @@ def _parameters(request: Request) -> dict[str, Any]:
         "milvus_uri": request.milvus_uri,
         "engine": request.engine,
         "retention": request.retention,
-        "archive_fingerprint": fingerprint + governance_fingerprint(request.retention),
+        "archive_fingerprint": fingerprint
+        + governance_fingerprint(request.retention)
+        + feedback_fingerprint(),
         "decisions_fingerprint": decisions_fingerprint(home() / "decisions.jsonl"),
     }
 

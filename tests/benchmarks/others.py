@@ -56,7 +56,10 @@ def by_polars(archive: Path, folder: Path, cores: int, *, standard_parser: bool 
             {
                 "message_id": [index.message_ids[rank] for rank in kept],
                 "thread_id": [assigned.thread_ids[rank] for rank in kept],
-                "label": pl.Series([assigned.labels[rank] for rank in kept], dtype=pl.String),
+                "label": pl.Series([assigned.labelling.labels[rank] for rank in kept], dtype=pl.String),
+                "label_source": pl.Series(
+                    [assigned.labelling.sources[rank] for rank in kept], dtype=pl.String
+                ),
                 "split": [assigned.splits[rank] for rank in kept],
             }
         )

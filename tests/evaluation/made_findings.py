@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from evaluation.answers import AnswerMetric, Answers
 from evaluation.archive_recall import FLAGGED, NEAR, REST, Stratum, estimate_recall, labels_for
+from evaluation.behaviour import Behaviour, BehaviourTest
 from evaluation.changes import Changes, DatasetCounts, Origin, changes_between, count_flips
 from evaluation.drift import Drift, Drifted, FalseAlarms
 from evaluation.equal_work import measure_equal_work, reranked, union_of
@@ -92,6 +93,16 @@ def findings_about(
         latency=Latency(50, 40.0, 41.0 if "champion" in names else None),
         provenance=Provenance("d" * 64, "laptop", 7, "e" * 64, {"classifier": "d" * 64, "index": "d" * 64}),
         notes=("The archive is made up.",),
+        behaviour=Behaviour(
+            (
+                BehaviourTest("invariance", "weekdays", 100, 2, wilson(2, 100)),
+                BehaviourTest("directional", "spam", 40, 0, wilson(0, 40)),
+                BehaviourTest("functionality", "spam", 6, 1, wilson(1, 6)),
+            ),
+            0.05,
+            ("harassment",),
+            "b" * 64,
+        ),
         planning=planning_of(test, challenger, others[0]),
         dataset=DATASET,
         changes=_changes(test, others[-1], challenger) if "champion" in names else None,

@@ -11,10 +11,11 @@ import pytest
 from made_findings import findings_about
 
 from data.workspace import UserError
+from evaluation.behaviour import BehaviourTest
 from evaluation.findings import Findings, Latency, RoundTrip
 from evaluation.gate import judge
 from evaluation.leakage import Leakage
-from evaluation.metrics import Interval, Predictions, TestSet
+from evaluation.metrics import Interval, Predictions, TestSet, wilson
 from evaluation.rules import DEFAULT_PATH, Rules, load_rules
 from evaluation.verdict import at_most, better, decide, not_worse
 
@@ -207,6 +208,20 @@ def test_an_archive_without_questions_is_not_judged_by_its_search(
     findings = replace(good_findings, questions=0, retrieval=None, answers=None)
 
     assert judge(findings, rules).outcome == "promote"
+
+
+def test_behaviour_is_noted_and_does_not_hold(good_findings: Findings, rules: Rules) -> None:
+    assert good_findings.behaviour is not None
+    wayward = BehaviourTest("invariance", "weekdays", 100, 20, wilson(20, 100))
+    findings = replace(good_findings, behaviour=replace(good_findings.behaviour, tests=(wayward,)))
+
+    verdict = judge(findings, rules)
+
+    checks = {check.name: check for check in verdict.checks if check.group == "behaviour"}
+    assert {"invariance failures"} == checks.keys(), "what has no case is not checked"
+    assert (0.2, False) == (checks["invariance failures"].measured, checks["invariance failures"].passed)
+    assert "promote" == verdict.outcome
+    assert verdict.reasons[0].startswith("note: invariance failures")
 
 
 def test_drift_is_noted_and_does_not_hold(good_findings: Findings, rules: Rules) -> None:

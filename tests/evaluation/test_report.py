@@ -244,3 +244,10 @@ def test_says_what_was_not_measured(good_findings: Findings, rules: Rules, tmp_p
     assert "FAIL: may not be promoted" in page
     assert "not measured" in page
     assert not re.search(r"\b(nan|inf|None)\b", page)
+
+
+def test_behaviour_stands_in_the_report_with_what_is_not_declared(page: str) -> None:
+    section = page[page.index("<h2>Behaviour</h2>") : page.index("<h2>Leakage</h2>")]
+
+    assert "2 of 100" in section
+    assert "No texts are declared for: harassment" in section

@@ -59,7 +59,7 @@ def test_help_needs_no_heavy_library() -> None:
 
 def test_names_every_command(mailroom: Mailroom) -> None:
     text = mailroom("--help").out
-    for command in ("run", "compile", "submit", "schedule", "serve", "sample", "lineage", "review"):
+    for command in ("run", "compile", "submit", "schedule", "serve", "sample", "lineage", "label", "review"):
         assert f" {command} " in text
 
     text = mailroom("review", "--help").out
@@ -67,6 +67,9 @@ def test_names_every_command(mailroom: Mailroom) -> None:
         f" {command} " in text
         for command in ("list", "show", "history", "errors", "recall", "verify", "approve", "rollback")
     )
+
+    text = mailroom("label", "--help").out
+    assert all(f" {command} " in text for command in ("next", "add", "import", "status"))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ import pytest
 
 from components.component import components
 from pipelines.endings import StepError
-from pipelines.run import Finished, Request, check, run_graph
+from pipelines.retrain import NOTEBOOKS
+from pipelines.run import Finished, Request, _code, check, run_graph
 
 WRITES = 'text: str = "a"  # what to write\nmade: "Output[Dataset]" = ".mailroom/made"  # where'
 READS = (
@@ -165,3 +166,14 @@ def test_the_sample_and_addresses_are_taken_as_they_are() -> None:
     request = Request(archive="s3://bucket/mail", spark_master="spark://elsewhere:7077")
 
     assert check(request) == request
+
+
+def test_another_judge_makes_another_evaluation_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = _code(NOTEBOOKS, None)
+    monkeypatch.setenv("MAILROOM_JUDGE_URL", "http://user:password@127.0.0.1:8000/v1")
+    monkeypatch.setenv("MAILROOM_JUDGE_MODEL", "judge")
+
+    after = _code(NOTEBOOKS, None)
+
+    assert {"evaluate"} == {step for step, code in after.items() if code != before[step]}
+    assert "password" not in "".join(after.values())
