@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import torch
 
 BATCHES_PER_POOL = 32
+WIDTHS = 32
 
 
 def choose_device() -> torch.device:
@@ -89,7 +90,7 @@ def tokenise(tokenizer: Any, texts: Sequence[str], max_length: int) -> list[list
 
 def by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
     """Return batches of positions, longest first, so that little is padding and memory peaks at once."""
-    return _cut(sorted(range(len(lengths)), key=lambda position: -lengths[position]), batch_size)
+    return cut(sorted(range(len(lengths)), key=lambda position: -lengths[position]), batch_size)
 
 
 def shuffled_by_length(lengths: Sequence[int], batch_size: int, *, seed: int) -> list[list[int]]:
@@ -105,19 +106,25 @@ def shuffled_by_length(lengths: Sequence[int], batch_size: int, *, seed: int) ->
     batches = [
         batch
         for start in range(0, len(order), pool)
-        for batch in _cut(sorted(order[start : start + pool], key=lengths.__getitem__), batch_size)
+        for batch in cut(sorted(order[start : start + pool], key=lengths.__getitem__), batch_size)
     ]
     chance.shuffle(batches)
     return batches
 
 
-def pad(ids: Sequence[Sequence[int]], padding: int, device: torch.device) -> dict[str, torch.Tensor]:
-    """Return the batch as ``input_ids`` and ``attention_mask`` of shape (texts, longest)."""
+def pad(
+    ids: Sequence[Sequence[int]], padding: int, device: torch.device, *, longest: int
+) -> dict[str, torch.Tensor]:
+    """Return the batch as ``input_ids`` and ``attention_mask`` of shape (texts, width).
+
+    The width is the next multiple of ``WIDTHS``, and ``longest`` at most: oneDNN keeps what it has
+    prepared for every shape that it meets.
+    """
     import torch
 
-    longest = max(len(each) for each in ids)
-    tokens = torch.full((len(ids), longest), padding, dtype=torch.long)
-    mask = torch.zeros((len(ids), longest), dtype=torch.long)
+    width = min(-(-max(map(len, ids)) // WIDTHS) * WIDTHS, longest)
+    tokens = torch.full((len(ids), width), padding, dtype=torch.long)
+    mask = torch.zeros((len(ids), width), dtype=torch.long)
     for row, each in enumerate(ids):
         tokens[row, : len(each)] = torch.tensor(each, dtype=torch.long)
         mask[row, : len(each)] = 1
@@ -131,5 +138,6 @@ def _processor_knows_bf16() -> bool:
     return any(able.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
-def _cut(order: list[int], size: int) -> list[list[int]]:
+def cut(order: list[int], size: int) -> list[list[int]]:
+    """Return the order in parts of ``size``, the last one shorter."""
     return [order[start : start + size] for start in range(0, len(order), size)]

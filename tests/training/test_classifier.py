@@ -8,8 +8,9 @@ import pytest
 from data.model_input import classifier_input
 from data.workspace import UserError, tracking
 from tests.training.made_messages import message_row, read_json, thread_rows, write_prepared
-from training.classifier import base_model, predict_proba, train_classifier
-from training.finetune import score
+from training.architecture import base_model
+from training.classifier import predict_proba, train_classifier
+from training.predict import score
 from training.recipe import load_recipe
 from training.results import TrainedClassifier
 
