@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     import torch
 
 BATCHES_PER_POOL = 32
-WIDTHS = 32
 
 
 def choose_device() -> torch.device:
@@ -117,18 +116,24 @@ def pad(
 ) -> dict[str, torch.Tensor]:
     """Return the batch as ``input_ids`` and ``attention_mask`` of shape (texts, width).
 
-    The width is the next multiple of ``WIDTHS``, and ``longest`` at most: oneDNN keeps what it has
-    prepared for every shape that it meets.
+    The width is one of few, and ``longest`` at most: oneDNN keeps what it has prepared for every shape
+    that it meets, and memory grew with every width.
     """
     import torch
 
-    width = min(-(-max(map(len, ids)) // WIDTHS) * WIDTHS, longest)
+    width = min(_round_up(max(map(len, ids))), longest)
     tokens = torch.full((len(ids), width), padding, dtype=torch.long)
     mask = torch.zeros((len(ids), width), dtype=torch.long)
     for row, each in enumerate(ids):
         tokens[row, : len(each)] = torch.tensor(each, dtype=torch.long)
         mask[row, : len(each)] = 1
     return {"input_ids": tokens.to(device), "attention_mask": mask.to(device)}
+
+
+def _round_up(length: int) -> int:
+    """Return the next width: multiples of 8 up to 64, then four to every doubling."""
+    step = max(8, 1 << ((length - 1).bit_length() - 3)) if length > 64 else 8
+    return -(-length // step) * step
 
 
 def _processor_knows_bf16() -> bool:

