@@ -19,7 +19,9 @@ VALID = Examples(TEXTS * 3, LABELS * 3)
 
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_encoder("bert", tmp_path_factory.mktemp("encoder"), hidden_dropout_prob=0.0)
+    return write_encoder(
+        "bert", tmp_path_factory.mktemp("encoder"), hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
+    )
 
 
 def test_parts_of_a_batch_move_the_weights_as_the_whole_batch(encoder: Path) -> None:
