@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from data.schema import SPLITS, TABLES, Manifest
+from data.schema import SPLITS, TABLES, Manifest, top_of
 from data.workspace import UserError, locate
 
 MANIFEST = "manifest.json"
@@ -60,6 +60,17 @@ def read_questions(prepared: str | Path) -> pa.Table:
 def read_duplicates(prepared: str | Path) -> pa.Table:
     """Return the messages that were left out as copies, and of which message."""
     return _read(prepared, "duplicates", None, None, labelled=False, order=("source", "locator"))
+
+
+def custodians_of(prepared: str | Path) -> dict[str, tuple[str, ...]]:
+    """Return for every kept message the top-level folders or files that hold it or a copy of it, in order."""
+    held: dict[str, set[str]] = {}
+    kept = read_messages(prepared, columns=("message_id", "source"))
+    copies = read_duplicates(prepared).select(["duplicate_of", "source"])
+    for table in (kept, copies):
+        for message_id, source in zip(*(column.to_pylist() for column in table.columns), strict=True):
+            held.setdefault(message_id, set()).add(top_of(source))
+    return {message_id: tuple(sorted(names)) for message_id, names in held.items()}
 
 
 def read_rejects(prepared: str | Path) -> pa.Table:

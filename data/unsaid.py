@@ -34,13 +34,26 @@ def unsaid(doing: str, *, but: tuple[type[Exception], ...] = ()) -> Iterator[Non
     except Exception as error:
         if isinstance(error, OSError) and (error.errno is not None or type(error) is not OSError):
             raise
-        raise UnexpectedError(f"{doing} failed: {type(error).__name__} at {_place(error)}") from None
+        raise UnexpectedError(f"{_shown(doing)} failed: {type(error).__name__} at {_place(error)}") from None
 
 
 def told(error: UnexpectedError) -> str:
     """Say on stderr what happened, and return the reason of the reject that it costs."""
     print(f"mailroom: {error}; left out as a reject: please report this", file=sys.stderr)
     return "unexpected_error"
+
+
+def _shown(doing: str) -> str:
+    """Return what was being done without what a file's name says of people.
+
+    The redaction may itself be what failed: then nothing is said of the place.
+    """
+    from data.redact import shown  # what redaction imports may use this module
+
+    try:
+        return shown(doing, longest=200)
+    except Exception:
+        return "preparing an entry"
 
 
 def _place(error: Exception) -> str:

@@ -13,6 +13,7 @@ import typer
 from components.component import IMAGE
 from components.contract import ContractError
 from data.workspace import UserError, home, locate
+from pipelines import access
 from pipelines.endings import FREE_SPACE, RunStoppedError, StepError
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ app = typer.Typer(
 )
 review = typer.Typer(help="Decide on releases, and look at what was decided.", no_args_is_help=True)
 app.add_typer(review, name="review")
+app.add_typer(access.key, name="key")
+app.add_typer(access.audit, name="audit")
 
 DEPLOY_IT = "to deploy it, give the last mailroom run again: finished steps come from the cache"
 
@@ -155,14 +158,21 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
     engine: Engine = "auto",
+    settings: Annotated[
+        str, typer.Option(help="YAML with limits, issuers of tokens and TLS; see docs/operations.md.")
+    ] = "",
 ) -> None:
-    """Start the engines on the live bundle and open the gateway, until Ctrl-C."""
+    """Start the engines on the live bundle and open the gateway, until Ctrl-C.
+
+    Whatever becomes live meanwhile is served next, without a request lost.
+    """
     from serving.ports import require_free
 
     require_free(host, port)
+    from serving.gateway import read_settings
     from serving.gateway import serve as serve_bundle
 
-    serve_bundle(bundle=bundle or None, host=host, port=port, engine=engine)
+    serve_bundle(bundle=bundle or None, host=host, port=port, engine=engine, settings=read_settings(settings))
 
 
 @app.command()

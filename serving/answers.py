@@ -10,8 +10,9 @@ from data.redact import model_view
 from serving.bundle import Prompts, Thresholds
 from serving.client import EngineClient
 from serving.embed import question_input
-from serving.evidence import RETRIEVED, Evidence, evidence_for
+from serving.evidence import RETRIEVED, Embed, Evidence, evidence_for
 from serving.index import OpenIndex
+from serving.scope import EVERYTHING
 from serving.sentences import Sentence, content_words, sentences_in, support
 
 SHOWN = 3  # sentences that the generator sees at most
@@ -22,11 +23,12 @@ ANSWER_TOKENS = 64
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """The words that an answer stands on: offsets into the text of a message."""
+    """The words that an answer stands on: offsets into a message's text, and the chunk they were found by."""
 
     message_id: str
     start: int
     end: int
+    chunk_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,21 @@ class Answer:
     similarity: float  # of the nearest sentence
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What retrieval brought for a question: sentences, nearest first, none when nothing is near enough."""
+
+    question: str
+    evidence: tuple[Evidence, ...]
+    similarity: float
+
+    @property
+    def shown(self) -> tuple[Sentence, ...]:
+        """The sentences that the generator sees."""
+        near = [each for each in self.evidence[:SHOWN] if each.similarity >= self.similarity - MARGIN]
+        return tuple(each.sentence for each in near)
+
+
 def answer(
     question: str,
     *,
@@ -48,23 +65,38 @@ def answer(
     prompts: Prompts,
     thresholds: Thresholds,
 ) -> Answer:
-    """Answer a question (redacted) from the archive.
+    """Answer a question (redacted) from the archive: ``find``, then ``compose``."""
+    found = find(question, index=index, embed=client.embed, thresholds=thresholds)
+    return compose(found, client=client, prompts=prompts)
+
+
+def find(
+    question: str, *, index: OpenIndex, embed: Embed, thresholds: Thresholds, within: str = EVERYTHING
+) -> Found:
+    """Retrieve the sentences that speak of what the question asks, from messages that meet a condition.
+
+    ``within`` is the condition of ``serving.scope``: what it leaves out never reaches a prompt.
+    """
+    vector = embed([question_input(question)])
+    hits = index.search([question], vector, k=RETRIEVED, within=within)[0]
+    evidence = evidence_for(question, vector[0], hits, embed)
+    nearest = evidence[0].similarity if evidence else 0.0
+    return Found(question, tuple(evidence) if nearest >= thresholds.similarity else (), nearest)
+
+
+def compose(found: Found, *, client: EngineClient, prompts: Prompts) -> Answer:
+    """Say what was found.
 
     The generator's sentences count only when one of the sentences it was shown has their words;
     otherwise the nearest one is quoted as it stands. What a message asks for is never done: the
     generator can say nothing that no message says, and nothing follows from what it says.
     """
-    vector = client.embed([question_input(question)])
-    hits = index.search([question], vector, k=RETRIEVED)[0]
-    evidence = evidence_for(question, vector[0], hits, client.embed)
-    nearest = evidence[0].similarity if evidence else 0.0
-    if not evidence or nearest < thresholds.similarity:
-        return Answer(prompts.refusal, (), False, "refused", nearest)
-    shown = [each.sentence for each in evidence[:SHOWN] if each.similarity >= nearest - MARGIN]
-    written = client.chat(chat_turns(question, shown, prompts), max_tokens=ANSWER_TOKENS)
-    if written.finish_reason == "stop" and (citations := cite(written.text, shown, question)):
-        return Answer(written.text.strip().strip('"'), citations, True, "generated", nearest)
-    return _quote(evidence[0])
+    if not found.evidence:
+        return Answer(prompts.refusal, (), False, "refused", found.similarity)
+    written = client.chat(chat_turns(found.question, found.shown, prompts), max_tokens=ANSWER_TOKENS)
+    if written.finish_reason == "stop" and (citations := cite(written.text, found.shown, found.question)):
+        return Answer(written.text.strip().strip('"'), citations, True, "generated", found.similarity)
+    return _quote(found.evidence[0])
 
 
 def chat_turns(question: str, shown: Sequence[Sentence], prompts: Prompts) -> list[dict[str, str]]:
@@ -86,14 +118,17 @@ def cite(text: str, sources: Sequence[Sentence], question: str) -> tuple[Citatio
         best = max(sources, key=lambda source: support(words, source.words), default=None)
         if best is None or not words - asked or support(words, best.words) < SUPPORTED:
             return ()
-        found.append(Citation(best.message_id, best.start, best.end))
+        found.append(citation_of(best))
     return tuple(dict.fromkeys(found))
 
 
+def citation_of(sentence: Sentence) -> Citation:
+    """Return the place that a sentence stands at."""
+    return Citation(sentence.message_id, sentence.start, sentence.end, sentence.chunk_id)
+
+
 def _quote(best: Evidence) -> Answer:
-    sentence = best.sentence
-    citation = Citation(sentence.message_id, sentence.start, sentence.end)
-    return Answer(sentence.text, (citation,), True, "extracted", best.similarity)
+    return Answer(best.sentence.text, (citation_of(best.sentence),), True, "extracted", best.similarity)
 
 
 def _one_line(text: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,18 @@ import numpy as np
 from serving.embed import Vectors
 from serving.engines import Engines
 from serving.launch import Role
+from serving.limits import DeadlineError, seconds_left
+from serving.request_id import HEADER, current
 
 BATCH = 32
 REQUEST_S = 120.0
+
+
+Observe = Callable[[Role, float, bool], None]  # role, seconds, whether it answered
+
+
+def unobserved(_role: Role, _seconds: float, _answered: bool) -> None:
+    """Tell nobody."""
 
 
 class EngineUnavailableError(Exception):
@@ -49,9 +59,10 @@ class Completion:
 class EngineClient:
     """A connection to the engines; every text over the model's length is cut, as in training."""
 
-    def __init__(self, urls: Mapping[Role, str], http: httpx.Client) -> None:
+    def __init__(self, urls: Mapping[Role, str], http: httpx.Client, observe: Observe = unobserved) -> None:
         self._urls = urls
         self._http = http
+        self._observe = observe
 
     def classify(self, texts: Sequence[str]) -> Vectors:
         """Return class probabilities, float32 of shape (texts, labels), in the model's order."""
@@ -82,12 +93,24 @@ class EngineClient:
         Raises:
             EngineUnavailableError: nobody answers, or the engine behind the server is dead.
             EngineRefusedError: the request is not acceptable.
+            DeadlineError: the request's time was over before the engine answered.
         """
+        started, answered = time.monotonic(), False
         try:
-            reply = self._http.post(f"{self._urls[role]}{route}", json=body)
+            reply = self._http.post(
+                f"{self._urls[role]}{route}",
+                json=body,
+                headers={HEADER: name} if (name := current.get()) else None,
+                timeout=seconds_left(REQUEST_S),
+            )
+            answered = reply.status_code < httpx.codes.INTERNAL_SERVER_ERROR
+        except httpx.ReadTimeout:
+            raise DeadlineError from None
         except (httpx.TransportError, KeyError):
             raise EngineUnavailableError(role) from None
-        if reply.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
+        finally:
+            self._observe(role, time.monotonic() - started, answered)
+        if not answered:
             raise EngineUnavailableError(role)
         if reply.status_code != httpx.codes.OK:
             raise EngineRefusedError(role, reply.status_code)
@@ -111,10 +134,10 @@ class EngineClient:
 
 
 @contextmanager
-def engine_client(engines: Engines) -> Iterator[EngineClient]:
-    """Connect to running engines."""
+def engine_client(engines: Engines, *, observe: Observe = unobserved) -> Iterator[EngineClient]:
+    """Connect to running engines; ``observe`` is told of every call."""
     with httpx.Client(timeout=REQUEST_S, trust_env=False) as http:
-        yield EngineClient(engines.urls, http)
+        yield EngineClient(engines.urls, http, observe)
 
 
 def labels_of(classifier: Path) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -66,9 +67,14 @@ def choose_engine(engine: str) -> EngineKind:
 
 @contextmanager
 def engines(
-    bundle: Path, engine: str = "auto", *, roles: tuple[Role, ...] = ROLES, timeout_s: float = READY_S
+    bundle: Path,
+    engine: str = "auto",
+    *,
+    roles: tuple[Role, ...] = ROLES,
+    timeout_s: float = READY_S,
+    stop: threading.Event | None = None,
 ) -> Iterator[Engines]:
-    """Serve a bundle's models on free loopback ports until the block ends.
+    """Serve a bundle's models on free loopback ports until the block ends; ``stop`` ends the waiting.
 
     Raises:
         UserError: a model that cannot be served, an engine that cannot run here.
@@ -81,7 +87,7 @@ def engines(
     servers: list[ServerProcess] = []
     try:
         urls = _start(kind, models, scratch, servers)
-        _await_ready(urls, servers, started, timeout_s)
+        _await_ready(urls, servers, started, timeout_s, stop or threading.Event())
         yield Engines(kind, urls, round(time.monotonic() - started, 1), tuple(servers))
     finally:
         stop_processes(servers)
@@ -166,7 +172,11 @@ def _fresh_log(name: str) -> Path:
 
 
 def _await_ready(
-    urls: Mapping[Role, str], servers: list[ServerProcess], started: float, timeout_s: float
+    urls: Mapping[Role, str],
+    servers: list[ServerProcess],
+    started: float,
+    timeout_s: float,
+    stop: threading.Event,
 ) -> None:
     from tqdm import tqdm
 
@@ -188,7 +198,8 @@ def _await_ready(
                 )
             bar.set_postfix_str(f"waiting for {', '.join(waiting) or 'nothing'}", refresh=False)
             bar.update(0)
-            time.sleep(POLL_S if waiting else 0)
+            if waiting and stop.wait(POLL_S):
+                raise RuntimeError("the start of the engines was stopped")
 
 
 def _healthy(client: httpx.Client, url: str) -> bool:

@@ -15,12 +15,11 @@ from data.normalise import without_digits
 from data.workspace import home, write_atomically
 from serving.bundle import MANIFEST, copy_bundle, read_bundle
 from serving.digest import file_digest, files_below
-from serving.index import LITE_FILE, MARKER, RETURNED, Index, _clip, _write_collection, read_index
+from serving.index import LITE_FILE, MARKER, STORED, Index, _clip, _write_collection, read_index
 from serving.milvus import milvus_client
 
 ERASED = "erased.json"
 ROWS = 1_000
-FIELDS = [*RETURNED, "words", "vector"]
 POINTERS = ("live", "live.previous")
 
 Changed = Mapping[str, tuple[str, str]]
@@ -158,10 +157,10 @@ def _without(
 
 def _rows(client: Any, collection: str, condition: str) -> list[dict[str, Any]]:
     client.load_collection(collection)
-    iterator = client.query_iterator(collection, batch_size=ROWS, filter=condition, output_fields=FIELDS)
+    iterator = client.query_iterator(collection, batch_size=ROWS, filter=condition, output_fields=STORED)
     rows: list[dict[str, Any]] = []
     while batch := iterator.next():
-        rows += [{name: row[name] for name in FIELDS} for row in batch]
+        rows += [{name: row[name] for name in STORED} for row in batch]
     iterator.close()
     return rows
 

@@ -1,24 +1,66 @@
-"""The one door: a small HTTP gateway before the engines, closed to whoever has no key."""
+"""The one door: a small HTTP gateway before the engines, closed to whoever has no credential."""
 
 from __future__ import annotations
 
 import signal
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 
-from serving.bundle import Bundle, verify_bundle
-from serving.champion import check_decided
-from serving.client import engine_client, labels_of
-from serving.engines import engines
-from serving.index import open_index
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from data.workspace import UserError
+from serving.audit import open_audit
+from serving.bundle import Bundle
+from serving.credentials import Keyring, ensure_owner_key
+from serving.door import Doors
+from serving.guard import Checks, Guards
+from serving.limits import Limits
 from serving.live import live_bundle
+from serving.metrics import Metrics
 from serving.ports import require_free
-from serving.routes import Door, build_app, gateway_key, key_path
+from serving.routes import build_app
+from serving.swap import checked_bundle, follow_live, start_door
+from serving.tokens import Issuer, TokenCheck
 
 STOP_S = 10
+
+
+class Settings(BaseModel):
+    """What a gateway's file may say; everything has a default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    limits: Limits = Limits()
+    issuers: tuple[Issuer, ...] = Field(default=(), description="whose tokens count, beside our own keys")
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+
+
+def read_settings(path: str | Path) -> Settings:
+    """Return the settings of a file, or the defaults without one.
+
+    Raises:
+        UserError: it cannot be read, or says something that no gateway knows.
+    """
+    if not path:
+        return Settings()
+    try:
+        document = yaml.safe_load(Path(path).read_text()) or {}
+        settings = Settings(**document)
+    except (OSError, yaml.YAMLError, TypeError) as error:
+        raise UserError(f"the gateway's settings {path} cannot be read: {type(error).__name__}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise UserError(f"the gateway's settings {path}: {place}: {first['msg']}") from error
+    if (settings.tls_certificate is None) != (settings.tls_key is None):
+        raise UserError(f"the gateway's settings {path}: tls_certificate and tls_key belong together")
+    return settings
 
 
 def serve(
@@ -27,40 +69,59 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8000,
     engine: str = "auto",
+    settings: Settings | None = None,
 ) -> None:
     """Start the engines and answer requests until Ctrl-C or SIGTERM, then stop the engines cleanly.
 
+    Without ``bundle`` the live one is served, and whatever becomes live afterwards takes its place.
+
     Raises:
         UserError: nothing is live, the bundle was changed or its release never decided on, the port
-            is in use, or no engine runs here.
+            is in use, another gateway serves this workspace, or no engine runs here.
         RuntimeError: an engine died while starting.
     """
     import uvicorn
 
-    chosen = verify_bundle(bundle) if bundle else verify_bundle(live_bundle().folder)
-    check_decided(chosen.release_id)
+    chosen, metrics, doors, stop = settings or Settings(), Metrics(), Doors(), threading.Event()
+    served = checked_bundle(bundle or live_bundle().folder)
     require_free(host, port)
-    with (
-        _leave_on_sigterm(),
-        engines(chosen.folder, engine) as running,
-        engine_client(running) as client,
-        open_index(chosen.folder / "index") as index,
-    ):
-        labels = labels_of(chosen.folder / "classifier")
-        door = Door(bundle=chosen, client=client, index=index, labels=labels, key=gateway_key())
-        _announce(chosen, f"{running.kind} engines ready in {running.seconds_to_ready:.0f} s", host, port)
-        settings = uvicorn.Config(
-            build_app(door), host=host, port=port, log_level="warning", timeout_graceful_shutdown=STOP_S
+    key_file = ensure_owner_key()
+    checks: list[Checks] = [Keyring(), *(TokenCheck(issuer) for issuer in chosen.issuers)]
+    with _leave_on_sigterm(), ExitStack() as stack:
+        audit = stack.enter_context(open_audit())
+        stack.callback(doors.close)
+        stack.callback(stop.set)
+        doors.open(*start_door(served, engine, metrics, stop=stop))
+        if bundle is None:
+            follower = threading.Thread(
+                target=follow_live, args=(doors, engine, metrics), kwargs={"stop": stop}, name="follow"
+            )
+            follower.start()
+            stack.callback(follower.join)
+            stack.callback(stop.set)
+        guards = Guards(checks, audit, metrics, chosen.limits, encrypted=chosen.tls_key is not None)
+        _announce(served, host, port, key_file, encrypted=guards.encrypted)
+        server = uvicorn.Config(
+            build_app(doors, guards),
+            host=host,
+            port=port,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=STOP_S,
+            ssl_certfile=chosen.tls_certificate,
+            ssl_keyfile=chosen.tls_key,
         )
-        uvicorn.Server(settings).run()
+        uvicorn.Server(server).run()
 
 
-def _announce(bundle: Bundle, ready: str, host: str, port: int) -> None:
-    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    print(f"bundle {bundle.digest[:12]} of release {bundle.release_id or '(none: plain folders)'}; {ready}")
-    print(f"listening on {address}; the key is in {key_path()}")
+def _announce(bundle: Bundle, host: str, port: int, key_file: Path, *, encrypted: bool) -> None:
+    scheme = "https" if encrypted else "http"
+    address = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+    print(f"bundle {bundle.digest[:12]} of release {bundle.release_id or '(none: plain folders)'} is served")
+    print(f"listening on {address}; the owner's key is in {key_file}; others: mailroom key add")
     print(
-        f'try: curl -s {address}/v1/ask -H "Authorization: Bearer $(cat {key_path()})" '
+        f'try: curl -s {address}/v1/ask -H "Authorization: Bearer $(cat {key_file})" '
         '-H "Content-Type: application/json" -d \'{"question": "What was agreed?"}\''
     )
     sys.stdout.flush()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from data.dataset import read_chunks, read_manifest
+from data.dataset import custodians_of, read_chunks, read_manifest
 from data.workspace import UserError, locate, write_atomically
 from serving.digest import folder_digest
 from serving.embed import (
@@ -24,14 +24,17 @@ from serving.embed import (
 )
 from serving.fusion import fuse
 from serving.milvus import milvus_client
+from serving.scope import EVERYTHING, custodian_code
 
 Mode = Literal["hybrid", "dense", "bm25"]
 LITE_FILE = "vectors.db"
 MARKER = "index.json"
 RETURNED = ["chunk_id", "message_id", "thread_id", "start", "end", "text", "subject", "sent_at", "channel"]
+STORED = [*RETURNED, "language", "label", "custodians", "words", "vector"]
 INSERT_ROWS = 1_000
 EXACT_UP_TO = 20_000  # rows; below it an exact scan is as fast as any approximate index
 VARCHAR_BYTES = 65_535
+MOST_CUSTODIANS = 4_096  # Milvus' own limit of an array
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class Index:
     rows: int
     embedder_digest: str
     dataset_digest: str
+    dataset: str = ""  # where it lay: for whoever reads whole messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,7 @@ def build_index(
     with write_atomically(locate(index)) as unfinished:
         unfinished.mkdir()
         with milvus_client(milvus_uri or str(unfinished / LITE_FILE)) as client:
-            _write_collection(client, collection, _rows(chunks, vectors))
+            _write_collection(client, collection, _rows(chunks, vectors, custodians_of(prepared)))
         built = Index(
             uri=milvus_uri,
             collection=collection,
@@ -103,6 +107,7 @@ def build_index(
             rows=chunks.num_rows,
             embedder_digest=embedder_digest,
             dataset_digest=dataset_digest,
+            dataset=str(locate(prepared).resolve()),
         )
         (unfinished / MARKER).write_text(json.dumps(asdict(built), indent=1))
     return built
@@ -130,31 +135,46 @@ class OpenIndex:
         self._client = client
 
     def search(
-        self, questions: Sequence[str], vectors: Vectors, *, k: int = 10, mode: Mode = "hybrid"
+        self,
+        questions: Sequence[str],
+        vectors: Vectors,
+        *,
+        k: int = 10,
+        mode: Mode = "hybrid",
+        within: str = EVERYTHING,
     ) -> list[list[Hit]]:
-        """Return the best ``k`` chunks for every question; ``vectors`` has one row per question."""
+        """Return the best ``k`` chunks for every question; ``vectors`` has one row per question.
+
+        ``within`` is the condition of ``serving.scope`` that every chunk meets.
+        """
         if not questions:
             return []
         depth = k if mode != "hybrid" else max(50, k)
         nothing: list[list[Hit]] = [[] for _ in questions]
-        dense = self._near(vectors, depth) if mode != "bm25" else nothing
-        worded = self._worded(questions, depth) if mode != "dense" else nothing
+        dense = self._near(vectors, depth, within) if mode != "bm25" else nothing
+        worded = self._worded(questions, depth, within) if mode != "dense" else nothing
         if mode == "hybrid":
             return [fuse(near, words)[:k] for near, words in zip(dense, worded, strict=True)]
         return dense if mode == "dense" else worded
 
-    def _near(self, vectors: Vectors, k: int) -> list[list[Hit]]:
+    def _near(self, vectors: Vectors, k: int, within: str) -> list[list[Hit]]:
         found = self._client.search(
-            self.index.collection, data=list(vectors), anns_field="vector", limit=k, output_fields=RETURNED
+            self.index.collection,
+            data=list(vectors),
+            anns_field="vector",
+            limit=k,
+            filter=_condition(within),
+            output_fields=RETURNED,
         )
         return [[_hit(row, row["distance"], row["distance"]) for row in rows] for rows in found]
 
-    def _worded(self, questions: Sequence[str], k: int) -> list[list[Hit]]:
+    def _worded(self, questions: Sequence[str], k: int, within: str) -> list[list[Hit]]:
         found = self._client.search(
             self.index.collection,
             data=[_clip(question) or "?" for question in questions],
             anns_field="sparse",
             limit=k,
+            filter=_condition(within),
             output_fields=RETURNED,
         )
         # Milvus Lite gives BM25 as a negative distance, a server as a positive weight.
@@ -220,8 +240,11 @@ def _schema(client: Any, dimension: int) -> Any:
 
     schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
     schema.add_field("chunk_id", DataType.VARCHAR, is_primary=True, max_length=128)
-    for name in ("message_id", "thread_id", "sent_at", "channel"):
+    for name in ("message_id", "thread_id", "sent_at", "channel", "language"):
         schema.add_field(name, DataType.VARCHAR, max_length=128)
+    schema.add_field("label", DataType.VARCHAR, max_length=1024)
+    schema.add_field("custodians", DataType.ARRAY, element_type=DataType.VARCHAR,
+                     max_capacity=MOST_CUSTODIANS, max_length=16)  # fmt: skip
     for name in ("subject", "text"):
         schema.add_field(name, DataType.VARCHAR, max_length=VARCHAR_BYTES)
     schema.add_field("words", DataType.VARCHAR, max_length=VARCHAR_BYTES, enable_analyzer=True)
@@ -234,14 +257,20 @@ def _schema(client: Any, dimension: int) -> Any:
     return schema
 
 
-def _rows(chunks: Any, vectors: Vectors) -> list[dict[str, Any]]:
-    rows = chunks.select(RETURNED).to_pylist()
+def _rows(chunks: Any, vectors: Vectors, custodians: Mapping[str, tuple[str, ...]]) -> list[dict[str, Any]]:
+    rows = chunks.select([*RETURNED, "language", "label"]).to_pylist()
     for row, vector in zip(rows, vectors, strict=True):
+        row["language"], row["label"] = row["language"] or "", row["label"] or ""
+        row["custodians"] = [custodian_code(name) for name in custodians[row["message_id"]]][:MOST_CUSTODIANS]
         row["sent_at"] = row["sent_at"].isoformat() if row["sent_at"] else ""
         row["subject"], row["text"] = _clip(row["subject"]), _clip(row["text"])
         row["words"] = _clip(f"{row['subject']}\n{row['text']}")
         row["vector"] = vector
     return rows
+
+
+def _condition(within: str) -> str:
+    return "" if within == EVERYTHING else within
 
 
 def _clip(text: str) -> str:

@@ -1,228 +1,327 @@
-"""What the gateway answers, and to whom."""
+"""What the gateway answers, and who may ask it."""
 
 from __future__ import annotations
 
-import hmac
-import os
-import secrets
-from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Annotated, Any, Literal
+import base64
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Annotated, Any
 
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field, StringConstraints
+from fastapi import Depends, FastAPI, HTTPException, Path, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
+from prometheus_client import generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from pydantic import BaseModel
 
 from data.model_input import classifier_input
 from data.redact import model_view, redact
-from data.workspace import keys, secret
-from serving.answers import answer
-from serving.bundle import Bundle
-from serving.client import EngineClient, EngineRefusedError, EngineUnavailableError, calibrated
-from serving.embed import question_input
-from serving.index import Hit, OpenIndex
+from data.schema import CHANNELS
+from data.workspace import secret
+from serving.access import RIGHTS, Caller
+from serving.answered import NotRecordedError, record_answer
+from serving.answers import Found, citation_of, compose, find
+from serving.client import EngineRefusedError, EngineUnavailableError, calibrated
+from serving.door import Door, Doors
+from serving.embed import Vectors, question_input
+from serving.guard import Guard, Guards, Visit, audited, needs, saw
+from serving.index import Hit
 from serving.launch import ROLES
-
-BODY_BYTES = 1_000_000
-OPEN_ROUTES = ("/healthz", "/readyz")
-Text = Annotated[str, StringConstraints(max_length=100_000)]
-Question = Annotated[str, StringConstraints(min_length=1, max_length=2_000, strip_whitespace=True)]
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Door:
-    """All that the routes need: one bundle, its engines, its index, and the key."""
-
-    bundle: Bundle
-    client: EngineClient
-    index: OpenIndex
-    labels: tuple[str, ...]
-    key: str
+from serving.limits import DeadlineError
+from serving.page import add_page
+from serving.requests import AskRequest, ChatRequest, ClassifyRequest, EmbeddingsRequest, SearchRequest
+from serving.reviews import ChangedEvidenceError, report_of, reviewed_releases
+from serving.scope import within
 
 
-class Message(BaseModel, extra="forbid"):
-    """A message as it arrived; it is redacted before any model sees it."""
+class Problem(BaseModel):
+    """Why there is no answer."""
 
-    subject: Text = ""
-    text: Text
-
-
-class ClassifyRequest(BaseModel, extra="forbid"):
-    """Messages to classify."""
-
-    messages: list[Message] = Field(min_length=1, max_length=64)
+    message: str
+    code: int
 
 
-class EmbeddingsRequest(BaseModel):
-    """OpenAI's embeddings request, as far as it makes sense here."""
+class ProblemBody(BaseModel):
+    """The body of every answer that is none."""
 
-    input: Text | list[Text]
-    model: str = ""
-
-
-class SearchRequest(BaseModel, extra="forbid"):
-    """A search by meaning, by wording or by both."""
-
-    question: Question
-    k: int = Field(default=10, ge=1, le=100)
-    mode: Literal["hybrid", "dense", "bm25"] = "hybrid"
+    error: Problem
 
 
-class AskRequest(BaseModel, extra="forbid"):
-    """A question that the archive may answer."""
-
-    question: Question
-
-
-class Turn(BaseModel):
-    """One turn of a conversation."""
-
-    role: Literal["system", "user", "assistant"]
-    content: Text
-
-
-class ChatRequest(BaseModel):
-    """OpenAI's chat request, as far as it makes sense here; it is not streamed."""
-
-    messages: list[Turn] = Field(min_length=1, max_length=64)
-    model: str = ""
-    max_tokens: int = Field(default=256, ge=1, le=1024)
-    temperature: float = Field(default=0.0, ge=0.0, le=2.0)
-    stream: Literal[False] = False
-
-
-def key_path() -> Path:
-    """Return where the gateway's key lies."""
-    return keys() / "gateway.key"
+PROBLEMS = {
+    400: "the engine refused the request",
+    401: "no credential, or one that does not count",
+    403: "the credential has not this right",
+    411: "the body's length is not given",
+    413: "the body is too large",
+    422: "the request is not what this route takes",
+    429: "too many requests: wait as long as Retry-After says",
+    500: "a bug: the operator finds the request's id in the log",
+    503: "the engine does not answer",
+    504: "the request took too long",
+}
+DOCUMENTED: dict[int | str, dict[str, Any]] = {
+    status: {"model": ProblemBody, "description": words} for status, words in PROBLEMS.items()
+}
+MISSING: dict[int | str, dict[str, Any]] = {
+    404: {"model": ProblemBody, "description": "there is none, or it is not yours to see"}
+}
+EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+}
+Name = Annotated[str, Path(pattern=r"^[0-9A-Za-z_-]{1,128}$")]
 
 
-def gateway_key() -> str:
-    """Return the key that requests must carry, made at the first start with access for the owner alone."""
-    path = key_path()
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    try:
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:
-            handle.write(secrets.token_urlsafe(32))
-    except FileExistsError:
-        pass
-    return path.read_text().strip()
-
-
-def build_app(door: Door) -> FastAPI:
-    """Return the gateway; every route but the health checks needs the bearer key."""
-    app = FastAPI(title="Mailroom", version="1", docs_url=None, redoc_url=None)
-    app.middleware("http")(_guard(door.key))
-    app.add_exception_handler(EngineUnavailableError, _unavailable)
-    app.add_exception_handler(EngineRefusedError, _refused)
-    _add_health(app, door)
-    _add_models(app, door)
-    _add_archive(app, door)
+def build_app(doors: Doors, guards: Guards) -> FastAPI:
+    """Return the gateway; every route but the health checks needs a credential with its right."""
+    app = FastAPI(
+        title="Mailroom",
+        version="1",
+        description="Classify, search and question a redacted communication archive.",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/v1/openapi.json",
+        responses=DOCUMENTED,
+    )
+    _add_health(app, doors, guards)
+    _add_models(app, doors, guards)
+    _add_archive(app, doors, guards)
+    _add_reviews(app)
+    add_page(app)
+    _add_problems(app)
+    app.add_middleware(Guard, guards=guards)
     return app
 
 
-def _add_health(app: FastAPI, door: Door) -> None:
-    @app.get("/healthz")
+def _add_health(app: FastAPI, doors: Doors, guards: Guards) -> None:
+    @app.get("/healthz", responses={})
     def healthz() -> dict[str, str]:
         return {"status": "alive"}
 
     @app.get("/readyz")
     def readyz(response: Response) -> dict[str, Any]:
-        ready = {role: door.client.is_ready(role) for role in ROLES}
-        response.status_code = 200 if all(ready.values()) else 503
-        return {"bundle": door.bundle.digest[:12], "engines": ready}
+        with doors.lease() as door:
+            ready = {role: door.client.is_ready(role) for role in ROLES}
+            response.status_code = 200 if all(ready.values()) else 503
+            return {"bundle": door.bundle.digest[:12], "engines": ready}
+
+    @app.get("/v1/me")
+    def me(caller: Annotated[Caller, Depends(needs("me"))]) -> dict[str, Any]:
+        with doors.lease() as door:
+            labels = list(door.labels)
+        rights = sorted({right for role in caller.roles for right in RIGHTS[role]})
+        limits = {} if caller.scope.is_everything else asdict(caller.scope)
+        return {"name": caller.name, "roles": caller.roles, "rights": rights, "limits": limits,
+                "labels": labels, "channels": CHANNELS}  # fmt: skip
+
+    @app.get("/metrics", dependencies=[Depends(needs("metrics"))])
+    def metrics() -> Response:
+        return Response(generate_latest(guards.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 
-def _add_models(app: FastAPI, door: Door) -> None:
-    @app.post("/v1/classify")
-    def classify(request: ClassifyRequest) -> dict[str, Any]:
-        texts = [classifier_input(_redacted(each.subject), _redacted(each.text)) for each in request.messages]
-        rows = calibrated(door.client.classify(texts), door.bundle.thresholds.temperature)
-        results = [
-            {
-                "label": door.labels[int(row.argmax())],
-                "probability": float(row.max()),
-                "probabilities": dict(zip(door.labels, row.tolist(), strict=True)),
-            }
-            for row in rows
-        ]
-        return {"release": door.bundle.release_id, "results": results}
+def _add_models(app: FastAPI, doors: Doors, guards: Guards) -> None:
+    @app.get("/v1/models", dependencies=[Depends(needs("generate"))])
+    def models() -> dict[str, Any]:
+        data = [{"id": role, "object": "model", "created": 0, "owned_by": "mailroom"} for role in ROLES]
+        return {"object": "list", "data": data}
 
-    @app.post("/v1/embeddings")
-    def embeddings(request: EmbeddingsRequest) -> dict[str, Any]:
-        texts = [request.input] if isinstance(request.input, str) else request.input
-        rows = door.client.embed([model_view(_redacted(text)) for text in texts])
+    @app.post("/v1/classify", dependencies=[Depends(needs("classify"))])
+    def classify(body: ClassifyRequest, request: Request) -> dict[str, Any]:
+        texts = [classifier_input(_redacted(each.subject), _redacted(each.text)) for each in body.messages]
+        with doors.lease() as door:
+            rows = calibrated(door.classify(texts), door.bundle.thresholds.temperature)
+            labels, release = door.labels, door.bundle.release_id
+        results = []
+        for row in rows:
+            label, probability = labels[int(row.argmax())], float(row.max())
+            guards.metrics.labels.labels(label).inc()
+            guards.metrics.confidence.observe(probability)
+            probabilities = dict(zip(labels, row.tolist(), strict=True))
+            results.append({"label": label, "probability": probability, "probabilities": probabilities})
+        saw(request, [], classified=len(results), release=release)
+        return {"release": release, "results": results}
+
+    @app.post("/v1/embeddings", dependencies=[Depends(needs("embed"))])
+    def embeddings(body: EmbeddingsRequest) -> dict[str, Any]:
+        texts = [body.input] if isinstance(body.input, str) else body.input
+        with doors.lease() as door:
+            rows = door.embed([model_view(_redacted(text)) for text in texts])
         data = [
-            {"object": "embedding", "index": place, "embedding": row.tolist()}
+            {
+                "object": "embedding",
+                "index": place,
+                "embedding": _packed(row) if body.encoding_format == "base64" else row.tolist(),
+            }
             for place, row in enumerate(rows)
         ]
         usage = {"prompt_tokens": 0, "total_tokens": 0}  # not counted: texts are cut at the model's length
         return {"object": "list", "model": "embedder", "data": data, "usage": usage}
 
-    @app.post("/v1/chat/completions")
-    def chat(request: ChatRequest) -> dict[str, Any]:
+    @app.post("/v1/chat/completions", dependencies=[Depends(needs("generate"))])
+    def chat(body: ChatRequest) -> dict[str, Any]:
         turns = [
-            {"role": turn.role, "content": model_view(_redacted(turn.content))} for turn in request.messages
+            {"role": turn.role, "content": model_view(_redacted(turn.content))} for turn in body.messages
         ]
-        body = {"model": "generator", "messages": turns, "max_tokens": request.max_tokens,
-                "temperature": request.temperature}  # fmt: skip
-        return door.client.ask("generator", "/v1/chat/completions", body)
+        asked = {"model": "generator", "messages": turns, "max_tokens": body.max_tokens,
+                 "temperature": body.temperature}  # fmt: skip
+        with doors.lease() as door:
+            reply = door.client.ask("generator", "/v1/chat/completions", asked)
+        for kind in ("prompt_tokens", "completion_tokens"):
+            guards.metrics.tokens.labels(kind).inc(int((reply.get("usage") or {}).get(kind) or 0))
+        return reply
 
 
-def _add_archive(app: FastAPI, door: Door) -> None:
+def _add_archive(app: FastAPI, doors: Doors, guards: Guards) -> None:
     @app.post("/v1/search")
-    def search(request: SearchRequest) -> dict[str, Any]:
-        question = _redacted(request.question)
-        vector = door.client.embed([question_input(question)])
-        hits = door.index.search([question], vector, k=request.k, mode=request.mode)[0]
+    def search(
+        body: SearchRequest, request: Request, caller: Annotated[Caller, Depends(needs("search"))]
+    ) -> dict[str, Any]:
+        question, limits = _redacted(body.question), within(caller.scope, body.filters.scope())
+        with doors.lease() as door:
+            vector = door.embed([question_input(question)])
+            hits = door.index.search([question], vector, k=body.k, mode=body.mode, within=limits)[0]
+        saw(request, list(dict.fromkeys(hit.message_id for hit in hits)))
         return {"hits": [_as_json(hit) for hit in hits]}
 
-    @app.post("/v1/ask")
-    def ask(request: AskRequest) -> dict[str, Any]:
-        return asdict(
-            answer(
-                _redacted(request.question),
-                index=door.index,
-                client=door.client,
-                prompts=door.bundle.prompts,
-                thresholds=door.bundle.thresholds,
-            )
-        )
+    @app.post("/v1/ask", responses=EVENTS, response_model=None)
+    def ask(
+        body: AskRequest, request: Request, caller: Annotated[Caller, Depends(needs("ask"))]
+    ) -> dict[str, Any] | StreamingResponse:
+        question, limits = _redacted(body.question), within(caller.scope, body.filters.scope())
+        if body.stream:
+            events = _events(doors, guards, request.scope["visit"], question, limits)
+            return StreamingResponse(events, media_type="text/event-stream")
+        with doors.lease() as door:
+            whole, seen = _composed(door, guards, _found(door, question, limits))
+        saw(request, seen, answer=whole["id"])
+        return whole
+
+    @app.get("/v1/messages/{message_id}", responses=MISSING)
+    def message(
+        message_id: Name, request: Request, caller: Annotated[Caller, Depends(needs("read"))]
+    ) -> dict[str, Any]:
+        with doors.lease() as door:
+            found = _archive_of(door).message(message_id, caller.scope)
+        if found is None:
+            raise HTTPException(404, "there is no such message")
+        saw(request, [message_id])
+        return found
+
+    @app.get("/v1/threads/{thread_id}", responses=MISSING)
+    def thread(
+        thread_id: Name, request: Request, caller: Annotated[Caller, Depends(needs("read"))]
+    ) -> dict[str, Any]:
+        with doors.lease() as door:
+            found = _archive_of(door).thread(thread_id, caller.scope)
+        if not found:
+            raise HTTPException(404, "there is no such thread")
+        saw(request, [row["message_id"] for row in found])
+        return {"thread_id": thread_id, "messages": found}
 
 
-def _guard(key: str) -> Callable[[Request, Callable[[Request], Awaitable[Response]]], Awaitable[Response]]:
-    expected = f"Bearer {key}".encode()
+def _add_reviews(app: FastAPI) -> None:
+    @app.get("/v1/reviews", dependencies=[Depends(needs("review"))])
+    def reviews() -> dict[str, Any]:
+        return {"releases": [asdict(release) for release in reviewed_releases()]}
 
-    async def guard(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
-        if request.url.path not in OPEN_ROUTES:
-            given = request.headers.get("authorization", "").encode("utf-8", "surrogateescape")
-            if not hmac.compare_digest(given, expected):
-                return _error(
-                    401, "a key is needed: Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"}
-                )
-            length = request.headers.get("content-length", "")
-            if request.method == "POST" and not length.isdecimal():
-                return _error(411, "the length of the body must be given")
-            if length.isdecimal() and int(length) > BODY_BYTES:
-                return _error(413, f"a body has at most {BODY_BYTES} bytes")
-        response = await go_on(request)
-        response.headers["Cache-Control"] = "no-store"
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        return response
-
-    return guard
+    @app.get(
+        "/v1/reviews/{release_id}/report",
+        dependencies=[Depends(needs("review"))],
+        response_class=HTMLResponse,
+        responses=MISSING,
+    )
+    def report(release_id: Name, request: Request) -> str:
+        found = report_of(release_id)
+        if found is None:
+            raise HTTPException(404, "there is no such report")
+        saw(request, [], release=release_id)
+        return found
 
 
-async def _unavailable(_request: Request, error: Exception) -> JSONResponse:
-    return _error(503, str(error), {"Retry-After": "10"})
+def _found(door: Door, question: str, limits: str) -> Found:
+    thresholds = door.bundle.thresholds
+    return find(question, index=door.index, embed=door.embed, thresholds=thresholds, within=limits)
 
 
-async def _refused(_request: Request, error: Exception) -> JSONResponse:
-    return _error(400, str(error))
+def _composed(door: Door, guards: Guards, found: Found) -> tuple[dict[str, Any], list[str]]:
+    """Return the answer and the messages it cites; an answer that cannot be recorded is not given."""
+    given = compose(found, client=door.client, prompts=door.bundle.prompts)
+    name = record_answer(given, found.question, bundle=door.bundle, index=door.index.index)
+    guards.metrics.answers.labels(given.origin).inc()
+    return {"id": name, **asdict(given)}, list(dict.fromkeys(each.message_id for each in given.citations))
 
 
-def _error(status: int, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
+def _events(doors: Doors, guards: Guards, visit: Visit, question: str, limits: str) -> Iterator[str]:
+    """Yield the sources as soon as they are found, then the answer: no word before its source is verified."""
+    try:
+        with doors.lease() as door:
+            found = _found(door, question, limits)
+            seen = list(dict.fromkeys(sentence.message_id for sentence in found.shown))
+            guards.audit.write(audited(visit, 200, messages=seen, event="sources"))
+            yield _event("sources", {"citations": [asdict(citation_of(each)) for each in found.shown]})
+            whole, seen = _composed(door, guards, found)
+            guards.audit.write(audited(visit, 200, messages=seen, event="answer", answer=whole["id"]))
+            yield _event("answer", whole)
+    except (EngineUnavailableError, NotRecordedError) as error:
+        yield _event("error", {"message": str(error), "code": 503})
+    except OSError:
+        yield _event("error", {"message": "the audit log cannot be written", "code": 503})
+    except DeadlineError:
+        yield _event("error", {"message": "the request took too long", "code": 504})
+
+
+def _event(name: str, content: dict[str, Any]) -> str:
+    return f"event: {name}\ndata: {json.dumps(content)}\n\n"
+
+
+def _archive_of(door: Door) -> Any:
+    if door.archive is None:
+        raise HTTPException(503, "the dataset of this index is not at hand; search and ask work without it")
+    return door.archive
+
+
+def _add_problems(app: FastAPI) -> None:
+    """Give every error the same body; none of them quotes the request."""
+
+    async def unavailable(_request: Request, error: Exception) -> JSONResponse:
+        return _problem(503, str(error), {"Retry-After": "10"})
+
+    async def refused(_request: Request, error: Exception) -> JSONResponse:
+        return _problem(400, str(error))
+
+    async def late(_request: Request, _error: Exception) -> JSONResponse:
+        return _problem(504, "the request took too long")
+
+    async def stated(_request: Request, error: Exception) -> JSONResponse:
+        status = getattr(error, "status_code", 500)
+        return _problem(status, str(getattr(error, "detail", "")), getattr(error, "headers", None))
+
+    async def invalid(_request: Request, error: Exception) -> JSONResponse:
+        found = error.errors() if isinstance(error, RequestValidationError) else []
+        places = sorted({".".join(map(str, each["loc"][:4])) + f": {each['type']}" for each in found})
+        return _problem(422, "; ".join(places[:5]))
+
+    async def changed(_request: Request, error: Exception) -> JSONResponse:
+        return _problem(503, str(error))
+
+    app.add_exception_handler(ChangedEvidenceError, changed)
+    app.add_exception_handler(EngineUnavailableError, unavailable)
+    app.add_exception_handler(NotRecordedError, unavailable)
+    app.add_exception_handler(EngineRefusedError, refused)
+    app.add_exception_handler(DeadlineError, late)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(404, stated)
+    app.add_exception_handler(405, stated)
+    app.add_exception_handler(HTTPException, stated)
+
+
+def _problem(status: int, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
     return JSONResponse({"error": {"message": message, "code": status}}, status, headers)
+
+
+def _packed(row: Vectors) -> str:
+    """Return a vector as the openai client asks for it: base64 of little-endian float32."""
+    return base64.b64encode(row.astype("<f4").tobytes()).decode()
 
 
 def _redacted(text: str) -> str:

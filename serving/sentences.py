@@ -32,6 +32,7 @@ class Sentence:
     start: int
     end: int
     text: str
+    chunk_id: str = ""
 
     @property
     def words(self) -> frozenset[str]:
@@ -41,7 +42,7 @@ class Sentence:
 def sentences_of(hit: Hit) -> list[Sentence]:
     """Return the sentences of a chunk, with offsets into the message's text."""
     return [
-        Sentence(hit.message_id, hit.start + start, hit.start + start + len(text), text)
+        Sentence(hit.message_id, hit.start + start, hit.start + start + len(text), text, hit.chunk_id)
         for start, text in _spans(hit.text)
     ]
 

@@ -36,7 +36,7 @@ def test_a_sentence_goes_on_over_a_wrapped_line_and_not_over_a_greeting():
 def test_a_sentence_with_the_words_of_a_source_is_cited():
     cited = cite("The lease of the harbour warehouse ends on 30 June 2026.", SENTENCES, "When does it end?")
 
-    assert cited == (Citation("m", SENTENCES[1].start, SENTENCES[1].end),)
+    assert cited == (Citation("m", SENTENCES[1].start, SENTENCES[1].end, "m:0"),)
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,7 @@ def write_index(folder: Path) -> Path:
             **{"chunk_id": f"{name}:0", "message_id": name, "thread_id": "t", "sent_at": ""},
             **{"channel": "email", "subject": "note", "text": text, "words": f"note\n{text}"},
             **{"start": 0, "end": len(text), "vector": vector},
+            **{"language": "en", "label": "", "custodians": ["0123456789abcdef"]},
         }
         for (name, text), vector in zip(TEXTS.items(), vectors, strict=True)
     ]

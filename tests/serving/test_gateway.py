@@ -1,94 +1,250 @@
-"""The door is closed to whoever has no key, and says 503 when an engine is gone."""
+"""The door: closed without a right, bounded, audited, and telling when an engine is gone."""
 
 from __future__ import annotations
 
-import stat
+import json
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
+from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
+from made_gateway import client_of, open_guards
 from test_bundle import write_bundle
 
 from data.workspace import UserError
+from serving.access import RIGHTS, ROLES, Right, Role
+from serving.audit import verify_audit
 from serving.client import EngineClient, calibrated
+from serving.door import Door
+from serving.guard import OPEN_ROUTES, Guards
 from serving.index import Index, OpenIndex
+from serving.limits import DeadlineError, Limits
 from serving.ports import free_ports, require_free
-from serving.routes import BODY_BYTES, Door, build_app, gateway_key, key_path
 
 QUESTION = {"question": "What was agreed?"}
+TURNS = {"messages": [{"role": "user", "content": "hello"}]}
+BODIES: dict[str, dict[str, object]] = {
+    "/v1/classify": {"messages": [{"text": "hello"}]},
+    "/v1/embeddings": {"input": "hello"},
+    "/v1/chat/completions": TURNS,
+    "/v1/search": QUESTION,
+    "/v1/ask": QUESTION,
+}
 
 
 @pytest.fixture
-def door(tmp_path: Path, workspace: Path) -> Door:
-    """A gateway whose engines have all died: their ports answer nobody."""
+def dead_door(tmp_path: Path, workspace: Path) -> Door:
+    """A bundle whose engines have all died: their ports answer nobody."""
     urls = {role: f"http://127.0.0.1:{free_ports(1)[0]}" for role in ("classifier", "embedder", "generator")}
-    index = OpenIndex(Index("", "none", 3, 0, "", ""), client=None)
     client = EngineClient(urls, httpx.Client(timeout=2, trust_env=False))  # type: ignore[arg-type]
-    return Door(write_bundle(tmp_path / "bundle"), client, index, ("ham", "spam"), "the-key")
-
-
-def client_of(door: Door, key: str = "the-key") -> TestClient:
-    return TestClient(build_app(door), headers={"Authorization": f"Bearer {key}"} if key else {})
-
-
-@pytest.mark.parametrize("route", ["classify", "embeddings", "search", "ask", "chat/completions", "nothing"])
-@pytest.mark.parametrize("key", ["", "wrong", "the-key "])
-def test_without_the_key_every_route_is_closed(door: Door, route: str, key: str):
-    reply = client_of(door, "").post(
-        f"/v1/{route}", json={}, headers={"Authorization": f"Bearer {key}x"} if key else {}
+    return Door(
+        bundle=write_bundle(tmp_path / "bundle"),
+        client=client,
+        index=OpenIndex(Index("", "none", 3, 0, "", ""), client=None),
+        labels=("ham", "spam"),
+        classify=client.classify,
+        embed=client.embed,
     )
 
-    assert reply.status_code == 401
+
+@pytest.fixture
+def guards(workspace: Path) -> Iterator[Guards]:
+    with open_guards() as opened:
+        yield opened
 
 
-def test_health_needs_no_key_and_readiness_names_the_dead(door: Door):
-    client = client_of(door, "")
+def routes_of(client: TestClient) -> list[APIRoute]:
+    return [route for route in client.app.routes if isinstance(route, APIRoute)]  # type: ignore[attr-defined]
+
+
+def right_of(route: APIRoute) -> Right | None:
+    rights = [getattr(each.call, "right", None) for each in route.dependant.dependencies]
+    return next((right for right in rights if right), None)
+
+
+def ask(client: TestClient, route: APIRoute) -> int:
+    path = route.path.replace("{message_id}", "m1").replace("{thread_id}", "t1")
+    method = next(iter(route.methods))
+    return client.request(method, path, json=BODIES.get(route.path) if method == "POST" else None).status_code
+
+
+def audited(guards: Guards) -> list[dict[str, object]]:
+    return [json.loads(line)["event"] for line in guards.audit.path.read_text().splitlines()]
+
+
+def test_every_route_names_the_right_that_it_needs(dead_door: Door, guards: Guards):
+    without = {route.path for route in routes_of(client_of(dead_door, guards)) if right_of(route) is None}
+
+    assert without == OPEN_ROUTES | {"/", "/page/{name}"}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_opens_its_own_routes_and_no_other(dead_door: Door, guards: Guards, role: Role):
+    client = client_of(dead_door, guards, role)
+
+    opened = {right_of(route) for route in routes_of(client) if ask(client, route) not in (401, 403)}
+
+    assert opened - {None} == {right_of(route) for route in routes_of(client)} & RIGHTS[role]
+
+
+@pytest.mark.parametrize("key", ["", "wrong", "owner "])
+def test_without_a_credential_every_route_is_closed(dead_door: Door, guards: Guards, key: str):
+    client = client_of(dead_door, guards, "")
+    headers = {"Authorization": f"Bearer {key}x"} if key else {}
+
+    for path in (*BODIES, "/v1/messages/m1", "/metrics", "/v1/nothing", "/v1/openapi.json"):
+        assert client.request("POST", path, json={}, headers=headers).status_code == 401, path
+
+
+def test_health_needs_no_key_and_readiness_names_the_dead(dead_door: Door, guards: Guards):
+    client = client_of(dead_door, guards, "")
 
     assert client.get("/healthz").status_code == 200
     assert client.get("/readyz").status_code == 503
     assert not any(client.get("/readyz").json()["engines"].values())
 
 
-@pytest.mark.parametrize(
-    ("route", "body"),
-    [
-        ("classify", {"messages": [{"text": "hello"}]}),
-        ("embeddings", {"input": "hello"}),
-        ("search", QUESTION),
-        ("ask", QUESTION),
-        ("chat/completions", {"messages": [{"role": "user", "content": "hello"}]}),
-    ],
-)
-def test_a_dead_engine_gives_503(door: Door, route: str, body: dict[str, object]):
-    reply = client_of(door).post(f"/v1/{route}", json=body)
+@pytest.mark.parametrize("path", BODIES)
+def test_a_dead_engine_gives_503(dead_door: Door, guards: Guards, path: str):
+    reply = client_of(dead_door, guards).post(path, json=BODIES[path])
 
     assert reply.status_code == 503
     assert "Retry-After" in reply.headers
 
 
-def test_a_body_over_the_limit_is_refused_before_it_is_read(door: Door):
-    reply = client_of(door).post("/v1/ask", content=b" " * (BODY_BYTES + 1))
+def test_a_dead_engine_ends_a_stream_with_an_error(dead_door: Door, guards: Guards):
+    reply = client_of(dead_door, guards).post("/v1/ask", json=QUESTION | {"stream": True})
+
+    assert reply.text.startswith("event: error\n")
+    assert '"code": 503' in reply.text
+
+
+def test_a_dead_engine_leaves_the_others_up(dead_door: Door, guards: Guards):
+    door = replace(dead_door, classify=lambda texts: np.full((len(texts), 2), 0.5, np.float32))
+    client = client_of(door, guards)
+
+    assert client.post("/v1/classify", json=BODIES["/v1/classify"]).status_code == 200
+    assert client.post("/v1/search", json=QUESTION).status_code == 503
+
+
+def test_a_bug_tells_its_place_and_no_word(
+    dead_door: Door, guards: Guards, capsys: pytest.CaptureFixture[str]
+):
+    def stumble(_texts: object) -> np.ndarray:
+        raise ValueError("the words of a message")
+
+    reply = client_of(replace(dead_door, embed=stumble), guards).post("/v1/search", json=QUESTION)
+
+    assert reply.status_code == 500
+    assert reply.headers["x-request-id"] in reply.text
+    said = capsys.readouterr()
+    assert "failed: ValueError at test_gateway.py" in said.err
+    assert "words of a message" not in said.err + said.out + reply.text
+
+
+def test_a_late_answer_gives_504(dead_door: Door, guards: Guards):
+    def late(_texts: object) -> np.ndarray:
+        raise DeadlineError
+
+    assert (
+        client_of(replace(dead_door, embed=late), guards).post("/v1/search", json=QUESTION).status_code == 504
+    )
+
+
+def test_a_body_over_the_limit_is_refused_before_it_is_read(dead_door: Door, guards: Guards):
+    reply = client_of(dead_door, guards).post("/v1/ask", content=b" " * (guards.limits.body_bytes + 1))
 
     assert reply.status_code == 413
 
 
-def test_a_body_of_unknown_length_is_refused(door: Door):
-    reply = client_of(door).post("/v1/ask", content=(part for part in [b"{}"]))
+def test_a_body_of_unknown_length_is_refused(dead_door: Door, guards: Guards):
+    reply = client_of(dead_door, guards).post("/v1/ask", content=(part for part in [b"{}"]))
 
     assert reply.status_code == 411
 
 
-def test_unknown_fields_are_refused(door: Door):
-    assert client_of(door).post("/v1/ask", json=QUESTION | {"role": "admin"}).status_code == 422
+def test_what_was_sent_is_not_said_back(dead_door: Door, guards: Guards):
+    reply = client_of(dead_door, guards).post("/v1/ask", json={"question": "q", "harbour": "lease"})
+
+    assert reply.status_code == 422
+    assert "extra_forbidden" in reply.json()["error"]["message"]
+    assert "lease" not in reply.text
 
 
-def test_the_key_is_made_once_for_its_owner_alone(workspace: Path):
-    key = gateway_key()
+def test_too_many_requests_of_a_caller_are_told_when_to_come_back(dead_door: Door, guards: Guards):
+    few = replace(guards, limits=Limits(requests_per_minute=1, burst=2))
+    client = client_of(dead_door, few)
 
-    assert gateway_key() == key
-    assert len(key) >= 32
-    assert stat.S_IMODE(key_path().stat().st_mode) == 0o600
+    codes = [client.get("/v1/models").status_code for _ in range(3)]
+
+    assert codes == [200, 200, 429]
+    assert 1 <= int(client.get("/v1/models").headers["retry-after"]) <= 61
+
+
+def test_every_answer_carries_the_headers_that_protect_it(dead_door: Door, guards: Guards):
+    client = client_of(dead_door, guards)
+
+    for reply in (client.get("/healthz"), client.get("/v1/models"), client.get("/v1/nothing")):
+        assert reply.headers["cache-control"] == "no-store"
+        assert reply.headers["x-content-type-options"] == "nosniff"
+        assert reply.headers["content-security-policy"].startswith("default-src 'none'")
+        assert len(reply.headers["x-request-id"]) >= 8
+
+
+def test_a_request_keeps_its_own_id_unless_it_is_no_id(dead_door: Door, guards: Guards):
+    client = client_of(dead_door, guards)
+
+    kept = client.get("/v1/models", headers={"X-Request-Id": "case-2031-b"})
+    replaced = client.get("/v1/models", headers={"X-Request-Id": "a b\tc"})
+
+    assert kept.headers["x-request-id"] == "case-2031-b"
+    assert " " not in replaced.headers["x-request-id"]
+
+
+def test_every_request_leaves_a_line_without_its_words(dead_door: Door, guards: Guards):
+    client = client_of(dead_door, guards, "analyst")
+    client.post("/v1/search", json={"question": "harbour lease"})
+    client.post("/v1/embeddings", json={"input": "harbour lease"})
+    client.get("/v1/models", headers={"Authorization": "Bearer nobody"})
+
+    lines = audited(guards)
+
+    assert [(line["caller"], line["route"], line["status"], line["refused"]) for line in lines] == [
+        ("analyst", "/v1/search", 503, ""),
+        ("analyst", "/v1/embeddings", 403, "right"),
+        ("", "none", 401, "credential"),
+    ]
+    assert "harbour" not in guards.audit.path.read_text()
+    assert verify_audit(guards.audit.path) == (3, None)
+
+
+def test_nothing_is_answered_that_cannot_be_audited(
+    dead_door: Door, guards: Guards, monkeypatch: pytest.MonkeyPatch
+):
+    def full(_event: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(type(guards.audit), "write", lambda self, event: full(event))
+
+    reply = client_of(dead_door, guards).get("/v1/models")
+
+    assert reply.status_code == 503
+    assert "embedder" not in reply.text
+
+
+def test_metrics_count_without_content(dead_door: Door, guards: Guards):
+    client = client_of(dead_door, guards)
+    client.post("/v1/search", json={"question": "harbour lease"})
+
+    said = client.get("/metrics").text
+
+    assert 'mailroom_requests_total{route="/v1/search",status="503"} 1.0' in said
+    assert 'mailroom_request_seconds_count{route="/v1/search"} 1.0' in said
+    assert "harbour" not in said
 
 
 def test_a_port_in_use_is_the_users_to_mend():
@@ -103,8 +259,6 @@ def test_a_port_in_use_is_the_users_to_mend():
 
 
 def test_a_temperature_above_one_makes_probabilities_modest():
-    import numpy as np
-
     sure = np.array([[0.9, 0.1]], np.float32)
 
     modest = calibrated(sure, 2.0)

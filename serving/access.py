@@ -1,0 +1,42 @@
+"""Who may do what: roles, their rights, and the caller that a key or a token stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from serving.scope import Scope
+
+Role = Literal["analyst", "reviewer", "approver", "admin", "service"]
+Right = Literal["me", "classify", "embed", "generate", "search", "ask", "read", "label", "review", "metrics"]
+ROLES: tuple[Role, ...] = get_args(Role)
+
+# What is not named here is refused. An admin runs the door and reads no mail; a service reads none either.
+# An approver decides from the report, with mailroom review, where the decision is signed.
+RIGHTS: Mapping[Role, frozenset[Right]] = {
+    "analyst": frozenset({"me", "classify", "search", "ask", "read"}),
+    "reviewer": frozenset({"me", "classify", "search", "ask", "read", "label", "review"}),
+    "approver": frozenset({"me", "search", "ask", "read", "review"}),
+    "admin": frozenset({"me", "metrics"}),
+    "service": frozenset({"me", "classify", "embed", "generate"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Somebody whom a credential vouches for: a name for the audit, roles, and the messages they may see."""
+
+    name: str
+    roles: tuple[Role, ...]
+    scope: Scope = field(default_factory=Scope)
+    credential: str = ""  # the key's or the token's id, for the audit
+
+    def may(self, right: Right) -> bool:
+        return any(right in RIGHTS[role] for role in self.roles)
+
+
+def known_roles(names: object) -> tuple[Role, ...]:
+    """Return those of the names that are roles: what a token says beyond them grants nothing."""
+    listed = names if isinstance(names, list | tuple) else [names]
+    return tuple(role for role in ROLES if role in listed)

@@ -1,0 +1,111 @@
+"""One bundle being served: its engines, its index, its messages; and the change from one to the next."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from serving.archive import Archive, open_archive
+from serving.batching import Ask, batched, remembered
+from serving.bundle import Bundle
+from serving.client import EngineClient, Observe, engine_client, labels_of
+from serving.engines import Engines
+from serving.index import OpenIndex, open_index
+from serving.launch import Role
+from serving.metrics import Metrics
+
+DRAIN_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Door:
+    """All that an answer needs; ``classify`` and ``embed`` share batches between callers."""
+
+    bundle: Bundle
+    client: EngineClient
+    index: OpenIndex
+    labels: tuple[str, ...]
+    classify: Ask
+    embed: Ask
+    archive: Archive | None = None
+
+
+@contextmanager
+def open_door(bundle: Bundle, running: Engines, metrics: Metrics) -> Iterator[Door]:
+    """Connect a bundle with its running engines."""
+    batch_of, cached = metrics.batch_texts, metrics.cached
+    with (
+        engine_client(running, observe=_observer(metrics)) as client,
+        open_index(bundle.folder / "index") as index,
+        batched(client.classify, observe=batch_of.labels("classifier").observe) as classify,
+        batched(client.embed, observe=batch_of.labels("embedder").observe) as embed,
+    ):
+        yield Door(
+            bundle=bundle,
+            client=client,
+            index=index,
+            labels=labels_of(bundle.folder / "classifier"),
+            classify=classify,
+            embed=remembered(embed, observe=lambda hit: cached.labels("yes" if hit else "no").inc()),
+            archive=open_archive(index.index.dataset, index.index.dataset_digest),
+        )
+
+
+def _observer(metrics: Metrics) -> Observe:
+    def observe(role: Role, seconds: float, answered: bool) -> None:
+        metrics.engine_seconds.labels(role).observe(seconds)
+        if not answered:
+            metrics.engine_failures.labels(role).inc()
+
+    return observe
+
+
+class Doors:
+    """The door that requests go through now; another one takes its place without a request being lost."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Condition()
+        self._door: Door | None = None
+        self._closing: ExitStack | None = None
+        self._leases: dict[int, int] = {}
+
+    @property
+    def current(self) -> Door | None:
+        return self._door
+
+    @contextmanager
+    def lease(self) -> Iterator[Door]:
+        """Yield the present door; it stays open until the block ends, whatever takes its place."""
+        with self._lock:
+            door = self._door
+            if door is None:
+                raise RuntimeError("no bundle is served")
+            self._leases[id(door)] = self._leases.get(id(door), 0) + 1
+        try:
+            yield door
+        finally:
+            with self._lock:
+                self._leases[id(door)] -= 1
+                self._lock.notify_all()
+
+    def open(self, door: Door, closing: ExitStack) -> None:
+        """Send new requests through ``door``; wait for those in the former one, then close it.
+
+        ``closing`` ends what belongs to the new door, when its time comes.
+        """
+        with self._lock:
+            former, ending = self._door, self._closing
+            self._door, self._closing = door, closing
+            if former is not None:
+                self._lock.wait_for(lambda: not self._leases.get(id(former)), timeout=DRAIN_S)
+                self._leases.pop(id(former), None)
+        if ending is not None:
+            ending.close()
+
+    def close(self) -> None:
+        """Close the present door."""
+        if self._closing is not None:
+            self._closing.close()
+        self._door, self._closing = None, None

@@ -1,0 +1,285 @@
+// The page for analysts and reviewers. Text of the archive is only ever set as text, never as markup.
+
+const $ = (id) => document.getElementById(id);
+const views = ["enter", "search", "ask", "thread", "reviews"];
+let key = sessionStorage.getItem("key") || "";
+let me = { name: "", rights: [], labels: [], channels: [] };
+let before = "search";
+
+function element(name, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(name), properties);
+  made.append(...children);
+  return made;
+}
+
+function say(words, bad = false) {
+  $("status").textContent = words;
+  $("status").className = bad ? "bad" : "soft";
+}
+
+function show(view) {
+  for (const each of views) $(each).hidden = each !== view;
+  for (const button of document.querySelectorAll("[data-view]")) {
+    if (button.dataset.view === view) button.setAttribute("aria-current", "page");
+    else button.removeAttribute("aria-current");
+  }
+  say("");
+  $("main").focus({ preventScroll: true });
+  if (view !== "thread") before = view;
+}
+
+async function request(path, body) {
+  const reply = await fetch(path, {
+    method: body ? "POST" : "GET",
+    headers: { Authorization: `Bearer ${key}`, ...(body ? { "Content-Type": "application/json" } : {}) },
+    body: body ? JSON.stringify(body) : undefined,
+    cache: "no-store",
+  });
+  if (reply.ok) return reply;
+  const told = await reply.json().catch(() => ({}));
+  const failure = new Error(told.error?.message || `the gateway answered ${reply.status}`);
+  failure.status = reply.status;
+  throw failure;
+}
+
+async function attempt(words, work) {
+  say(words);
+  document.body.setAttribute("aria-busy", "true");
+  try {
+    await work();
+  } catch (failure) {
+    if (failure.status === 401) leave();
+    say(failure.message, true);
+  } finally {
+    document.body.removeAttribute("aria-busy");
+  }
+}
+
+// --- sign in
+
+async function enter() {
+  me = await (await request("/v1/me")).json();
+  $("who").textContent = `${me.name} · ${me.roles.join(", ")}`;
+  $("views").hidden = $("leave").hidden = false;
+  for (const button of document.querySelectorAll("[data-right]")) {
+    button.hidden = !me.rights.includes(button.dataset.right);
+  }
+  $("channels").replaceChildren(element("legend", { textContent: "Channel" }));
+  for (const channel of me.channels) {
+    $("channels").append(element("label", {}, element("input", { type: "checkbox", value: channel }), channel));
+  }
+  $("label").replaceChildren(element("option", { value: "", textContent: "any" }));
+  for (const label of me.labels) $("label").append(element("option", { value: label, textContent: label.replaceAll("_", " ") }));
+  show("search");
+  $("question").focus();
+}
+
+function leave() {
+  key = "";
+  sessionStorage.removeItem("key");
+  $("views").hidden = $("leave").hidden = true;
+  $("who").textContent = "";
+  for (const id of ["hits", "answer", "messages", "releases"]) $(id).replaceChildren();
+  show("enter");
+  $("key").focus();
+}
+
+// --- text with marks
+
+function words(question) {
+  return [...new Set(question.toLowerCase().match(/[\p{L}\p{N}]{3,}/gu) || [])];
+}
+
+function marked(text, sought) {
+  const parts = [];
+  let end = 0;
+  if (sought.length) {
+    const pattern = new RegExp(sought.map((word) => word.replace(/[^\p{L}\p{N}]/gu, "")).join("|"), "giu");
+    for (const match of text.matchAll(pattern)) {
+      parts.push(text.slice(end, match.index), element("mark", { textContent: match[0] }));
+      end = match.index + match[0].length;
+    }
+  }
+  return [...parts, text.slice(end)];
+}
+
+// Offsets of the gateway count code points, as Python does; JavaScript's strings count UTF-16 units.
+const points = (text) => Array.from(text);
+
+function markedRange(text, start, end) {
+  const all = points(text);
+  return [all.slice(0, start).join(""), element("mark", { textContent: all.slice(start, end).join("") }), all.slice(end).join("")];
+}
+
+const day = (time) => (time ? time.slice(0, 16).replace("T", " ") : "no date");
+
+// --- search
+
+function filters() {
+  const chosen = {};
+  const channels = [...$("channels").querySelectorAll("input:checked")].map((box) => box.value);
+  if (channels.length) chosen.channels = channels;
+  for (const [id, name] of [["label", "labels"], ["custodian", "custodians"], ["language", "languages"]]) {
+    if ($(id).value.trim()) chosen[name] = [$(id).value.trim()];
+  }
+  for (const id of ["since", "until"]) if ($(id).value) chosen[id] = $(id).value;
+  return chosen;
+}
+
+async function search() {
+  const question = $("question").value.trim();
+  const reply = await (await request("/v1/search", { question, k: 20, mode: $("mode").value, filters: filters() })).json();
+  const sought = words(question);
+  $("hits").replaceChildren(...reply.hits.map((hit) => {
+    const row = $("hit").content.cloneNode(true);
+    row.querySelector(".subject").textContent = hit.subject || "(no subject)";
+    row.querySelector(".facts").textContent = `${hit.channel} · ${day(hit.sent_at)}${hit.similarity === null ? "" : ` · similarity ${hit.similarity.toFixed(2)}`}`;
+    row.querySelector(".text").append(...marked(hit.text.length > 400 ? `${hit.text.slice(0, 400)}…` : hit.text, sought));
+    row.querySelector("button").addEventListener("click", () => attempt("Opening the thread…", () => thread(hit.thread_id, { message_id: hit.message_id, start: hit.start, end: hit.end })));
+    return row;
+  }));
+  say(reply.hits.length ? `${reply.hits.length} passages, best first` : "Nothing found. Try other words, or fewer limits.");
+}
+
+// --- threads and messages
+
+function zones(message, cited) {
+  const all = points(message.full_text);
+  const cuts = message.zones?.length ? message.zones : [{ kind: "body", start: 0, end: all.length }];
+  return cuts.map((zone) => {
+    const text = all.slice(zone.start, zone.end).join("").trim();
+    if (!text) return "";
+    if (zone.kind === "body") return element("pre", {}, ...quoted(text, cited));
+    return element("details", {}, element("summary", { textContent: zone.kind }), element("pre", { textContent: text }));
+  });
+}
+
+function quoted(text, cited) {
+  const place = cited ? text.indexOf(cited) : -1;
+  if (place < 0) return [text];
+  return [text.slice(0, place), element("mark", { textContent: cited }), text.slice(place + cited.length)];
+}
+
+async function thread(id, place) {
+  const reply = await (await request(`/v1/threads/${id}`)).json();
+  $("thread-title").textContent = reply.messages[0].subject || "(no subject)";
+  $("messages").replaceChildren(...reply.messages.map((message) => {
+    const isCited = place && message.message_id === place.message_id;
+    const cited = isCited ? points(message.text).slice(place.start, place.end).join("") : "";
+    const names = (message.attachments || []).map((each) => `${each.name} (${each.content_type})`);
+    return element("article", { id: `m-${message.message_id}`, tabIndex: -1 },
+      element("h2", { textContent: message.subject || "(no subject)" }),
+      element("p", { className: "soft", textContent: `${message.sender || "unknown sender"} → ${(message.recipients || []).join(", ") || "unknown"} · ${day(message.sent_at)} · ${message.channel}${message.label ? ` · ${message.label.replaceAll("_", " ")}` : ""}` }),
+      ...zones(message, cited),
+      names.length ? element("p", { className: "soft", textContent: `Attachments: ${names.join(", ")}` }) : "",
+      me.rights.includes("label") ? verdict(message.message_id) : "");
+  }));
+  show("thread");
+  const target = place && $(`m-${place.message_id}`);
+  if (target) target.focus();
+}
+
+function verdict(message) {
+  const label = element("select", { ariaLabel: "Label" }, ...me.labels.map((name) => element("option", { value: name, textContent: name.replaceAll("_", " ") })));
+  const reason = element("input", { placeholder: "Reason", maxLength: 500, required: true, ariaLabel: "Reason" });
+  const form = element("form", { className: "verdict-form" }, label, reason, element("button", { className: "verdict", textContent: "Record" }));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    attempt("Recording…", async () => {
+      await request("/v1/feedback", { message_id: message, label: label.value, reason: reason.value });
+      form.replaceChildren(element("span", { className: "soft", textContent: `Recorded: ${label.value.replaceAll("_", " ")}` }));
+      say("Recorded and signed.");
+    });
+  });
+  return form;
+}
+
+// --- answers
+
+async function ask() {
+  const asked = $("asked").value.trim();
+  $("answer").replaceChildren();
+  const reply = await request("/v1/ask", { question: asked, filters: filters(), stream: true });
+  const reader = reply.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) break;
+    rest += value;
+    for (let end; (end = rest.indexOf("\n\n")) >= 0; rest = rest.slice(end + 2)) event(rest.slice(0, end));
+  }
+}
+
+function event(block) {
+  const name = /^event: (.*)$/m.exec(block)?.[1];
+  const content = JSON.parse(/^data: (.*)$/m.exec(block)?.[1] || "{}");
+  if (name === "sources") say(content.citations.length ? `Reading ${content.citations.length} sentences…` : "");
+  if (name === "error") throw new Error(content.message);
+  if (name !== "answer") return;
+  say("");
+  const places = content.citations.map((citation, number) => {
+    const button = element("button", { type: "button", className: "citation plain", textContent: `${number + 1}`, ariaLabel: `Source ${number + 1}` });
+    button.addEventListener("click", () => attempt("Opening the source…", async () => {
+      const message = await (await request(`/v1/messages/${citation.message_id}`)).json();
+      await thread(message.thread_id, citation);
+    }));
+    return button;
+  });
+  const how = { generated: "Written by the generator; every sentence was found in its source.", extracted: "Quoted as it stands.", refused: "Nothing in the archive is near enough." };
+  $("answer").replaceChildren(
+    element("article", {}, element("p", { className: "answer" }, `${content.text} `, ...places), element("p", { className: "soft", textContent: `${how[content.origin]} Answer ${content.id}.` })));
+}
+
+// --- releases
+
+async function reviews() {
+  const reply = await (await request("/v1/reviews")).json();
+  $("report").hidden = true;
+  $("releases").replaceChildren(...reply.releases.map((release) => {
+    const open = element("button", { type: "button", className: "plain", textContent: "Read the report", hidden: !release.has_report });
+    open.addEventListener("click", () => attempt("Opening the report…", async () => {
+      const page = await (await request(`/v1/reviews/${release.id}/report`)).text();
+      $("report").srcdoc = page;
+      $("report").hidden = false;
+      $("report").scrollIntoView();
+      say("");
+    }));
+    return element("article", {},
+      element("h2", { textContent: `${release.id} · ${release.status}` }),
+      element("p", { textContent: release.headline }),
+      element("ul", {}, ...release.reasons.slice(0, 8).map((reason) => element("li", { className: "soft", textContent: reason }))),
+      open,
+      release.status === "pending" ? element("p", { className: "soft" }, "Decide: ", element("code", { textContent: `mailroom review approve ${release.id} --reviewer NAME --reason TEXT` })) : "");
+  }));
+  say(reply.releases.length ? "" : "No release was proposed yet.");
+}
+
+// --- events
+
+const on = (id, words, work) => $(id).addEventListener("submit", (submitted) => { submitted.preventDefault(); attempt(words, work); });
+on("enter-form", "Checking the key…", async () => { key = $("key").value.trim(); await enter(); sessionStorage.setItem("key", key); $("key").value = ""; });
+on("search-form", "Searching…", search);
+on("ask-form", "Looking for sources…", ask);
+$("leave").addEventListener("click", leave);
+$("back").addEventListener("click", () => show(before));
+for (const button of document.querySelectorAll("[data-view]")) {
+  button.addEventListener("click", () => { show(button.dataset.view); if (button.dataset.view === "reviews") attempt("Reading the decisions…", reviews); });
+}
+
+document.addEventListener("keydown", (pressed) => {
+  const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement?.tagName || "");
+  if (pressed.key === "Escape") {
+    if (!$("thread").hidden) show(before);
+    else document.activeElement?.blur();
+  }
+  if (typing || pressed.ctrlKey || pressed.metaKey || pressed.altKey || $("views").hidden) return;
+  if (pressed.key === "/") { pressed.preventDefault(); show("search"); $("question").select(); }
+  if (pressed.key === "j" || pressed.key === "k") {
+    const stops = [...document.querySelectorAll("main section:not([hidden]) .hit, main section:not([hidden]) article")];
+    const place = stops.indexOf(document.activeElement) + (pressed.key === "j" ? 1 : -1);
+    const next = stops[Math.max(0, Math.min(stops.length - 1, place))];
+    if (next) { if (!next.hasAttribute("tabindex") && next.tagName === "ARTICLE") next.tabIndex = -1; next.focus(); }
+  }
+});
+
+if (key) attempt("", enter); else $("key").focus();

@@ -1,0 +1,131 @@
+"""What may be asked of the gateway: the bodies, with their bounds and an example each."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from data.schema import CHANNELS
+from serving.scope import Scope
+
+
+def _plain(text: str) -> str:
+    """Refuse what no filter and no label holds: quotes, backslashes and control characters."""
+    if any(character in "\"'\\" or not character.isprintable() for character in text):
+        raise ValueError("no quotes, backslashes or control characters")
+    return text
+
+
+def _encodable(text: str) -> str:
+    """Refuse half of a surrogate pair: JSON can say it, UTF-8 cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("half of a surrogate pair is no text") from None
+    return text
+
+
+Text = Annotated[str, StringConstraints(max_length=100_000), AfterValidator(_encodable)]
+Question = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=2_000, strip_whitespace=True),
+    AfterValidator(_encodable),
+]
+Word = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_plain)]
+Identifier = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z_-]{1,128}$")]
+
+
+def _closed(example: dict[str, Any]) -> ConfigDict:
+    return ConfigDict(extra="forbid", json_schema_extra={"examples": [example]})
+
+
+class Message(BaseModel):
+    """A message as it arrived; it is redacted before any model sees it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    subject: Text = ""
+    text: Text
+
+
+class ClassifyRequest(BaseModel):
+    """Messages to classify."""
+
+    model_config = _closed({"messages": [{"subject": "Lunch", "text": "At noon in the canteen?"}]})
+
+    messages: list[Message] = Field(min_length=1, max_length=64)
+
+
+class EmbeddingsRequest(BaseModel):
+    """OpenAI's embeddings request, as far as it makes sense here."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"model": "embedder", "input": "a text"}]})
+
+    input: Text | Annotated[list[Text], Field(min_length=1, max_length=256)]
+    model: str = ""
+    encoding_format: Literal["float", "base64"] = "float"
+
+
+class Filters(BaseModel):
+    """Which messages are searched; what the caller may not see is left out whatever is asked."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    channels: list[Literal[CHANNELS]] = Field(default=[], max_length=len(CHANNELS))  # type: ignore[valid-type]
+    custodians: list[Word] = Field(default=[], max_length=100)
+    labels: list[Word] = Field(default=[], max_length=100)
+    languages: list[Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]] = Field(
+        default=[], max_length=50
+    )
+    since: date | None = Field(default=None, description="first day, UTC")
+    until: date | None = Field(default=None, description="day after the last, UTC")
+
+    def scope(self) -> Scope:
+        lists = {
+            name: tuple(getattr(self, name)) for name in ("channels", "custodians", "labels", "languages")
+        }
+        return Scope(**lists, since=self.since, until=self.until)
+
+
+class SearchRequest(BaseModel):
+    """A search by meaning, by wording or by both."""
+
+    model_config = _closed({"question": "harbour lease", "k": 5, "filters": {"channels": ["email"]}})
+
+    question: Question
+    k: int = Field(default=10, ge=1, le=100)
+    mode: Literal["hybrid", "dense", "bm25"] = "hybrid"
+    filters: Filters = Filters()
+
+
+class AskRequest(BaseModel):
+    """A question that the archive may answer; ``stream`` sends the sources first, as server-sent events."""
+
+    model_config = _closed({"question": "When does the harbour lease end?"})
+
+    question: Question
+    filters: Filters = Filters()
+    stream: bool = False
+
+
+class Turn(BaseModel):
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: Text
+
+
+class ChatRequest(BaseModel):
+    """OpenAI's chat request, as far as it makes sense here."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"messages": [{"role": "user", "content": "Say hello."}]}]}
+    )
+
+    messages: list[Turn] = Field(min_length=1, max_length=64)
+    model: str = ""
+    max_tokens: int = Field(default=256, ge=1, le=1024)
+    temperature: float = Field(default=0.0, ge=0.0, le=2.0)
+    stream: Literal[False] = False

@@ -1,0 +1,95 @@
+"""The releases of the decision log, as a reviewer reads them: changed evidence is named, never shown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data import ledger
+from data.workspace import home
+from serving.digest import file_digest
+
+REPORT, GATE = "eval_report.html", "gate.json"
+MADE_LIVE = ("approved", "rolled_back")
+
+
+class ChangedEvidenceError(Exception):
+    """The decision log, or a file that a decision stands on, is not what was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewedRelease:
+    """One release: what became of it, and what the gate said."""
+
+    id: str
+    status: str  # pending | live | superseded | rejected
+    outcome: str
+    headline: str
+    reasons: tuple[str, ...]
+    has_report: bool
+
+
+def reviewed_releases() -> list[ReviewedRelease]:
+    """Return all releases, newest first.
+
+    Raises:
+        ChangedEvidenceError: the decision log does not verify.
+    """
+    return [_reviewed(stated, status) for stated, status in reversed(_stated().values())]
+
+
+def report_of(release_id: str) -> str | None:
+    """Return the report that a release was proposed with; None when there is no such release or file.
+
+    Raises:
+        ChangedEvidenceError: the report, or the decision log, was changed.
+    """
+    stated = _stated().get(release_id)
+    return _evidence(stated[0], REPORT) if stated else None
+
+
+def _stated() -> dict[str, tuple[Mapping[str, Any], str]]:
+    """Return every release as it was proposed, with what became of it."""
+    try:
+        entries = ledger.verify(home() / "decisions.jsonl")
+    except ledger.LedgerError as error:
+        raise ChangedEvidenceError(f"the decision log does not verify: {error}") from None
+    found: dict[str, tuple[Mapping[str, Any], str]] = {}
+    for entry in entries:
+        kind, release = entry.event["kind"], entry.event["release"]
+        if kind in MADE_LIVE:
+            found = {
+                name: (each, "superseded" if status == "live" else status)
+                for name, (each, status) in found.items()
+            }
+        status = {"proposed": "pending", "rejected": "rejected"}.get(kind, "live")
+        found[release["id"]] = (release, status)
+    return found
+
+
+def _reviewed(stated: Mapping[str, Any], status: str) -> ReviewedRelease:
+    try:
+        gate = json.loads(_evidence(stated, GATE) or "{}")
+        has_report = _evidence(stated, REPORT) is not None
+    except ChangedEvidenceError as error:
+        gate, has_report = {"headline": str(error)}, False
+    return ReviewedRelease(
+        id=str(stated["id"]),
+        status=status,
+        outcome=str(stated["outcome"]),
+        headline=str(gate.get("headline", "the evaluation is not at hand")),
+        reasons=tuple(map(str, gate.get("reasons", ()))),
+        has_report=has_report,
+    )
+
+
+def _evidence(stated: Mapping[str, Any], name: str) -> str | None:
+    path = Path(str(stated["evaluation"])) / name
+    if not path.is_file():
+        return None
+    if file_digest(path) != stated["evidence"].get(name):
+        raise ChangedEvidenceError(f"{name} of release {stated['id']} was changed after it was proposed")
+    return path.read_text(encoding="utf-8")

@@ -1,0 +1,112 @@
+"""The audit names the first line that is not as it was written, whatever was done to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from data.workspace import UserError
+from serving.audit import AuditLog, open_audit, verify_audit
+
+
+@pytest.fixture
+def log(tmp_path: Path, workspace: Path) -> Path:
+    path = tmp_path / "audit.jsonl"
+    with open_audit(path) as audit:
+        for number in range(6):
+            audit.write({"request": f"r{number}", "messages": ["m1"]})
+    return path
+
+
+def test_what_was_written_holds_and_is_followed_on(log: Path):
+    with open_audit(log) as audit:
+        audit.write({"request": "later"})
+
+    assert verify_audit(log) == (7, None)
+
+
+def changed(lines: list[bytes]) -> list[bytes]:
+    return [*lines[:2], lines[2].replace(b"m1", b"m2"), *lines[3:]]
+
+
+def rewritten(lines: list[bytes]) -> list[bytes]:
+    """Change a line and make its hash fit, as far as that goes without the key."""
+    import hashlib
+
+    line = json.loads(changed(lines)[2])
+    line.pop("hash")
+    text = json.dumps(line, sort_keys=True, separators=(",", ":")).encode()
+    line["hash"] = hashlib.sha256(text).hexdigest()
+    return [*lines[:2], json.dumps(line, sort_keys=True, separators=(",", ":")).encode() + b"\n", *lines[3:]]
+
+
+TAMPERING: dict[str, tuple[Callable[[list[bytes]], list[bytes]], int]] = {
+    "a changed line": (changed, 3),
+    "a changed line with a new hash": (rewritten, 3),
+    "a removed line": (lambda lines: [*lines[:2], *lines[3:]], 3),
+    "a doubled line": (lambda lines: [*lines[:3], lines[2], *lines[3:]], 4),
+    "exchanged lines": (lambda lines: [*lines[:2], lines[3], lines[2], *lines[4:]], 3),
+    "the last line removed": (lambda lines: lines[:-1], 6),
+    "all lines removed": (lambda lines: [], 1),
+    "half a line at the end": (lambda lines: [*lines[:-1], lines[-1][:40]], 6),
+    "a line of something else": (lambda lines: [*lines[:4], b"[]\n", *lines[4:]], 5),
+}
+
+
+@pytest.mark.parametrize("way", TAMPERING)
+def test_tampering_is_named_with_its_line(log: Path, way: str):
+    change, expected = TAMPERING[way]
+    log.write_bytes(b"".join(change(log.read_bytes().splitlines(keepends=True))))
+
+    _, problem = verify_audit(log)
+
+    assert problem is not None
+    assert problem.line == expected
+
+
+def test_a_removed_log_is_named(log: Path):
+    log.unlink()
+
+    assert verify_audit(log)[1] is not None
+
+
+@pytest.mark.parametrize("way", ["the last line removed", "half a line at the end", "all lines removed"])
+def test_a_gateway_does_not_follow_on_an_end_that_was_not_written(log: Path, way: str):
+    log.write_bytes(b"".join(TAMPERING[way][0](log.read_bytes().splitlines(keepends=True))))
+
+    with pytest.raises(UserError), open_audit(log):
+        pass
+
+
+def test_one_gateway_writes_a_log(log: Path):
+    with open_audit(log), pytest.raises(UserError, match="another gateway"), open_audit(log):
+        pass
+
+
+def test_a_full_disk_leaves_no_half_line(log: Path, monkeypatch: pytest.MonkeyPatch):
+    import os
+
+    whole = os.write
+    with open_audit(log) as audit:
+        with monkeypatch.context() as full:
+            full.setattr(os, "write", lambda descriptor, line: whole(descriptor, line[:10]))
+            with pytest.raises(OSError, match="full"):
+                audit.write({"request": "lost"})
+        audit.write({"request": "next"})
+
+    assert verify_audit(log) == (7, None)
+
+
+def test_many_threads_write_one_chain(log: Path):
+    from concurrent.futures import ThreadPoolExecutor
+
+    def write(audit: AuditLog, number: int) -> None:
+        audit.write({"request": str(number)})
+
+    with open_audit(log) as audit, ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: write(audit, number), range(200)))
+
+    assert verify_audit(log) == (206, None)

@@ -1,0 +1,110 @@
+"""A bundle is replaced without a request lost: the former door stays open until its last request has left."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from test_bundle import write_bundle
+
+from data.workspace import UserError
+from serving import swap
+from serving.client import EngineClient
+from serving.door import Door, Doors
+from serving.index import Index, OpenIndex
+from serving.metrics import Metrics
+
+
+def door_of(folder: Path) -> Door:
+    client = EngineClient({}, http=None)  # type: ignore[arg-type]
+    index = OpenIndex(Index("", "none", 3, 0, "", ""), client=None)
+    return Door(write_bundle(folder), client, index, ("a",), client.classify, client.embed)
+
+
+def closing(log: list[str], name: str) -> ExitStack:
+    stack = ExitStack()
+    stack.callback(log.append, f"{name} closed")
+    return stack
+
+
+def test_the_former_door_closes_after_its_last_request(tmp_path: Path, workspace: Path):
+    log: list[str] = []
+    doors, first, second = Doors(), door_of(tmp_path / "first"), door_of(tmp_path / "second")
+    doors.open(first, closing(log, "first"))
+    with doors.lease() as leased:
+        moving = threading.Thread(target=doors.open, args=(second, closing(log, "second")))
+        moving.start()
+        while doors.current is not second:
+            time.sleep(0.001)
+        with doors.lease() as later:
+            assert later is second
+        assert (leased, log) == (first, [])
+    moving.join(5)
+
+    assert log == ["first closed"]
+    doors.close()
+    assert log == ["first closed", "second closed"]
+
+
+def test_nothing_is_leased_before_a_bundle_is_served():
+    with pytest.raises(RuntimeError), Doors().lease():
+        pass
+
+
+@pytest.fixture
+def followed(
+    tmp_path: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Doors, list[Path], Metrics]:
+    """Doors that follow a list of live folders, without engines; the last one counts."""
+    doors, live = Doors(), [tmp_path / "first"]
+    doors.open(door_of(live[0]), ExitStack())
+    monkeypatch.setattr(swap, "POLL_S", 0.01)
+    monkeypatch.setattr(swap, "live_bundle", lambda: replace(doors.current.bundle, folder=live[-1].resolve()))  # type: ignore[union-attr]
+    monkeypatch.setattr(swap, "checked_bundle", lambda folder: door_of(folder).bundle)
+    return doors, live, Metrics()
+
+
+def swaps(metrics: Metrics, outcome: str) -> float:
+    return metrics.registry.get_sample_value("mailroom_swaps_total", {"outcome": outcome}) or 0.0
+
+
+def test_what_becomes_live_is_served_next(followed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    doors, live, metrics = followed
+    started = door_of(tmp_path / "second")
+    monkeypatch.setattr(swap, "start_door", lambda *_, **__: (started, ExitStack()))
+    stop = threading.Event()
+    follower = threading.Thread(target=swap.follow_live, args=(doors, "auto", metrics), kwargs={"stop": stop})
+    follower.start()
+    live.append(tmp_path / "second")
+    while not swaps(metrics, "done"):
+        time.sleep(0.001)
+    stop.set()
+    follower.join(5)
+
+    assert doors.current is started
+
+
+def test_what_cannot_be_served_leaves_the_present_bundle(
+    followed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    doors, live, metrics = followed
+    present, tries = doors.current, []
+
+    def refuse(folder: Path) -> None:
+        tries.append(folder)
+        raise UserError("it was changed after it was built")
+
+    monkeypatch.setattr(swap, "checked_bundle", refuse)
+    live.append(tmp_path / "second")
+    stop = threading.Event()
+    threading.Timer(0.3, stop.set).start()
+
+    swap.follow_live(doors, "auto", metrics, stop=stop)
+
+    assert doors.current is present
+    assert len(tries) == 1  # told once, not every second
+    assert swaps(metrics, "refused") == 1
