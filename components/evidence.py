@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from components.contract import Contract
+from components.contract import Contract, Kind
 
 EXPERIMENT = "mailroom"
+RECORDED: tuple[Kind, ...] = ("parameter", "input", "output")  # what it was told, where artifacts lie
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 
@@ -41,7 +42,7 @@ def open_run(contract: Contract, arguments: dict[str, object]) -> Evidence:
     if given:
         for key, value in tags.items():
             client.set_tag(given, key, value)
-    for parameter in contract.of_kind("parameter"):
+    for parameter in (item for kind in RECORDED for item in contract.of_kind(kind)):
         # under a prefix: the notebook logs its own parameters, and MLflow refuses a second value for one name
         client.log_param(run_id, f"notebook.{parameter.name}", arguments[parameter.name])
     os.environ["MLFLOW_RUN_ID"] = run_id

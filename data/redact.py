@@ -14,7 +14,8 @@ from data.disguise import Undisguised, undisguise
 from data.recognisers import recognise
 from data.recognisers.found import KINDS, Found, canonical
 from data.recognisers.name_lists import given_names
-from data.recognisers.people import WORD, owners_of
+from data.recognisers.people import FEW_PARTS, owners_of
+from data.recognisers.words import WORD, capitalised_words
 
 PLACEHOLDER = re.compile(rf"\[({'|'.join(KINDS)})_[0-9a-f]{{8}}\]")
 MODEL_WORDS = {
@@ -25,7 +26,8 @@ MODEL_WORDS = {
 MASK = "\0"
 APART = "\n" + 64 * MASK + "\n"
 PASSES = 4
-BEGINNING = re.compile(r"[0-9@]|://")
+BEGINNING = re.compile(r"[0-9@:](?:(?<!:)|//)")
+"""A digit, an at sign or "://", written so that the search skips to one of three signs."""
 REACH = 64  # what a replacement may uncover stands on its line, or this near
 
 
@@ -169,9 +171,16 @@ def may_hold_more(window: str, names: Collection[str], strangers: Collection[str
     left = PLACEHOLDER.sub(MASK, window)
     if BEGINNING.search(left):
         return True
+    known = [owners_of(frozenset(each)).keys() for each in (names, strangers) if each]
+    if given_names().isdisjoint(capitalised_words(left)) and _stand_in_none(left, known):
+        return False
     words = set(WORD.findall(left))
-    known = (given_names(), *(owners_of(frozenset(each)).keys() for each in (names, strangers)))
-    return not all(each.isdisjoint(words) for each in known)  # looks up the words, however many are known
+    return not all(each.isdisjoint(words) for each in (given_names(), *known))
+
+
+def _stand_in_none(text: str, known: Sequence[Collection[str]]) -> bool:
+    """Return whether no name stands in the text at all, where they are few enough to say so quickly."""
+    return sum(map(len, known)) <= FEW_PARTS and not any(part in text for each in known for part in each)
 
 
 def without_overlaps(text: str, found: Iterable[Found]) -> list[Found]:

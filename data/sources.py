@@ -54,6 +54,7 @@ _TEAMS_EXPORT = re.compile(rb'\A\s*\{[^\0]{0,4000}?"value"\s*:\s*\[')
 BANG = "\\x21"
 """How an exclamation mark in a name is written: as it is, one stands before the name of a member alone."""
 
+_ESCAPED = re.compile(rb"\\x([0-9a-f]{2})")
 _NEEDS_ESCAPE = re.compile(rb"!|\\(?=x[0-9a-f]{2})")
 
 
@@ -104,7 +105,7 @@ def discover(archive: Path, *, skipped: tuple[Path, ...] = ()) -> list[Item]:
     slack_roots: dict[Path, bool] = {}
     for path in paths:
         if path not in left_out:
-            items += _classified(path, root, slack_roots)
+            items += items_at(path, root, slack_roots)
     if not items:
         raise UserError(
             f"the archive {archive} holds no messages; put mail, chat exports or transcripts there"
@@ -132,7 +133,8 @@ def _is_maildir(folder: Path) -> bool:
     return (folder / "cur").is_dir() and (folder / "new").is_dir()
 
 
-def _classified(path: Path, root: Path, slack_roots: dict[Path, bool]) -> list[Item]:
+def items_at(path: Path, root: Path, slack_roots: dict[Path, bool]) -> list[Item]:
+    """Return the work items of one file of the archive at ``root``."""
     source = os.fsencode(path.relative_to(root)).replace(os.sep.encode(), b"/")
     in_maildir = path.parent.name in ("cur", "new") and _is_maildir(path.parent.parent)
     return items_of(
@@ -151,6 +153,12 @@ def source_of(name: bytes) -> str:
     """
     escaped = _NEEDS_ESCAPE.sub(lambda sign: b"\\x%02x" % ord(sign[0]), name)
     return escaped.decode("utf-8", "backslashreplace")
+
+
+def name_of(source: str) -> bytes:
+    """Return the name of the file that a source lies in, as the file system has it: `source_of` undone."""
+    written = source.partition("!")[0].encode("utf-8")
+    return _ESCAPED.sub(lambda sign: bytes([int(sign[1], 16)]), written)
 
 
 def items_of(

@@ -9,8 +9,10 @@ from typing import Any
 from tqdm import tqdm
 
 from evaluation.case import Case, date_of
+from evaluation.changes import Changes, changes_between, count_flips
 from evaluation.decision import current_release, verify_alias
 from evaluation.drift import Drift, measure_drift, save_sketch
+from evaluation.errors import worst_errors
 from evaluation.findings import Findings, Provenance, RoundTrip
 from evaluation.leakage import Leakage, find_leakage
 from evaluation.measure import (
@@ -26,6 +28,7 @@ from evaluation.measure import (
     todays_sketch,
 )
 from evaluation.metrics import Predictions, assess, calibration
+from evaluation.origin import dataset_counts, origin_of_challenger, origin_of_champion
 from evaluation.paired import compare
 from evaluation.registry import Version, classifier_round_trip, embedder_round_trip
 from evaluation.release import Release
@@ -182,6 +185,28 @@ def findings_of(subject: Subject, case: Case, rules: Rules, collected: Collected
             subject.dataset, subject.recipe, subject.seed, rules.digest, subject.parts, subject.details
         ),
         notes=tuple(_notes(subject, case, rules, collected)),
+        dataset=dataset_counts(subject.prepared),
+        changes=_changes(subject, case, rules, collected),
+        errors=worst_errors(
+            test,
+            challenger,
+            rules.critical,
+            channels=case.messages.channels,
+            times=case.messages.times,
+        ),
+    )
+
+
+def _changes(subject: Subject, case: Case, rules: Rules, collected: Collected) -> Changes | None:
+    champion = collected.champion
+    if champion is None:
+        return None
+    return changes_between(
+        origin_of_champion(champion),
+        origin_of_challenger(subject, rules.digest),
+        count_flips(case.test, collected.others[-1], collected.challenger),
+        release=champion.id,
+        versions=(champion.classifier_version, champion.embedder_version),
     )
 
 

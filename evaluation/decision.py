@@ -162,7 +162,7 @@ def rollback(*, reviewer: str, reason: str) -> Release:
     Raises:
         UserError: no reason, or no release was live before.
     """
-    _check_reviewer(reviewer, reason)
+    check_reviewer(reviewer, reason)
     lived = [
         from_json(entry.event["release"])
         for entry in verified()
@@ -187,7 +187,7 @@ def restore_alias() -> None:
 
 
 def _decidable(release_id: str, reviewer: str, reason: str, *, by_author: bool = False) -> Release:
-    _check_reviewer(reviewer, reason)
+    check_reviewer(reviewer, reason)
     release = show(release_id)
     if release.status != "pending":
         raise UserError(f"release {release.id} is {release.status}, not pending; see: mailroom review list")
@@ -197,7 +197,12 @@ def _decidable(release_id: str, reviewer: str, reason: str, *, by_author: bool =
     return release
 
 
-def _check_reviewer(reviewer: str, reason: str) -> None:
+def check_reviewer(reviewer: str, reason: str) -> None:
+    """Refuse to go on without a reason and a person's name.
+
+    Raises:
+        UserError: one of them is missing, or the name is one of ours.
+    """
     if not reason.strip():
         raise UserError("a decision needs a reason; give one: --reason TEXT")
     if not reviewer.strip() or reviewer.strip().casefold() in {BOOTSTRAP, MACHINE}:

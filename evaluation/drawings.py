@@ -54,7 +54,7 @@ def interval_bar(figure: Interval, *, width: int = 120) -> str:
         f'aria-label="{figure.value:.3f} between {figure.low:.3f} and {figure.high:.3f}">'
         f'<line class="rail" x1="4" x2="{width - 4}" y1="6" y2="6"/>'
         f'<line class="range" x1="{low:.1f}" x2="{high:.1f}" y1="6" y2="6"/>'
-        f'<circle class="dot" cx="{value:.1f}" cy="6" r="3.5"/></svg>'
+        f'<circle class="dot" cx="{value:.1f}" cy="6" r="3"/></svg>'
     )
 
 

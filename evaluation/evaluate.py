@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -18,15 +16,14 @@ from evaluation.case import Case, read_case
 from evaluation.collect import collect, findings_of
 from evaluation.findings import Findings
 from evaluation.gate import judge
+from evaluation.gate_table import Challenger, ChampionNamed, GateTable, write_gate_table
 from evaluation.metrics import Predictions
 from evaluation.registry import CLASSIFIER, EMBEDDER, Version, register
 from evaluation.release import Release, file_digest
 from evaluation.report import write_report
 from evaluation.rules import load_rules
 from evaluation.subject import Subject, read_subject
-from evaluation.verdict import Check, Outcome, Verdict
-
-SCHEMA_VERSION = 1
+from evaluation.verdict import Check, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +96,23 @@ def evaluate(
         findings = findings_of(subject, case, rules, collected)
         verdict = judge(findings, rules)
         _write_predictions(folder / "predictions.parquet", case, collected.challenger)
-        gate_table = _gate_table(folder, findings, verdict, versions, collected.champion)
-        gate_table["challenger"]["authors"] = list(record.authors_of((subject.classifier, subject.embedder)))
-        gate_table |= {"run_id": run.info.run_id, "report": record.report_link(run)}
-        (folder / "gate.json").write_text(json.dumps(gate_table, indent=1, allow_nan=False) + "\n")
-        write_report(folder / "eval_report.html", findings, verdict, rules)
+        authors = record.authors_of((subject.classifier, subject.embedder))
+        table = GateTable(
+            schema_version=2,
+            outcome=verdict.outcome,
+            headline=record.headline(findings),
+            reasons=verdict.reasons,
+            checks=verdict.checks,
+            challenger=_challenger(versions, authors),
+            champion=_named(collected.champion),
+            digests=_digests(folder, findings),
+            run_id=run.info.run_id,
+            report=record.report_link(run),
+            rules=rules,
+            findings=findings,
+        )
+        write_gate_table(folder / "gate.json", table)
+        write_report(folder / "eval_report.html", findings, verdict, rules, run_id=run.info.run_id)
         models = ((subject.classifier, versions[0]), (subject.embedder, versions[1]))
         record.keep(folder, findings, verdict, run=run, dataset=dataset, models=models)
     return Evaluation(
@@ -142,53 +151,29 @@ def _write_predictions(path: Path, case: Case, challenger: Predictions) -> None:
     pq.write_table(pa.table(columns), path)
 
 
-def _gate_table(
-    folder: Path,
-    findings: Findings,
-    verdict: Verdict,
-    versions: tuple[Version, Version],
-    champion: Release | None,
-) -> dict[str, Any]:
-    """Return the verdict for machines; what was not measured is null, never NaN."""
-    models = (findings.challenger, *findings.others)
+def _challenger(versions: tuple[Version, Version], authors: tuple[str, ...]) -> Challenger:
+    classifier, embedder = versions
+    return Challenger(
+        classifier.name,
+        classifier.version,
+        classifier.model_id,
+        embedder.name,
+        embedder.version,
+        embedder.model_id,
+        authors,
+    )
+
+
+def _named(champion: Release | None) -> ChampionNamed | None:
+    if champion is None:
+        return None
+    return ChampionNamed(champion.id, champion.classifier_version, champion.embedder_version)
+
+
+def _digests(folder: Path, findings: Findings) -> dict[str, str]:
     return {
-        "schema_version": SCHEMA_VERSION,
-        "outcome": verdict.outcome,
-        "headline": record.headline(findings),
-        "reasons": list(verdict.reasons),
-        "checks": [asdict(check) for check in verdict.checks],
-        "quality": [
-            {
-                "model": model.name,
-                "macro_f1": _number(model.macro_f1.value),
-                "interval": [_number(model.macro_f1.low), _number(model.macro_f1.high)],
-            }
-            for model in models
-            if model
-        ],
-        "challenger": {
-            "classifier": versions[0].name,
-            "classifier_version": versions[0].version,
-            "classifier_model_id": versions[0].model_id,
-            "embedder": versions[1].name,
-            "embedder_version": versions[1].version,
-            "embedder_model_id": versions[1].model_id,
-        },
-        "champion": {
-            "release": champion.id,
-            "classifier_version": champion.classifier_version,
-            "embedder_version": champion.embedder_version,
-        }
-        if champion
-        else None,
-        "digests": {
-            "dataset": findings.provenance.dataset,
-            "gate": findings.provenance.gate,
-            "predictions": file_digest(folder / "predictions.parquet"),
-            **{name: value for name, value in findings.provenance.details.items() if value},
-        },
+        "dataset": findings.provenance.dataset,
+        "gate": findings.provenance.gate,
+        "predictions": file_digest(folder / "predictions.parquet"),
+        **{name: value for name, value in findings.provenance.details.items() if value},
     }
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -7,10 +7,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from data.workspace import UserError, tracking
 from evaluation.registry import fetch
 from evaluation.release import Release, file_digest
+
+GATE = "gate.json"
 
 
 def check_evidence(release: Release) -> None:
@@ -21,18 +24,37 @@ def check_evidence(release: Release) -> None:
     """
     with _shown_evidence(release) as shown:
         folders = [shown, Path(release.evaluation)] if _still_there(release) else [shown]
-        for name, digest in release.evidence.items():
+        for name in release.evidence:
             for copy in (folder / name for folder in folders):
-                if not copy.exists() or file_digest(copy) != digest:
-                    raise UserError(
-                        f"{name} of release {release.id} is not what the gate wrote; evaluate again"
-                    )
+                _check(release, copy)
+
+
+def read_gate(release: Release) -> dict[str, Any]:
+    """Return gate.json as the gate wrote it: from the folder, or from MLflow when that holds a later one.
+
+    Raises:
+        UserError: it is gone, or was changed.
+    """
+    if _still_there(release):
+        return _checked_gate(release, Path(release.evaluation))
+    with _shown_evidence(release) as shown:
+        return _checked_gate(release, shown)
+
+
+def _checked_gate(release: Release, folder: Path) -> dict[str, Any]:
+    _check(release, folder / GATE)
+    return dict(json.loads((folder / GATE).read_text(encoding="utf-8")))
+
+
+def _check(release: Release, copy: Path) -> None:
+    if not copy.exists() or file_digest(copy) != release.evidence[copy.name]:
+        raise UserError(f"{copy.name} of release {release.id} is not what the gate wrote; evaluate again")
 
 
 def _still_there(release: Release) -> bool:
     """Tell whether the folder still holds this evaluation: a later one may have taken its place."""
     try:
-        gate = json.loads((Path(release.evaluation) / "gate.json").read_text(encoding="utf-8"))
+        gate = json.loads((Path(release.evaluation) / GATE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     return bool(gate.get("run_id") == release.run_id)

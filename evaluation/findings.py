@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from evaluation.answers import Answers
+from evaluation.changes import Changes, DatasetCounts
 from evaluation.drift import Drift
+from evaluation.errors import Errors
 from evaluation.leakage import Leakage
 from evaluation.metrics import Calibration, Curve, ModelResult
 from evaluation.paired import Comparison
@@ -64,6 +66,9 @@ class Findings:
     adapter_megabytes: float | None
     provenance: Provenance
     notes: tuple[str, ...] = ()  # what was left out and why, in words
+    dataset: DatasetCounts | None = None  # what the challenger was made of, for the next comparison
+    changes: Changes | None = None  # since the champion, if there is one
+    errors: Errors | None = None
 
     def comparison(self, other: str) -> Comparison | None:
         """Return the comparison with a model whose name starts so."""

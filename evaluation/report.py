@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -15,26 +16,63 @@ from evaluation.rules import Rules
 from evaluation.verdict import Check, Verdict
 
 TEMPLATE = "report.html.j2"
+NEGATIVE = re.compile(r"(?<!\w)-(?=\d)")
+DIGEST = re.compile("[0-9a-f]{32,}")
 SLICES = "slices"  # a dozen lines that mostly pass: one line in the gate table, all in their own
 WORDS = {
     "promote": "PASS: may be promoted",
     "hold": "HOLD: a reviewer has to decide",
     "reject": "FAIL: may not be promoted",
 }
+WHY = {
+    "promote": "Nothing stands against it:",
+    "hold": "The gate cannot decide alone, because:",
+    "reject": "It stays where it is, because:",
+}
 ORDER = {"reject": 0, "hold": 1, "note": 2}
 SHOWN = {"pass": "pass", "reject": "fail: rejects", "hold": "fail: holds", "note": "note"}
 
 
-def write_report(path: Path, findings: Findings, verdict: Verdict, rules: Rules) -> None:
-    """Render the findings and the verdict into one self-contained page."""
-    environment = Environment(
+def write_report(path: Path, findings: Findings, verdict: Verdict, rules: Rules, *, run_id: str = "") -> None:
+    """Render the findings and the verdict into one self-contained page.
+
+    ``run_id`` names the evaluation in the command that opens the worst errors.
+    """
+    page = (
+        environment()
+        .get_template(TEMPLATE)
+        .render(
+            findings=findings,
+            verdict=verdict,
+            rules=rules,
+            run_id=run_id,
+            word=WORDS[verdict.outcome],
+            why=WHY[verdict.outcome],
+            failed=sorted(
+                (check for check in verdict.checks if not check.passed), key=lambda check: ORDER[check.effect]
+            ),
+            passed=[check for check in verdict.checks if check.passed and check.group != SLICES],
+            passed_slices=[check for check in verdict.checks if check.passed and check.group == SLICES],
+            measured=measured,
+            state=state,
+            heat=_heat(findings),
+            curves_plot=Markup(precision_recall_plot(findings.curves)) if findings.curves else "",  # noqa: S704
+            reliability=Markup(reliability_plot(findings.calibration)) if findings.calibration else "",  # noqa: S704
+        )
+    )
+    path.write_text(page, encoding="utf-8")
+
+
+def environment() -> Environment:
+    """Return what renders the pages: everything is escaped, and a name that is not given is an error."""
+    made = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
+    made.filters |= {
         "share": share,
         "cell": cell,
         "signed": signed,
@@ -44,24 +82,11 @@ def write_report(path: Path, findings: Findings, verdict: Verdict, rules: Rules)
         "short": short,
         "plain": plain,
         "difference": _sign,
+        "bounds": bounds,
+        "words": words,
+        "minus": minus,
     }
-    page = environment.get_template(TEMPLATE).render(
-        findings=findings,
-        verdict=verdict,
-        rules=rules,
-        word=WORDS[verdict.outcome],
-        failed=sorted(
-            (check for check in verdict.checks if not check.passed), key=lambda check: ORDER[check.effect]
-        ),
-        passed=[check for check in verdict.checks if check.passed and check.group != SLICES],
-        passed_slices=[check for check in verdict.checks if check.passed and check.group == SLICES],
-        measured=measured,
-        state=state,
-        heat=_heat(findings),
-        curves_plot=Markup(precision_recall_plot(findings.curves)) if findings.curves else "",  # noqa: S704
-        reliability=Markup(reliability_plot(findings.calibration)) if findings.calibration else "",  # noqa: S704
-    )
-    path.write_text(page, encoding="utf-8")
+    return made
 
 
 def share(figure: Interval) -> str:
@@ -81,14 +106,14 @@ def plain(figure: Interval | float | None) -> str:
 
 def cell(figure: Interval) -> Markup:
     """Return a figure for a narrow column, its range below it."""
-    value, _, bounds = share(figure).partition(" ")
-    return Markup("{}<small>{}</small>").format(value, bounds.strip("()"))
+    value, _, held = share(figure).partition(" ")
+    return Markup("{}<small>{}</small>").format(value, held.strip("()"))
 
 
 def signed_cell(figure: Interval) -> Markup:
     """Return a difference for a narrow column, its range below it."""
-    value, _, bounds = signed(figure).partition(" ")
-    return Markup("{}<small>{}</small>").format(value, bounds.strip("()"))
+    value, _, held = signed(figure).partition(" ")
+    return Markup("{}<small>{}</small>").format(value, held.strip("()"))
 
 
 def signed(figure: Interval) -> str:
@@ -99,14 +124,29 @@ def signed(figure: Interval) -> str:
     return f"{value} ({low} to {high})"
 
 
+def bounds(figure: Interval) -> str:
+    """Return the range of a difference, "−.004 to +.029"; – when it is not known."""
+    return f"{_sign(figure.low)} to {_sign(figure.high)}" if figure.known else "–"
+
+
+def words(name: str) -> str:
+    """Return the name of a class, split or column as a reader would write it."""
+    return name.replace("_", " ")
+
+
+def minus(text: str) -> str:
+    """Return text with the sign that belongs before a number: it does not break the line."""
+    return NEGATIVE.sub("−", text)
+
+
 def number(value: float) -> str:
     """Return a figure with three significant digits; – when there is none."""
     return f"{value:,.3g}" if math.isfinite(value) else "–"
 
 
 def short(digest: str) -> str:
-    """Return the first letters of a digest, enough to compare by eye."""
-    return digest[:16] or "–"
+    """Return the first letters of a digest, enough to compare by eye; any other name as it is."""
+    return digest[:12] if DIGEST.fullmatch(digest) else digest or "–"
 
 
 def measured(check: Check) -> Markup:

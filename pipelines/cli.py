@@ -15,6 +15,7 @@ from components.contract import ContractError
 from data.workspace import UserError, home, locate
 from pipelines import access
 from pipelines.endings import FREE_SPACE, RunStoppedError, StepError
+from pipelines.lineage.command import lineage_command, reproduce_command
 
 if TYPE_CHECKING:
     from data.kafka import Topic
@@ -27,6 +28,8 @@ app = typer.Typer(
 )
 review = typer.Typer(help="Decide on releases, and look at what was decided.", no_args_is_help=True)
 app.add_typer(review, name="review")
+app.command("lineage")(lineage_command)
+app.command("reproduce")(reproduce_command)
 app.add_typer(access.key, name="key")
 app.add_typer(access.audit, name="audit")
 
@@ -301,6 +304,20 @@ def rollback(reviewer: Reviewer, reason: Reason) -> None:
     from evaluation import decision
 
     typer.echo(f"{decision.rollback(reviewer=reviewer, reason=reason)}\n{DEPLOY_IT}")
+
+
+@review.command()
+def errors(
+    release_id: Annotated[str, typer.Argument(help="A release, or the MLflow run of its evaluation.")],
+    reviewer: Annotated[str, typer.Option(envvar="MAILROOM_REVIEWER", help="Who looks.")],
+    reason: Annotated[str, typer.Option(help="Why; it is signed into the governance ledger.")],
+    output: Annotated[str, typer.Option(help="The page; default: in the workspace.")] = "",
+    prepared: Annotated[str, typer.Option(help="The dataset; default: where the evaluation read it.")] = "",
+) -> None:
+    """Write a page of the worst errors with their redacted text, for your eyes alone."""
+    from evaluation.opened import open_errors
+
+    typer.echo(open_errors(release_id, reviewer=reviewer, reason=reason, output=output, prepared=prepared))
 
 
 @app.command("erase")

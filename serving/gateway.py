@@ -18,6 +18,7 @@ from serving.audit import open_audit
 from serving.bundle import Bundle
 from serving.credentials import Keyring, ensure_owner_key
 from serving.door import Doors
+from serving.findings import read_policy
 from serving.guard import Checks, Guards
 from serving.limits import Limits
 from serving.live import live_bundle
@@ -37,6 +38,7 @@ class Settings(BaseModel):
 
     limits: Limits = Limits()
     issuers: tuple[Issuer, ...] = Field(default=(), description="whose tokens count, beside our own keys")
+    policy: Path | None = Field(default=None, description="what labels ask for; serving/policy.yaml")
     tls_certificate: Path | None = None
     tls_key: Path | None = None
 
@@ -83,6 +85,7 @@ def serve(
     import uvicorn
 
     chosen, metrics, doors, stop = settings or Settings(), Metrics(), Doors(), threading.Event()
+    policy = read_policy(chosen.policy or "")
     served = checked_bundle(bundle or live_bundle().folder)
     require_free(host, port)
     key_file = ensure_owner_key()
@@ -99,7 +102,8 @@ def serve(
             follower.start()
             stack.callback(follower.join)
             stack.callback(stop.set)
-        guards = Guards(checks, audit, metrics, chosen.limits, encrypted=chosen.tls_key is not None)
+        encrypted = chosen.tls_key is not None
+        guards = Guards(checks, audit, metrics, chosen.limits, policy, encrypted=encrypted)
         _announce(served, host, port, key_file, encrypted=guards.encrypted)
         server = uvicorn.Config(
             build_app(doors, guards),

@@ -20,6 +20,7 @@ from fastapi import HTTPException, Request
 from serving import request_id
 from serving.access import Caller, Right
 from serving.audit import AuditLog
+from serving.findings import Policy, read_policy
 from serving.limits import Limits, Rate, deadline
 from serving.metrics import Metrics
 
@@ -60,6 +61,7 @@ class Guards:
     audit: AuditLog
     metrics: Metrics
     limits: Limits = field(default_factory=Limits)
+    policy: Policy = field(default_factory=read_policy)
     encrypted: bool = False  # TLS ends here: browsers are told to insist on it
 
 

@@ -1,4 +1,4 @@
-"""The page for analysts and reviewers: three files of the package, no build step, no outside address."""
+"""The page for analysts and reviewers: a few files of the package, no build step, no outside address."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ TYPES = {
     "index.html": "text/html; charset=utf-8",
     "page.css": "text/css; charset=utf-8",
     "page.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml",
 }
 
 

@@ -25,6 +25,7 @@ from serving.answers import Found, citation_of, compose, find
 from serving.client import EngineRefusedError, EngineUnavailableError, calibrated
 from serving.door import Door, Doors
 from serving.embed import Vectors, question_input
+from serving.findings import Finding, find_in_thread
 from serving.guard import Guard, Guards, Visit, audited, needs, saw
 from serving.index import Hit
 from serving.launch import ROLES
@@ -217,6 +218,25 @@ def _add_archive(app: FastAPI, doors: Doors, guards: Guards) -> None:
             raise HTTPException(404, "there is no such thread")
         saw(request, [row["message_id"] for row in found])
         return {"thread_id": thread_id, "messages": found}
+
+    @app.post("/v1/threads/{thread_id}/finding", responses=MISSING)
+    def finding(
+        thread_id: Name, request: Request, caller: Annotated[Caller, Depends(needs("find"))]
+    ) -> Finding:
+        with doors.lease() as door:
+            rows = _archive_of(door).thread(thread_id, caller.scope)
+            if not rows:
+                raise HTTPException(404, "there is no such thread")
+            found = find_in_thread(
+                thread_id,
+                rows,
+                classify=door.classify,
+                labels=door.labels,
+                temperature=door.bundle.thresholds.temperature,
+                policy=guards.policy,
+            )
+        saw(request, [row["message_id"] for row in rows], action=found.action, label=found.label)
+        return found
 
 
 def _add_reviews(app: FastAPI) -> None:

@@ -43,16 +43,17 @@ def sentences_of(hit: Hit) -> list[Sentence]:
     """Return the sentences of a chunk, with offsets into the message's text."""
     return [
         Sentence(hit.message_id, hit.start + start, hit.start + start + len(text), text, hit.chunk_id)
-        for start, text in _spans(hit.text)
+        for start, text in sentence_spans(hit.text)
     ]
 
 
 def sentences_in(text: str) -> list[str]:
     """Return the sentences of any text."""
-    return [sentence for _, sentence in _spans(text)]
+    return [sentence for _, sentence in sentence_spans(text)]
 
 
-def _spans(text: str) -> Iterator[tuple[int, str]]:
+def sentence_spans(text: str) -> Iterator[tuple[int, str]]:
+    """Yield where each sentence of a text begins, and the sentence."""
     for first, last in _paragraphs(text):
         for match in _SENTENCE.finditer(text, first, last):
             sentence = match[0].strip()[:LONGEST].strip()

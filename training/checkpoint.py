@@ -23,8 +23,8 @@ EVERY_S = 30.0
 KEPT_S = 7 * 86_400.0
 
 
-def checkpoint_path(provenance: Provenance, base_model: str, device: str) -> Path:
-    """Return where the training with this provenance, on this kind of device, keeps its checkpoint.
+def checkpoint_path(provenance: Provenance, base_model: str) -> Path:
+    """Return where the training with this provenance keeps its checkpoint.
 
     Weights of the base, code and torch are part of the name: half a training with each of two would be
     the result of neither.
@@ -35,7 +35,7 @@ def checkpoint_path(provenance: Provenance, base_model: str, device: str) -> Pat
     for source in sorted(Path(__file__).parent.glob("*.py")):
         code.update(source.read_bytes())
     base = weights_digest(model_path(base_model))
-    parts = [asdict(provenance), base, device, torch.__version__, code.hexdigest()]
+    parts = [asdict(provenance), base, torch.__version__, code.hexdigest()]
     name = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     return home() / "checkpoints" / f"classifier-{name[:24]}.pt"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from data.dataset import read_manifest, read_messages
+from data.dataset import read_messages
 from data.model_input import classifier_input
 from data.redact import model_view
 from data.workspace import UserError, locate, write_atomically
@@ -22,7 +22,13 @@ from training.predict import score
 from training.recipe import ClassifierRecipe, load_recipe
 from training.results import TrainedClassifier, write_training_json
 from training.scores import Scores, fit_temperature
-from training.tracking import dataset_input, provenance_of, requirements, training_run, weights_digest
+from training.tracking import (
+    dataset_input,
+    keep_weights_digest,
+    provenance_of,
+    requirements,
+    training_run,
+)
 
 FEWEST_VALID = 8
 LARGEST_DIFFERENCE = 1e-4
@@ -46,10 +52,10 @@ def train_classifier(
     source, target = locate(prepared), locate(classifier)
     train, valid = _examples(source, "train"), _examples(source, "valid")
     labels = _labels_of(train, valid)
-    provenance = provenance_of(chosen, read_manifest(source).digest, seed)
-    checkpoint = checkpoint_path(provenance, chosen.classifier.base_model, choose_device().type)
+    provenance = provenance_of(chosen, source, seed)
+    checkpoint = checkpoint_path(provenance, chosen.classifier.base_model)
     with (
-        training_run("classifier", provenance, chosen.classifier.model_dump(mode="json")) as run,
+        training_run("classifier", provenance, chosen) as run,
         write_atomically(target) as folder,
     ):
         started = time.monotonic()
@@ -70,7 +76,7 @@ def train_classifier(
             temperature=temperature,
             history=tuned.history,
             effort=tuned.effort,
-            weights_digest=weights_digest(folder / "merged"),
+            weights_digest=keep_weights_digest("classifier", folder / "merged"),
             mlflow_run_id=run.info.run_id,
             model_id=model.model_id,
             model_uri=model.model_uri,

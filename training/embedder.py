@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from data.dataset import read_manifest, read_messages
+from data.dataset import read_messages
 from data.redact import model_view
 from data.workspace import UserError, locate, write_atomically
 from training.contrast import base_model, encode, find_partners, is_better, tune
@@ -19,7 +19,13 @@ from training.encode import choose_device, merged_folder, quietly
 from training.pairs import COLUMNS, Pair, own_sentences, training_pairs
 from training.recipe import load_recipe
 from training.results import TrainedEmbedder, write_training_json
-from training.tracking import dataset_input, provenance_of, requirements, training_run, weights_digest
+from training.tracking import (
+    dataset_input,
+    keep_weights_digest,
+    provenance_of,
+    requirements,
+    training_run,
+)
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -46,9 +52,9 @@ def train_embedder(
     train = _pairs(source, "train", chosen.embedder.max_pairs)
     valid = _pairs(source, "valid", MOST_VALID_PAIRS)
     sentences = own_sentences(read_messages(source, columns=COLUMNS, split="valid"), most=MOST_VALID_PAIRS)
-    provenance = provenance_of(chosen, read_manifest(source).digest, seed)
+    provenance = provenance_of(chosen, source, seed)
     with (
-        training_run("embedder", provenance, chosen.embedder.model_dump(mode="json")) as run,
+        training_run("embedder", provenance, chosen) as run,
         write_atomically(target) as folder,
     ):
         started = time.monotonic()
@@ -81,7 +87,7 @@ def train_embedder(
             tuned=tuned,
             losses=losses,
             dimension=int(model.get_embedding_dimension()),
-            weights_digest=weights_digest(folder / "merged"),
+            weights_digest=keep_weights_digest("embedder", folder / "merged"),
             mlflow_run_id=run.info.run_id,
             model_id=logged.model_id,
             model_uri=logged.model_uri,

@@ -6,18 +6,24 @@ import getpass
 import hashlib
 import importlib.metadata
 import os
+import platform
 import subprocess
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import yaml
+
+from data.dataset import read_manifest
+from data.rows import rows_digest
 from data.workspace import tracking
 from training.recipe import Recipe, recipe_digest
 
 REPOSITORY = Path(__file__).parent.parent
+Role = Literal["classifier", "embedder"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,28 +33,33 @@ class Provenance:
     recipe: str
     recipe_digest: str
     dataset_digest: str
+    rows_digest: str
     seed: int
     commit: str
     lock_digest: str
+    device: str
 
 
-def provenance_of(recipe: Recipe, dataset_digest: str, seed: int) -> Provenance:
+def provenance_of(recipe: Recipe, prepared: Path, seed: int) -> Provenance:
     """Collect the provenance; commit and lock digest are empty outside a checkout."""
     return Provenance(
         recipe=recipe.name,
         recipe_digest=recipe_digest(recipe),
-        dataset_digest=dataset_digest,
+        dataset_digest=read_manifest(prepared).digest,
+        rows_digest=rows_digest(prepared),
         seed=seed,
-        commit=_commit(),
-        lock_digest=_lock_digest(),
+        commit=commit(),
+        lock_digest=lock_digest(),
+        device=device(),
     )
 
 
 @contextmanager
-def training_run(name: str, provenance: Provenance, parameters: Mapping[str, Any]) -> Iterator[Any]:
+def training_run(name: Role, provenance: Provenance, recipe: Recipe) -> Iterator[Any]:
     """Open the MLflow run (the one in MLFLOW_RUN_ID when the bridge set it), tagged and with its parameters.
 
-    Parameters are named ``<name>.<key>``: classifier and embedder may share a run.
+    Parameters are named ``<name>.<key>``: classifier and embedder may share a run. The recipe is kept
+    whole, as the artifact ``<name>_recipe.yaml``: its name and digest alone train nothing again.
     """
     import mlflow
 
@@ -58,15 +69,29 @@ def training_run(name: str, provenance: Provenance, parameters: Mapping[str, Any
             "mailroom.recipe": provenance.recipe,
             "mailroom.recipe_digest": provenance.recipe_digest,
             "mailroom.dataset_digest": provenance.dataset_digest,
+            "mailroom.rows_digest": provenance.rows_digest,
             "mailroom.seed": str(provenance.seed),
             "mailroom.commit": provenance.commit,
             "mailroom.lock_digest": provenance.lock_digest,
+            "mailroom.device": provenance.device,
             # who may not approve what comes of it
             "mailroom.author": os.environ.get("MAILROOM_AUTHOR") or getpass.getuser(),
         }
         mlflow.set_tags({key: value for key, value in tags.items() if value})
-        mlflow.log_params(_flat({name: dict(parameters)}) | {f"{name}.seed": provenance.seed})
+        content = recipe.model_dump(mode="json")
+        mlflow.log_params(_flat({name: content[name]}) | {f"{name}.seed": provenance.seed})
+        mlflow.log_text(yaml.safe_dump(content, sort_keys=False), recipe_artifact(name))
         yield run
+
+
+def recipe_artifact(name: Role) -> str:
+    """Return what a run calls the recipe that it trained by."""
+    return f"{name}_recipe.yaml"
+
+
+def weights_tag(name: Role) -> str:
+    """Return the tag of a run that holds the digest of the weights that came of it."""
+    return f"mailroom.{name}_weights"
 
 
 def dataset_input(prepared: Path, digest: str) -> Any:
@@ -85,6 +110,15 @@ def requirements(*packages: str) -> list[str]:
     return [f"{package}=={importlib.metadata.version(package).split('+')[0]}" for package in packages]
 
 
+def keep_weights_digest(name: Role, merged: Path) -> str:
+    """Return the digest of the weights after writing it into the open run."""
+    import mlflow
+
+    digest = weights_digest(merged)
+    mlflow.set_tag(weights_tag(name), digest)
+    return digest
+
+
 def weights_digest(model_path: Path) -> str:
     """Return the SHA-256 of a saved model's weights."""
     digest = hashlib.sha256()
@@ -93,10 +127,20 @@ def weights_digest(model_path: Path) -> str:
     return digest.hexdigest()
 
 
-def _commit() -> str:
+def device() -> str:
+    """Return what computes here, as far as results depend on it."""
+    import torch
+
+    if torch.cuda.is_available():
+        return f"cuda {torch.cuda.get_device_name()}"
+    return f"cpu {platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+
+
+def commit() -> str:
+    """Return the checkout's commit, with ``-dirty`` behind it where tracked files were changed since."""
     try:
         done = subprocess.run(
-            ["git", "-C", str(REPOSITORY), "rev-parse", "--verify", "--quiet", "HEAD"],
+            ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
             capture_output=True,
             text=True,
             check=False,
@@ -107,7 +151,8 @@ def _commit() -> str:
     return done.stdout.strip()
 
 
-def _lock_digest() -> str:
+def lock_digest() -> str:
+    """Return the SHA-256 of the lock that this machine installs from."""
     import torch
 
     path = REPOSITORY / "locks" / ("gpu.txt" if torch.version.cuda else "cpu.txt")

@@ -103,7 +103,10 @@ GERMAN_ENDS = (
 )  # fmt: skip
 HUNGARIAN_ENDS = (" utca", " u.", " út", " útja", " tér", " körút")
 BOX_ENDS = ("Box", "BOX", "box", "Postbox", "POSTBOX", "Postboks", "Postfach", "postale")
-MILITARY_POSTS = ("APO A", "FPO A", "DPO A", "apo a", "fpo a", "dpo a")
+MILITARY_POSTS = ("PO A", "po a")
+ROMANCE_WORDS = frozenset(
+    ("Via", "Viale", "Piazza", "Calle", "Avenida", "Avda", "Rua", "Travessa", "Paseo", "Rue", "Ulica")
+)
 ROMANCE_START = re.compile(
     r"\b(?:Via(?:le)?|Piazza|Calle|Avenida|Avda|Rua|Travessa|Paseo|Rue|Ulica|ul\.|al\.)(?= |\.)"
 )
@@ -112,13 +115,21 @@ LONGEST_STREET = 45
 SAID_REACH = 24
 
 
-def addresses(text: str) -> Iterator[Found]:
-    """Yield streets with their number, and what follows of unit, postcode and city."""
+def addresses(text: str, words: frozenset[str]) -> Iterator[Found]:
+    """Yield streets with their number, and what follows of unit, postcode and city.
+
+    ``words`` are the capitalised words of the text.
+    """
     searched = 0
+    is_romance = not ROMANCE_WORDS.isdisjoint(words)
     for number in HOUSE_NUMBER.finditer(text):
         if number.start() < searched:
             continue
-        match = _whole_at(text, number) or _before(text, number.start(), searched) or _street_at(text, number)
+        match = (
+            _whole_at(text, number)
+            or _before(text, number.start(), searched, is_romance=is_romance)
+            or _street_at(text, number)
+        )
         if match:
             searched = match.end()
             yield _found(match)
@@ -133,7 +144,7 @@ def _whole_at(text: str, number: re.Match[str]) -> re.Match[str] | None:
     return ANY_STREET.match(text, number.start())
 
 
-def _before(text: str, start: int, searched: int) -> re.Match[str] | None:
+def _before(text: str, start: int, searched: int, *, is_romance: bool) -> re.Match[str] | None:
     """Return the street or the box that ends with the number: the word before it says which."""
     if text[start - 1 : start] != " ":
         return None
@@ -147,7 +158,8 @@ def _before(text: str, start: int, searched: int) -> re.Match[str] | None:
         return _last(BOX, text, begin, start)
     if before.endswith(HUNGARIAN_ENDS):
         return _last(HUNGARIAN, text, begin, start)
-    romance = ROMANCE_START.search(before)
+    may_begin = is_romance or "l." in before or before[:1].isupper()  # where a word is cut off in front
+    romance = ROMANCE_START.search(before) if may_begin else None
     return ROMANCE.match(text, begin + romance.start()) if romance else None
 
 

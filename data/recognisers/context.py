@@ -105,13 +105,48 @@ ANY_WORD = re.compile("|".join(f"{letter}(?:{tails})" for letter, tails in TAILS
 """One branch for each first letter: the search skips all others quickly."""
 
 
+RARE_LETTERS = "/ékbgwpc"
+"""One of them stands in almost every word that introduces, and in ordinary text they make a tenth."""
+
+
+def _from_rare_letter(word: str) -> str:
+    """Return the pattern of a word from its rare letter on, with what stands before that looked up behind."""
+    at = next(word.index(letter) for letter in RARE_LETTERS if letter in word)
+    return re.escape(word[at:]) + (f"(?<={re.escape(word)})" if at else "")
+
+
+WORDS = sorted({word for item in INTRODUCTIONS for word in item.words})
+COMMON_WORDS = [word for word in WORDS if not any(letter in word for letter in RARE_LETTERS)]
+PARTS = [_from_rare_letter(word) for word in WORDS if word not in COMMON_WORDS]
+HINT = re.compile(
+    "|".join(
+        f"{letter}(?:{'|'.join(sorted((part[1:] for part in PARTS if part[0] == letter), reverse=True))})"
+        for letter in RARE_LETTERS
+    )
+)
+REACH = 2 * max(map(len, WORDS))
+
+
+def introducing_words(lower: str) -> Iterator[re.Match[str]]:
+    """Yield what ``ANY_WORD`` finds in a lowered text; rare letters say where to look."""
+    if any(map(lower.__contains__, COMMON_WORDS)):
+        yield from ANY_WORD.finditer(lower)
+        return
+    finished = 0
+    for hint in HINT.finditer(lower):
+        begin, end = hint.start() - REACH, hint.start() + REACH
+        while word := ANY_WORD.search(lower, max(finished, begin), end):
+            yield word
+            finished = word.end()
+
+
 def introduced(text: str, lower: str) -> Iterator[Found]:
     """Yield the values that the words before them make personal: accounts, birthdays, passwords.
 
     What a secret holds is none of its own: "key=key=key=…" is read once, not once from every word.
     """
     secret_end = 0
-    for word in ANY_WORD.finditer(lower):
+    for word in introducing_words(lower):
         if word.end() <= secret_end:
             continue
         for item in BY_FIRST_LETTER[word[0][0]]:

@@ -9,11 +9,13 @@ from collections import Counter
 from collections.abc import Iterator
 
 from data.recognisers.found import Found, Introduction
+from data.recognisers.shape import long_words
 
 ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 BASE58_VALUE = {sign: value for value, sign in enumerate(ALPHABET)}
 BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
-LONG_WORD = re.compile(r"[!-~]{20,}")
+SHORTEST_WORD = 20
+LONG_WORD = re.compile(rf"[!-~]{{{SHORTEST_WORD},}}")
 LONG_RUN = re.compile(r"[A-Za-z0-9]{14}")
 LEGACY_WALLET = re.compile(r"(?<![A-Za-z0-9])[13][1-9A-HJ-NP-Za-km-z]{25,34}(?![A-Za-z0-9])")
 SEGWIT_WALLET = re.compile(r"(?<![A-Za-z0-9])(?:bc1[0-9a-z]{11,71}|BC1[0-9A-Z]{11,71})(?![A-Za-z0-9])")
@@ -43,17 +45,18 @@ LINK = r"(?:\s?[:=]|[\"']\s?:| is| ist| lautet| est)[ \t]*[\"'`]?"
 ORDINARY_WORD = re.compile(r"[^\W\d_][^\W\d_A-Z]*|[\W_]+")
 
 
-def long_words(text: str) -> Iterator[Found]:
+def keys_and_wallets(text: str, shape: bytes) -> Iterator[Found]:
     """Yield what only a word of twenty signs or more can be: wallets and keys of a known form."""
-    for word in LONG_WORD.finditer(text):
-        start, end = word.span()
-        if LONG_RUN.search(word[0]):
-            yield from wallets(text, start, end)
-        for mark in KEY_FORM_STARTS:
-            if mark in word[0]:
-                for match in KEY_FORMS.finditer(text, start, end):
-                    yield Found("SECRET", match.start(), match.end(), match[0])
-                break
+    for place in long_words(shape, SHORTEST_WORD):
+        for word in LONG_WORD.finditer(text, *place):
+            start, end = word.span()
+            if LONG_RUN.search(word[0]):
+                yield from wallets(text, start, end)
+            for mark in KEY_FORM_STARTS:
+                if mark in word[0]:
+                    for match in KEY_FORMS.finditer(text, start, end):
+                        yield Found("SECRET", match.start(), match.end(), match[0])
+                    break
 
 
 def wallets(text: str, start: int, end: int) -> Iterator[Found]:

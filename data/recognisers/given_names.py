@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from data.recognisers.found import Found, canonical_name
 from data.recognisers.name_lists import (
@@ -20,9 +21,8 @@ from data.recognisers.name_lists import (
     family_names,
     given_names,
 )
+from data.recognisers.words import places_of
 
-CAPITALISED = re.compile(r"[^\W\d_a-z][^\W\d_]{2,}")
-CAPITALISED_ASCII = re.compile(r"[A-Z][A-Za-z]{2,}")
 FAMILY = r"(?:[ODd]['’])?[^\W\d_a-z][^\W\d_]{1,24}(?:['’-][^\W\d_a-z][^\W\d_]{1,24}){0,2}"
 PARTICLE = (
     r"(?:van|von|vom|zu|zur|de|del|della|di|da|do|dos|das|du|den|der|ter|ten|te|la|le|el|al|bin|ibn|af|av)"
@@ -44,17 +44,15 @@ PLACE_BEFORE = frozenset(
 PARTICLES = frozenset(WORD.findall("van von del den der des dos las los san santa sao mac saint"))
 
 
-def named_people(text: str) -> Iterator[Found]:
-    """Yield people by their given name and what follows it, and by initials before a family name."""
-    given, families = given_names(), family_names()
-    pattern = CAPITALISED_ASCII if text.isascii() else CAPITALISED
+def named_people(text: str, words: frozenset[str]) -> Iterator[Found]:
+    """Yield people by their given name and what follows it, and by initials before a family name.
+
+    ``words`` are the capitalised words of the text.
+    """
+    families = family_names()
     finished = 0
-    for match in pattern.finditer(text):
-        word = match[0]
-        if word not in given or match.start() < finished:
-            continue
-        start, end = match.span()
-        found = _person(text, start, end, families, finished)
+    for start, given in places_of(text, words & _searched(), are_capitalised=True):
+        found = _person(text, start, given, families, finished) if start >= finished else None
         if found:
             finished = found.end
             yield found
@@ -62,27 +60,40 @@ def named_people(text: str) -> Iterator[Found]:
         yield from _by_initials(text, families)
 
 
-def _person(text: str, start: int, end: int, families: frozenset[str], finished: int) -> Found | None:
+@lru_cache(maxsize=1)
+def _searched() -> frozenset[str]:
+    return frozenset(name for name in given_names() if name.lower() not in PARTICLES)
+
+
+@lru_cache(maxsize=1)
+def _doubtful() -> frozenset[str]:
+    return frozenset(name for name in given_names() if name.lower() in ORDINARY or name.lower() in PLACES)
+
+
+def _person(text: str, start: int, given: str, families: frozenset[str], finished: int) -> Found | None:
     """Return the person whose given name stands there, with what belongs to the name around it."""
-    given = text[start:end]
-    before = text[max(0, start - LONGEST_PLACE) : start].split()
-    if _is_glued(text, start, end) or given.lower() in PARTICLES or (before and _goes_before(before, given)):
+    end = start + len(given)
+    if _is_glued(text, start, end):
         return None
-    doubtful = given.lower() in ORDINARY or given.lower() in PLACES
+    doubtful = given in _doubtful()
     finish = _end_of_family(text, end, given, families, doubtful=doubtful)
-    if finish == 0 or _is_company(text, finish):
+    if finish == 0 or (doubtful and finish == end) or _is_company(text, finish):
+        return None
+    before = text[max(0, start - LONGEST_PLACE) : start].split()
+    if before and _goes_before(before, given):
         return None
     if finish > end:
         return _found(text, start, finish)
-    if doubtful:
-        return None
     return _found(text, _start_of_family(text, start, families, finished), end)
 
 
 def _end_of_family(text: str, end: int, given: str, families: frozenset[str], *, doubtful: bool) -> int:
     """Return where the words end that follow a given name as its family name, or 0 if they name no person."""
     finish, words = end, 0
-    while words < MOST_WORDS and (following := NEXT.match(text, finish)):
+    while words < MOST_WORDS and text[finish : finish + 1] in (" ", "-"):
+        following = NEXT.match(text, finish)
+        if following is None:
+            break
         word = following[1]
         lower = word.lower()
         by_dash = text[finish] == "-" and word not in given_names()  # two family names: a firm, or a family

@@ -9,6 +9,7 @@ from functools import lru_cache
 from importlib import import_module
 
 from data.recognisers.found import Found, canonical
+from data.recognisers.shape import form_places
 from data.recognisers.surroundings import Surroundings
 
 CONTEXT_REACH = 48
@@ -64,24 +65,25 @@ INSURANCE = re.compile(
 )
 """The British National Insurance number has no check digit: its form has to do."""
 
+LETTER_BEFORE = re.compile(r"[A-Zxyz]")
 FOREIGNER = re.compile(r"[XYZxyz][ -]?[0-9]{7}[ -]?[A-Za-z]")
-FISCAL_CODE = re.compile(r"[0-9](?<=[A-Za-z]{6}[0-9])[0-9][A-Za-z][0-9]{2}[A-Za-z][0-9]{3}[A-Za-z]")
-FISCAL_CODE_LETTERS = 6
+FISCAL_CODE = b"aaaaaa00a00a000a"
 
 
 def national_ids(text: str, start: int, end: int, around: Surroundings) -> Iterator[Found]:
     """Yield the national numbers that begin with a cluster of digits, or with the letters before it."""
-    context = around.before(start, CONTEXT_REACH)
     for scheme in SCHEMES:
         match = scheme.pattern.match(text, start)
         if (
             match
             and _stands_alone(text, start, match.end())
-            and (scheme.context is None or scheme.context.search(context))
+            and (scheme.context is None or scheme.context.search(around.before(start, CONTEXT_REACH)))
             and _is_valid(scheme.module, match[0])
         ):
             yield _found(text, start, match.end())
             return
+    if not LETTER_BEFORE.search(text, max(0, start - 2), start):
+        return
     for first in range(max(0, start - 3), start):
         foreigner = FOREIGNER.match(text, first)
         match = foreigner or INSURANCE.match(text, first)
@@ -90,13 +92,12 @@ def national_ids(text: str, start: int, end: int, around: Surroundings) -> Itera
             yield _found(text, first, match.end())
 
 
-def fiscal_codes(text: str) -> Iterator[Found]:
+def fiscal_codes(text: str, shape: bytes) -> Iterator[Found]:
     """Yield Italian fiscal codes whose last letter is right."""
-    for match in FISCAL_CODE.finditer(text):
-        start = match.start() - FISCAL_CODE_LETTERS
-        code = text[start : match.end()]
-        if _stands_alone(text, start, match.end()) and _is_valid("stdnum.it.codicefiscale", code):
-            yield _found(text, start, match.end())
+    for start in form_places(FISCAL_CODE, shape):
+        end = start + len(FISCAL_CODE)
+        if _stands_alone(text, start, end) and _is_valid("stdnum.it.codicefiscale", text[start:end]):
+            yield _found(text, start, end)
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:

@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterator
 
 from data.recognisers.found import Found, Introduction
+from data.recognisers.shape import form_places
 from data.recognisers.surroundings import Surroundings
 
 CLUSTER = re.compile(r"[0-9](?:[ ().\-/]{0,3}[0-9]){5,}")
 """Six digits or more and what separates them: social security numbers and phones hide here."""
 
-BROKEN_CLUSTER = re.compile(r"[0-9](?:[ ().\-/]{0,3}(?:\n(?:> ?){0,3})?[0-9]){5,}")
-"""The same across lines: cards hide here."""
+BROKEN_CLUSTER = re.compile(r"[0-9](?<![0-9][0-9])(?:[ ().\-/]{0,3}(?:\n(?:> ?){0,3})?[0-9]){5,}")
+"""The same across lines: cards hide here. It begins with the first of the digits that stand together."""
 
 BLANK = r"(?: {1,2}| ?\n(?:> ?){0,3})"
 CARD_SHAPES = re.compile(
@@ -43,7 +44,8 @@ CONTEXT_REACH = 40
 SSN = re.compile(r"(?<![0-9])([0-9]{3})([ -])([0-9]{2})\2([0-9]{4})(?![0-9])")
 SSN_WORDS = re.compile(r"\bssn\b|social security", re.IGNORECASE)
 
-IBAN_START = re.compile(r"[0-9](?<=[A-Za-z]{2}[0-9])[0-9](?=[ -]?[A-Za-z0-9]{4})")
+IBAN_FORM = b"aa00"
+IBAN_REST = re.compile(r"[ -]?[A-Za-z0-9]{4}")
 IBAN_LENGTHS = {
     country: int(length)
     for length, countries in {
@@ -120,12 +122,15 @@ UNDASHED_SSN = Introduction(
 )
 
 
-def ibans(text: str) -> Iterator[Found]:
+def ibans(text: str, shape: bytes) -> Iterator[Found]:
     """Yield international bank account numbers of the right length whose remainder is 1."""
-    for match in IBAN_START.finditer(text):
-        start = match.start() - 2
+    for start in form_places(IBAN_FORM, shape):
         length = IBAN_LENGTHS.get(text[start : start + 2].upper())
-        if length is None or text[start - 1 : start].isalnum():
+        if (
+            length is None
+            or text[start - 1 : start].isalnum()
+            or not IBAN_REST.match(text, start + len(IBAN_FORM))
+        ):
             continue
         end = _end_of_characters(text, start, length)
         value = re.sub(r"[ -]", "", text[start:end]).upper()

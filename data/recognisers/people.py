@@ -9,11 +9,12 @@ from functools import lru_cache
 
 from data.disguise import undisguise
 from data.recognisers.found import Found, canonical_name
+from data.recognisers.words import WORD, is_whole, may_stand, places_of, whole_words
 
 SHORTEST_PART = 3
 FEW_PARTS = 64
-WORD = re.compile(r"[^\W\d_]+")
 PART = re.compile(r"[^\W\d_]+(?:'[^\W\d_]{2,})?")
+BEFORE_APOSTROPHE = re.compile(r"[^\W\d_]+(?='[^\W\d_]{2})")
 BETWEEN_PARTS = re.compile(r",? |-| [A-Z]\.? ")
 PARTICLES = frozenset(WORD.findall("von van der den del della des the and und les los dos"))
 WORDS_TOO = frozenset(
@@ -72,17 +73,19 @@ def people(
     names: Collection[str],
     addresses: Iterable[int] = (),
     strangers: Collection[str] = (),
+    *,
+    words: frozenset[str],
 ) -> Iterator[Found]:
     """Yield the mentions of known people and of those that the text itself introduces.
 
-    ``addresses`` are the places where e-mail addresses begin: names stand before them. ``strangers`` are
-    known for this text alone.
+    ``words`` are the capitalised words of the text, ``addresses`` are the places where e-mail addresses
+    begin: names stand before them. ``strangers`` are known for this text alone.
     """
     owners: Owners = owners_of(frozenset(names))
     if others := frozenset((*strangers, *_introduced(text, lower, addresses))):
         owners = _joined(owners, others)
     if owners:
-        yield from _mentions(text, owners)
+        yield from _mentions(text, owners, words)
 
 
 @lru_cache(maxsize=64)
@@ -113,9 +116,9 @@ def _joined(known: Owners, others: frozenset[str]) -> Owners:
     return ChainMap(added, known) if added and known else added or known  # type: ignore[arg-type]
 
 
-def _mentions(text: str, known: Owners) -> Iterator[Found]:
+def _mentions(text: str, known: Owners, words: frozenset[str]) -> Iterator[Found]:
     """Yield runs of name parts that belong to one person, as that person where it is clear who is meant."""
-    hits = sorted(_parts(text, known))
+    hits = sorted(_parts(text, known, words))
     index = 0
     while index < len(hits):
         start, end, part = hits[index]
@@ -136,29 +139,31 @@ def _names_alone(part: str) -> bool:
     return part not in WORDS_TOO and not part.islower()
 
 
-def _parts(text: str, known: Owners) -> Iterator[tuple[int, int, str]]:
+def _parts(text: str, known: Owners, words: frozenset[str]) -> Iterator[tuple[int, int, str]]:
     """Yield every part that stands as a whole word: searched one by one if few, else word by word."""
-    size = sum(map(len, known.maps)) if isinstance(known, ChainMap) else len(known)
-    if size > FEW_PARTS:
-        for word in WORD.finditer(text):
-            whole = PART.match(text, word.start())
-            for match in (whole, word):
-                if match and match[0] in known and _is_whole(text, match.start(), match.end()):
-                    yield match.start(), match.end(), match[0]
-                    break
+    maps = known.maps if isinstance(known, ChainMap) else [known]
+    if sum(map(len, maps)) > FEW_PARTS:
+        yield from _parts_of_many(text, maps)
         return
     for part in known:
-        position = text.find(part)
-        while position >= 0:
-            end = position + len(part)
-            if _is_whole(text, position, end):
-                yield position, end, part
-            position = text.find(part, end)
+        if may_stand(part, words):
+            for position in whole_words(text, part):
+                yield position, position + len(part), part
 
 
-def _is_whole(text: str, start: int, end: int) -> bool:
-    before, after = text[start - 1 : start], text[end : end + 1]
-    return not (before.isalnum() or after.isalnum() or before == "_" or after == "_")
+def _parts_of_many(text: str, maps: Sequence[Owners]) -> Iterator[tuple[int, int, str]]:
+    """Yield the parts word by word; of "O'Brien" and "O", both known, the longer."""
+    longer: set[int] = set()
+    for word in BEFORE_APOSTROPHE.finditer(text) if "'" in text else ():
+        part = PART.match(text, word.start())
+        if part and any(part[0] in known for known in maps) and is_whole(text, *part.span()):
+            longer.add(part.start())
+            yield *part.span(), part[0]
+    present = set(WORD.findall(text))
+    known_words = frozenset[str]().union(*(known.keys() & present for known in maps))
+    for start, name in places_of(text, known_words):
+        if start not in longer:
+            yield start, start + len(name), name
 
 
 def _introduced(text: str, lower: str, addresses: Iterable[int]) -> Iterator[str]:

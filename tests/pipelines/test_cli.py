@@ -59,11 +59,13 @@ def test_help_needs_no_heavy_library() -> None:
 
 def test_names_every_command(mailroom: Mailroom) -> None:
     text = mailroom("--help").out
-    for command in ("run", "compile", "submit", "schedule", "serve", "sample", "review"):
+    for command in ("run", "compile", "submit", "schedule", "serve", "sample", "lineage", "review"):
         assert f" {command} " in text
 
     text = mailroom("review", "--help").out
-    assert all(f" {command} " in text for command in ("list", "show", "history", "approve", "rollback"))
+    assert all(
+        f" {command} " in text for command in ("list", "show", "history", "errors", "approve", "rollback")
+    )
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from tests.training.made_messages import message_row, read_json, thread_rows, wr
 from training.architecture import base_model
 from training.classifier import predict_proba, train_classifier
 from training.predict import score
-from training.recipe import RECIPES, load_recipe
+from training.recipe import RECIPES, load_recipe, recipe_digest
 from training.results import TrainedClassifier
 
 TEXTS = [
@@ -119,7 +119,7 @@ def test_mlflow_gives_back_the_model_that_was_trained(trained: TrainedClassifier
 
 
 @pytest.mark.slow
-def test_mlflow_knows_what_made_the_model(trained: TrainedClassifier) -> None:
+def test_mlflow_knows_what_made_the_model(trained: TrainedClassifier, tmp_path: Path) -> None:
     import mlflow
 
     tracking()
@@ -128,7 +128,12 @@ def test_mlflow_knows_what_made_the_model(trained: TrainedClassifier) -> None:
 
     assert run.data.tags["mailroom.recipe_digest"] == trained.provenance.recipe_digest
     assert run.data.tags["mailroom.dataset_digest"] == "d" * 64
+    assert run.data.tags["mailroom.rows_digest"] == trained.provenance.rows_digest
+    assert run.data.tags["mailroom.classifier_weights"] == trained.weights_digest
     assert run.data.params["classifier.lora.rank"] == "4"
+    kept = tmp_path / "recipe.yaml"
+    kept.write_text(mlflow.artifacts.load_text(f"{run.info.artifact_uri}/classifier_recipe.yaml"))
+    assert recipe_digest(load_recipe(str(kept))) == trained.provenance.recipe_digest
     assert run.data.metrics["valid_macro_f1"] == trained.metrics.macro_f1
     (figure,) = [metric for metric in model.metrics if metric.key == "valid_macro_f1"]
     assert figure.dataset_name == "prepared"

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from data.workspace import UserError
 from training.recipe import RECIPES, load_recipe, recipe_digest
@@ -17,6 +18,13 @@ def test_a_recipe_is_read_from_a_path(tmp_path: Path) -> None:
     path = edited(tmp_path, "name: smoke", "name: mine")
 
     assert load_recipe(str(path)).name == "mine"
+
+
+def test_a_recipe_that_was_written_down_is_the_same_recipe(tmp_path: Path) -> None:
+    recipe = load_recipe(str(edited(tmp_path, "learning_rate: 3.0e-4", "learning_rate: 3.0e-7")))
+    (tmp_path / "kept.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
+
+    assert recipe_digest(recipe) == recipe_digest(load_recipe(str(tmp_path / "kept.yaml")))
 
 
 def test_a_rate_may_be_written_as_yaml_reads_no_number(tmp_path: Path) -> None:

@@ -75,17 +75,17 @@ def test_sweeping_takes_the_finished_and_the_forgotten_and_leaves_the_others(tmp
 def test_a_checkpoint_belongs_to_one_training_alone(tmp_path: Path, workspace: Path) -> None:
     encoder = str(write_encoder("bert", tmp_path / "one"))
     other = str(write_encoder("bert", tmp_path / "other", intermediate_size=24))
-    made = Provenance("smoke", "r" * 64, "d" * 64, 7, "c" * 40, "l" * 64)
+    made = Provenance("smoke", "r" * 64, "d" * 64, "w" * 64, 7, "c" * 40, "l" * 64, "cpu")
 
-    path = checkpoint_path(made, encoder, "cpu")
+    path = checkpoint_path(made, encoder)
 
     assert workspace in path.parents
-    assert path == checkpoint_path(made, encoder, "cpu")
+    assert path == checkpoint_path(made, encoder)
     strangers = {
-        checkpoint_path(replace(made, seed=8), encoder, "cpu"),
-        checkpoint_path(replace(made, dataset_digest="e" * 64), encoder, "cpu"),
-        checkpoint_path(made, other, "cpu"),
-        checkpoint_path(made, encoder, "cuda"),
+        checkpoint_path(replace(made, seed=8), encoder),
+        checkpoint_path(replace(made, dataset_digest="e" * 64), encoder),
+        checkpoint_path(made, other),
+        checkpoint_path(replace(made, device="cuda"), encoder),
     }
     assert len(strangers - {path}) == 4
 
