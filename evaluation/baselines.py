@@ -36,6 +36,19 @@ class Lexicon:
             ]
         ).reshape(len(texts), len(patterns))
 
+    def raised(self, texts: Sequence[str]) -> dict[tuple[str, str], np.ndarray]:
+        """Return for each (label, term) which texts hold it, whatever other terms they hold."""
+        openings = [text[:OPENING].casefold() for text in texts]
+        found = {}
+        for label, terms in self.terms.items():
+            any_term = _pattern(terms)
+            candidates = [row for row, text in enumerate(openings) if any_term.search(text)]
+            for term in dict.fromkeys(terms):
+                pattern, holds = _pattern([term]), np.zeros(len(texts), dtype=bool)
+                holds[[row for row in candidates if pattern.search(openings[row])]] = True
+                found[label, term] = holds
+        return found
+
 
 def _pattern(terms: Sequence[str]) -> re.Pattern[str]:
     """Match any of the terms as whole words; the longest first, so that a text span counts once."""

@@ -12,7 +12,7 @@ from data.dataset import read_messages
 from data.model_input import classifier_input
 from data.workspace import UserError
 from evaluation.metrics import TestSet
-from evaluation.slices import length_bands, quarters
+from evaluation.slices import length_bands, months, quarters
 
 COLUMNS = ("message_id", "thread_id", "subject", "text", "label", "channel", "language", "sent_at")
 
@@ -71,6 +71,7 @@ def read_case(prepared: str | Path) -> Case:
         "language": messages.languages,
         "length": tuple(length_bands([len(text) for text in messages.texts])),
         "sent": tuple(quarters(messages.times)),  # type: ignore[arg-type]
+        "month": tuple(months(messages.times)),  # type: ignore[arg-type]
     }
     return Case(test, messages, slices, _chosen(train, labelled), _joined(train, valid))
 

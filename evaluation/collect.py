@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,9 @@ from evaluation.case import Case, date_of
 from evaluation.changes import Changes, changes_between, count_flips
 from evaluation.decision import current_release, verify_alias
 from evaluation.drift import Drift, measure_drift, save_sketch
+from evaluation.equal_work import union_of
 from evaluation.errors import worst_errors
+from evaluation.false_alarms import measure_false_alarms
 from evaluation.findings import Findings, Provenance, RoundTrip
 from evaluation.leakage import Leakage, find_leakage
 from evaluation.measure import (
@@ -30,6 +32,7 @@ from evaluation.measure import (
 from evaluation.metrics import Predictions, assess, calibration
 from evaluation.origin import dataset_counts, origin_of_challenger, origin_of_champion
 from evaluation.paired import compare
+from evaluation.planning import Planning, measure_planning
 from evaluation.registry import Version, classifier_round_trip, embedder_round_trip
 from evaluation.release import Release
 from evaluation.rules import Rules
@@ -37,7 +40,7 @@ from evaluation.slices import measure_slices
 from evaluation.subject import Subject
 from evaluation.workload import measure_workload
 
-STEPS = 6
+STEPS = 7
 OWN = "the challenger's own training data"
 
 
@@ -52,6 +55,7 @@ class Collected:
     search: Search
     drift: Drift
     leakage: Leakage
+    planning: Planning | None = None
 
 
 def collect(
@@ -79,16 +83,32 @@ def collect(
             subject.prepared, subject.index, subject.embedder.folder, rules, seed=subject.seed
         )
         _next(bar, "drift")
-        drift = _drift(subject, case, challenger, folder, champion=champion, champion_says=champion_says)
+        drift = _drift(
+            subject, case, challenger, folder, rules=rules, champion=champion, champion_says=champion_says
+        )
         _next(bar, "leakage")
+        leakage = _leakage(case)
+        _next(bar, "workload")
+        all_others = (*others, champion_says) if champion_says else others
+        planning = measure_planning(
+            subject.prepared,
+            case,
+            (challenger, *all_others),
+            rules,
+            ask=lambda texts: ask_classifier(
+                "challenger", model, case, rules.benign, temperature=temperature, texts=texts
+            ),
+            seed=subject.seed,
+        )
         return Collected(
             challenger,
-            (*others, champion_says) if champion_says else others,
+            all_others,
             champion.release if champion else None,
             trips,
             search,
             drift,
-            _leakage(case),
+            leakage,
+            planning,
         )
 
 
@@ -103,6 +123,7 @@ def _drift(
     challenger: Predictions,
     folder: Path,
     *,
+    rules: Rules,
     champion: Champion | None,
     champion_says: Predictions | None,
 ) -> Drift:
@@ -113,12 +134,21 @@ def _drift(
     model, seed, page = subject.embedder.merged, subject.seed, folder / "drift.html"
     own = learned_sketch(case, subject.classifier.merged, model, seed=seed)
     save_sketch(own, folder / SKETCH)
+    reference, described_as = own, OWN
     if champion and champion_says and champion.reference:
         now = todays_sketch(case, champion_says, champion.embedder, seed=seed)
-        named = f"the training data of champion version {champion.release.classifier_version}"
-        return measure_drift(champion.reference, now, page, described_as=named)
-    now = todays_sketch(case, challenger, model, seed=seed)
-    return measure_drift(own, now, page, described_as=OWN)
+        reference = champion.reference
+        described_as = f"the training data of champion version {champion.release.classifier_version}"
+    else:
+        now = todays_sketch(case, challenger, model, seed=seed)
+    alarms = measure_false_alarms(
+        reference,
+        embedding_limit=rules.limits.embedding_drift,
+        descriptor_limit=rules.limits.descriptor_drift,
+        confidence=rules.confidence,
+        seed=seed,
+    )
+    return replace(measure_drift(reference, now, page, described_as=described_as), false_alarms=alarms)
 
 
 def _leakage(case: Case) -> Leakage:
@@ -167,7 +197,7 @@ def findings_of(subject: Subject, case: Case, rules: Rules, collected: Collected
         curves=curves_of(test, challenger, rules),
         workload=measure_workload(
             test,
-            (challenger, *others),
+            (challenger, *others, union_of(test, challenger, others[0], rules.benign)),
             rules.benign,
             minutes_per_alert=rules.minutes_per_alert,
             draws=draws,
@@ -185,6 +215,7 @@ def findings_of(subject: Subject, case: Case, rules: Rules, collected: Collected
             subject.dataset, subject.recipe, subject.seed, rules.digest, subject.parts, subject.details
         ),
         notes=tuple(_notes(subject, case, rules, collected)),
+        planning=collected.planning,
         dataset=dataset_counts(subject.prepared),
         changes=_changes(subject, case, rules, collected),
         errors=worst_errors(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 
+from evaluation.equal_work import EqualWork
 from evaluation.metrics import Calibration, Curve, Interval
 
 SIZE, LEFT, TOP = 250, 34, 12
@@ -42,6 +43,33 @@ def reliability_plot(calibration: Calibration) -> str:
     return _plot("Stated confidence against how often it is right", "stated confidence", "share right", marks)
 
 
+def recall_by_hours_plot(work: EqualWork, *, drawn: int = 3) -> str:
+    """Draw the share found against hours per 1,000 messages; the first way with its range and its point."""
+    widest = max(work.curves[0].hours)
+
+    def places(hours: Sequence[float], shares: Sequence[float]) -> str:
+        return " ".join(
+            f"{_x(hour / widest):.1f},{_y(share):.1f}" for hour, share in zip(hours, shares, strict=True)
+        )
+
+    own = work.curves[0]
+    edge = places((*own.hours, *reversed(own.hours)), (*own.low, *reversed(own.high)))
+    marks = [f'<polygon class="band" points="{edge}"/>']
+    for number, curve in enumerate(work.curves[:drawn]):
+        style = f"line c{number % COLOURS} d{number % 4}"
+        title = f"<title>{escape(curve.name)}</title>"
+        marks.append(
+            f'<polyline class="{style}" points="{places(curve.hours, curve.found)}">{title}</polyline>'
+        )
+    here, found = work.hours_per_1000, work.strategies[0].found.value
+    title = f"<title>{found:.3f} of the wanted messages in {here:.3g} hours per 1,000</title>"
+    marks.append(
+        f'<circle class="dot" cx="{_x(here / widest):.1f}" cy="{_y(found):.1f}" r="4.5">{title}</circle>'
+    )
+    across = "reviewer's hours per 1,000 messages"
+    return _plot("Share found against hours", across, "share of the wanted found", marks, widest=widest)
+
+
 def interval_bar(figure: Interval, *, width: int = 120) -> str:
     """Draw a share and its interval on a line from 0 to 1."""
     if not figure.known:
@@ -66,11 +94,11 @@ def _y(share: float) -> float:
     return TOP + PLOT * (1 - share)
 
 
-def _plot(title: str, across: str, upwards: str, marks: list[str]) -> str:
+def _plot(title: str, across: str, upwards: str, marks: list[str], *, widest: float = 1.0) -> str:
     middle = TOP + PLOT / 2
     return (
         f'<svg class="plot" viewBox="0 0 {SIZE} {SIZE}" role="img" aria-label="{title}">'
-        + "".join(_grid())
+        + "".join(_grid(widest))
         + "".join(marks)
         + f'<text x="{LEFT + PLOT / 2}" y="{SIZE - 6}" text-anchor="middle">{across}</text>'
         + f'<text x="10" y="{middle}" text-anchor="middle" transform="rotate(-90 10 {middle})">'
@@ -78,10 +106,10 @@ def _plot(title: str, across: str, upwards: str, marks: list[str]) -> str:
     )
 
 
-def _grid() -> Iterator[str]:
+def _grid(widest: float) -> Iterator[str]:
     for tick in (0, 0.25, 0.5, 0.75, 1):
         yield f'<line class="grid" x1="{_x(tick)}" x2="{_x(tick)}" y1="{_y(0)}" y2="{_y(1)}"/>'
         yield f'<line class="grid" x1="{_x(0)}" x2="{_x(1)}" y1="{_y(tick)}" y2="{_y(tick)}"/>'
     for tick in (0, 0.5, 1):
-        yield f'<text x="{_x(tick)}" y="{_y(0) + 12}" text-anchor="middle">{tick:g}</text>'
+        yield f'<text x="{_x(tick)}" y="{_y(0) + 12}" text-anchor="middle">{tick * widest:.3g}</text>'
         yield f'<text x="{_x(0) - 4}" y="{_y(tick) + 3}" text-anchor="end">{tick:g}</text>'

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.metrics import Floats
+from evaluation.metrics import Floats, Interval
 
 SAMPLE = 300  # messages on each side
 COMPONENTS = 16
@@ -52,6 +52,16 @@ class Drifted:
 
 
 @dataclass(frozen=True, slots=True)
+class FalseAlarms:
+    """Shares of the draws without drift in which a check fired, with Wilson's interval."""
+
+    draws: int
+    messages: int  # on each side of a draw; the check itself sees more, and fires by chance less often
+    embeddings: Interval
+    descriptors: Interval
+
+
+@dataclass(frozen=True, slots=True)
 class Drift:
     """How far the current messages lie from the reference."""
 
@@ -60,6 +70,7 @@ class Drift:
     current_messages: int
     columns: tuple[Drifted, ...]
     embedding_auc: float  # .5 = a classifier cannot tell the two apart, 1 = always
+    false_alarms: FalseAlarms | None = None  # how often the checks fire on the reference alone
 
     @property
     def largest(self) -> float:
@@ -117,7 +128,7 @@ def measure_drift(reference: Sketch, current: Sketch, html_path: Path, *, descri
     from evidently.metrics import ValueDrift
     from evidently.metrics.embeddings import EmbeddingsDrift, ModelDriftMethod
 
-    frames = [_frame(side) for side in _in_same_space(reference, current)]
+    frames = [_frame(side) for side in in_same_space(reference, current)]
     vectors = [column for column in frames[0].columns if column.startswith("e")]
     definition = DataDefinition(
         numerical_columns=list(DESCRIPTORS), categorical_columns=["predicted"], embeddings={"text": vectors}
@@ -137,7 +148,7 @@ def measure_drift(reference: Sketch, current: Sketch, html_path: Path, *, descri
     return Drift(described_as, len(reference), len(current), tuple(columns), values[-1])
 
 
-def _in_same_space(reference: Sketch, current: Sketch) -> tuple[Sketch, Sketch]:
+def in_same_space(reference: Sketch, current: Sketch) -> tuple[Sketch, Sketch]:
     """Reduce both sides' embeddings to the leading components of the two together."""
     both = np.vstack([reference.embeddings, current.embeddings])
     centred = both - both.mean(axis=0)

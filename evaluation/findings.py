@@ -12,6 +12,7 @@ from evaluation.errors import Errors
 from evaluation.leakage import Leakage
 from evaluation.metrics import Calibration, Curve, ModelResult
 from evaluation.paired import Comparison
+from evaluation.planning import Planning
 from evaluation.retrieval import Retrieval
 from evaluation.slices import SliceResult
 from evaluation.workload import Workload
@@ -69,6 +70,7 @@ class Findings:
     dataset: DatasetCounts | None = None  # what the challenger was made of, for the next comparison
     changes: Changes | None = None  # since the champion, if there is one
     errors: Errors | None = None
+    planning: Planning | None = None  # what a reviewing department counts with
 
     def comparison(self, other: str) -> Comparison | None:
         """Return the comparison with a model whose name starts so."""

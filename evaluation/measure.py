@@ -78,13 +78,19 @@ def _reference_of(release: Release, folder: Path) -> Sketch | None:
 
 
 def ask_classifier(
-    name: str, folder: Path, case: Case, benign: Sequence[str], *, temperature: float = 1.0
+    name: str,
+    folder: Path,
+    case: Case,
+    benign: Sequence[str],
+    *,
+    temperature: float = 1.0,
+    texts: Sequence[str] | None = None,
 ) -> Predictions:
-    """Classify the test messages; the temperature changes the confidence, never the label."""
+    """Classify the test messages, or other ``texts``; the temperature changes the confidence alone."""
     from training.classifier import predict_proba
     from training.scores import apply_temperature
 
-    scores = predict_proba(folder, case.messages.texts)
+    scores = predict_proba(folder, case.messages.texts if texts is None else texts)
     if temperature != 1.0:
         scores = apply_temperature(scores, temperature)
     return from_probabilities(name, case.test, scores.labels, scores.probabilities.astype(np.float64), benign)

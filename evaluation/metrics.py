@@ -9,6 +9,7 @@ are compared on the very same draws.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -165,16 +166,18 @@ def by_thread(threads: Integers, columns: Floats) -> Floats:
 
 def resample(sums: Floats, *, draws: int = 2000, seed: int = 7) -> Floats:
     """Draw whole threads with replacement; return draws × statistics (the same draws for one seed)."""
-    threads = len(sums)
+    return np.vstack([weights @ sums for weights in thread_weights(len(sums), draws=draws, seed=seed)])
+
+
+def thread_weights(threads: int, *, draws: int = 2000, seed: int = 7) -> Iterator[Floats]:
+    """Yield blocks of draws × threads: how often each thread was drawn; `resample` sees the same draws."""
     random = np.random.default_rng(seed)
     block = max(1, 2_000_000 // max(threads, 1))
-    drawn = np.empty((draws, sums.shape[1]))
     for start in range(0, draws, block):
         size = min(block, draws - start)
         chosen = random.integers(0, threads, (size, threads)) + threads * np.arange(size)[:, None]
-        weights = np.bincount(chosen.ravel(), minlength=size * threads).reshape(size, threads)
-        drawn[start : start + size] = weights.astype(np.float64) @ sums
-    return drawn
+        counts = np.bincount(chosen.ravel(), minlength=size * threads)
+        yield counts.reshape(size, threads).astype(np.float64)
 
 
 def confusions(test: TestSet, predictions: Predictions) -> Floats:

@@ -9,7 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from evaluation.drawings import interval_bar, precision_recall_plot, reliability_plot
+from evaluation.drawings import interval_bar, precision_recall_plot, recall_by_hours_plot, reliability_plot
 from evaluation.findings import Findings
 from evaluation.metrics import Interval
 from evaluation.rules import Rules
@@ -57,6 +57,7 @@ def write_report(path: Path, findings: Findings, verdict: Verdict, rules: Rules,
             state=state,
             heat=_heat(findings),
             curves_plot=Markup(precision_recall_plot(findings.curves)) if findings.curves else "",  # noqa: S704
+            hours_plot=_hours(findings),
             reliability=Markup(reliability_plot(findings.calibration)) if findings.calibration else "",  # noqa: S704
         )
     )
@@ -177,6 +178,11 @@ def _sign(value: float) -> str:
 
 def _bar(figure: Interval) -> Markup:
     return Markup(interval_bar(figure))  # noqa: S704 - drawn from numbers alone
+
+
+def _hours(findings: Findings) -> Markup:
+    work = findings.planning.equal_work if findings.planning else None
+    return Markup(recall_by_hours_plot(work)) if work else Markup("")  # noqa: S704 - names are escaped
 
 
 def _heat(findings: Findings) -> list[list[int]]:

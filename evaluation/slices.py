@@ -36,6 +36,11 @@ def quarters(times: Sequence[datetime | None]) -> list[str]:
     return [f"{time.year} Q{(time.month + 2) // 3}" if time else "undated" for time in times]
 
 
+def months(times: Sequence[datetime | None]) -> list[str]:
+    """Name the month of each message; one without a date is left to the quarters."""
+    return [f"{time.year}-{time.month:02}" if time else "" for time in times]
+
+
 def measure_slices(
     test: TestSet,
     challenger: Predictions,
@@ -47,11 +52,14 @@ def measure_slices(
     confidence: float = 0.95,
     seed: int = 7,
 ) -> tuple[SliceResult, ...]:
-    """Measure every slice of at least ``minimum`` messages; p-values are corrected over all of them."""
+    """Measure every slice of at least ``minimum`` messages; p-values are corrected over all of them.
+
+    A message with an empty value is in no slice of that kind.
+    """
     members = [
         (kind, value, np.asarray([entry == value for entry in entries]))
         for kind, entries in values.items()
-        for value in sorted(set(entries))
+        for value in sorted(set(entries) - {""})
     ]
     members = [member for member in members if member[2].sum() >= minimum]
     if not members:

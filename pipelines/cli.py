@@ -282,6 +282,16 @@ def history() -> None:
     typer.echo("\n".join(map(str, decision.history())) or "nothing was decided yet")
 
 
+@review.command("recall")
+def recall_command(
+    within: Annotated[float, typer.Option(help="Precision to plan labels for; 0.05: ± 5 points.")] = 0.05,
+) -> None:
+    """Estimate how much of the whole archive the latest challenger finds, and plan further labels."""
+    from pipelines.recall import show_recall
+
+    typer.echo(show_recall(within))
+
+
 @review.command()
 def approve(release_id: str, reviewer: Reviewer, reason: Reason) -> None:
     """Make a release the champion."""

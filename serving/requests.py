@@ -11,13 +11,6 @@ from data.schema import CHANNELS
 from serving.scope import Scope
 
 
-def _plain(text: str) -> str:
-    """Refuse what no filter and no label holds: quotes, backslashes and control characters."""
-    if any(character in "\"'\\" or not character.isprintable() for character in text):
-        raise ValueError("no quotes, backslashes or control characters")
-    return text
-
-
 def _encodable(text: str) -> str:
     """Refuse half of a surrogate pair: JSON can say it, UTF-8 cannot."""
     try:
@@ -33,8 +26,11 @@ Question = Annotated[
     StringConstraints(min_length=1, max_length=2_000, strip_whitespace=True),
     AfterValidator(_encodable),
 ]
-Word = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_plain)]
-Identifier = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z_-]{1,128}$")]
+# No quotes, backslashes or control characters: what no label holds needs no quoting in a filter.
+Word = Annotated[
+    str, StringConstraints(pattern=r"^[^\"'\\\x00-\x1f\x7f]{1,200}$"), AfterValidator(_encodable)
+]
+Custodian = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_encodable)]
 
 
 def _closed(example: dict[str, Any]) -> ConfigDict:
@@ -74,7 +70,7 @@ class Filters(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     channels: list[Literal[CHANNELS]] = Field(default=[], max_length=len(CHANNELS))  # type: ignore[valid-type]
-    custodians: list[Word] = Field(default=[], max_length=100)
+    custodians: list[Custodian] = Field(default=[], max_length=100)
     labels: list[Word] = Field(default=[], max_length=100)
     languages: list[Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]] = Field(
         default=[], max_length=50

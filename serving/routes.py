@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, HTTPException, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, StreamingResponse
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
@@ -67,8 +67,9 @@ DOCUMENTED: dict[int | str, dict[str, Any]] = {
 MISSING: dict[int | str, dict[str, Any]] = {
     404: {"model": ProblemBody, "description": "there is none, or it is not yours to see"}
 }
+EVENT = {name: {"type": "string"} for name in ("event", "data")}
 EVENTS: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+    200: {"content": {"text/event-stream": {"schema": {"type": "object", "properties": EVENT}}}}
 }
 Name = Annotated[str, Path(pattern=r"^[0-9A-Za-z_-]{1,128}$")]
 
@@ -115,7 +116,7 @@ def _add_health(app: FastAPI, doors: Doors, guards: Guards) -> None:
         return {"name": caller.name, "roles": caller.roles, "rights": rights, "limits": limits,
                 "labels": labels, "channels": CHANNELS}  # fmt: skip
 
-    @app.get("/metrics", dependencies=[Depends(needs("metrics"))])
+    @app.get("/metrics", dependencies=[Depends(needs("metrics"))], response_class=PlainTextResponse)
     def metrics() -> Response:
         return Response(generate_latest(guards.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 

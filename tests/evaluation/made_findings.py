@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from evaluation.answers import AnswerMetric, Answers
+from evaluation.archive_recall import FLAGGED, NEAR, REST, Stratum, estimate_recall, labels_for
 from evaluation.changes import Changes, DatasetCounts, Origin, changes_between, count_flips
-from evaluation.drift import Drift, Drifted
+from evaluation.drift import Drift, Drifted, FalseAlarms
+from evaluation.equal_work import measure_equal_work, reranked, union_of
 from evaluation.errors import worst_errors
 from evaluation.findings import Findings, Provenance, RoundTrip
 from evaluation.gate import judge
 from evaluation.gate_table import Challenger, ChampionNamed, GateTable
 from evaluation.leakage import Leakage
+from evaluation.lexicon_terms import Term
 from evaluation.measure import curves_of
-from evaluation.metrics import Interval, Predictions, TestSet, assess, calibration
+from evaluation.metrics import Interval, Predictions, TestSet, assess, calibration, wilson
 from evaluation.paired import compare
+from evaluation.planning import Planning
 from evaluation.release import Release
 from evaluation.retrieval import MODES, measure_retrieval
 from evaluation.rules import Rules
@@ -71,7 +75,12 @@ def findings_about(
         retrieval=measure_retrieval(dict.fromkeys(MODES, ranking), wanted, draws=300),
         answers=Answers(30, (AnswerMetric("ROUGE-L", Interval(0.5, 0.4, 0.6), 30),)),
         drift=Drift(
-            "the challenger's own training data", 400, 400, (Drifted("words", "Wasserstein", 0.08),), 0.54
+            "the challenger's own training data",
+            400,
+            400,
+            (Drifted("words", "Wasserstein", 0.08),),
+            0.54,
+            FalseAlarms(200, 200, wilson(0, 200), wilson(3, 200)),
         ),
         leakage=Leakage(0, 0, 0, len(test), 2000, "2026-05-01", "2026-04-20"),
         round_trips=(
@@ -81,11 +90,26 @@ def findings_about(
         adapter_megabytes=3.1,
         provenance=Provenance("d" * 64, "laptop", 7, "e" * 64, {"classifier": "d" * 64, "index": "d" * 64}),
         notes=("The archive is made up.",),
+        planning=planning_of(test, challenger, others[0]),
         dataset=DATASET,
         changes=_changes(test, others[-1], challenger) if "champion" in names else None,
         errors=worst_errors(
             test, challenger, rules.critical, channels=channels, times=["2026-04-20"] * len(test)
         ),
+    )
+
+
+def planning_of(test: TestSet, challenger: Predictions, lexicon: Predictions) -> Planning:
+    benign = ("ordinary",)
+    both = (union_of(test, challenger, lexicon, benign), reranked(test, challenger, lexicon, benign))
+    archive = estimate_recall(
+        [Stratum(FLAGGED, 400, 100, 50), Stratum(NEAR, 1000, 100, 5), Stratum(REST, 20_000, 1000, 2)]
+    )
+    return Planning(
+        measure_equal_work(test, (challenger, lexicon, *both), benign, minutes_per_alert=2, draws=300),
+        (Term("spam", "prize", 12, 1, wilson(1, 12), 1, 0), Term("spam", "win*", 5, 4, wilson(4, 5), 2, 1)),
+        archive,
+        more_labels=labels_for(archive, 0.05),
     )
 
 

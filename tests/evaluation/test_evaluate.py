@@ -15,6 +15,7 @@ from data.workspace import UserError
 from evaluation import decision
 from evaluation.evaluate import Evaluation, evaluate
 from evaluation.opened import open_errors, read_texts
+from evaluation.planning_record import archive_recall_of, latest_gate
 from evaluation.promote import promote
 from evaluation.registry import CLASSIFIER, EMBEDDER
 from evaluation.release import Release
@@ -90,6 +91,19 @@ def test_writes_the_evidence(parts: Parts, first: Evaluation) -> None:
     assert {check["name"] for check in gate["checks"]} == {check.name for check in first.checks}
     assert read_messages(parts.prepared, split="test", labelled=True).num_rows == predictions.num_rows
     assert "text" not in predictions.column_names
+
+
+def test_plans_a_review_of_the_whole_archive(parts: Parts, first: Evaluation) -> None:
+    gate = json.loads((parts.root / "first" / "gate.json").read_text())
+    estimate = archive_recall_of(latest_gate())
+    kept = read_messages(parts.prepared, columns=("split", "label")).to_pylist()
+
+    assert estimate is not None
+    assert sum(each.messages for each in estimate.strata) == sum(
+        row["split"] == "test" or row["label"] is None for row in kept
+    )
+    assert gate["findings"]["drift"]["false_alarms"]["draws"] == 200
+    assert gate["findings"]["planning"]["terms"]
 
 
 def test_the_registered_copies_answer_as_the_models_do(first: Evaluation) -> None:

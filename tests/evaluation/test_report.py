@@ -14,6 +14,7 @@ from pages import Elements
 
 from evaluation import report
 from evaluation.changes import Origin, changes_between
+from evaluation.drawings import recall_by_hours_plot
 from evaluation.findings import Findings
 from evaluation.gate import judge
 from evaluation.metrics import Predictions, TestSet
@@ -203,6 +204,24 @@ def test_escapes_what_comes_from_the_dataset(good_findings: Findings, rules: Rul
     assert "<script" not in page_of(findings, rules, tmp_path)
 
 
+def test_shows_what_a_department_plans_with(page: str) -> None:
+    for heading in ("What it costs to review", "In the same hours", "What each term of the lexicon earns"):
+        assert heading in page
+    assert "challenger or lexicon" in page
+    assert "win*" in page
+    assert "share of <b>.690 (" in page
+    assert "False alarms: the reference was cut into two random halves of 200 messages 200 times" in page
+
+
+def test_a_ways_name_is_escaped_in_the_drawing(good_findings: Findings) -> None:
+    assert good_findings.planning is not None
+    assert good_findings.planning.equal_work is not None
+    work = good_findings.planning.equal_work
+    nasty = replace(work, curves=(replace(work.curves[0], name="<script>"), *work.curves[1:]))
+
+    assert "<script" not in recall_by_hours_plot(nasty)
+
+
 def test_says_what_was_not_measured(good_findings: Findings, rules: Rules, tmp_path: Path) -> None:
     findings = replace(
         good_findings,
@@ -217,6 +236,7 @@ def test_says_what_was_not_measured(good_findings: Findings, rules: Rules, tmp_p
         drift=None,
         leakage=None,
         round_trips=(),
+        planning=None,
     )
 
     page = page_of(findings, rules, tmp_path)

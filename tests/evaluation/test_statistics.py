@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from sklearn.metrics import average_precision_score, f1_score
 from evaluation.metrics import Predictions, TestSet, assess, calibration, curve, interval, resample, wilson
 from evaluation.paired import compare, holm, mcnemar
 from evaluation.retrieval import measure_retrieval, rank_scores
-from evaluation.slices import length_bands, measure_slices
+from evaluation.slices import length_bands, measure_slices, months, quarters
 from evaluation.workload import measure_workload
 
 Maker = Callable[..., Predictions]
@@ -135,7 +136,7 @@ def test_minutes_per_hit_follow_from_the_precision_of_the_alerts() -> None:
     assert found.alerts_per_1000.value == 200
     assert found.minutes_per_hit.value == pytest.approx(8)
     assert found.recall.value == pytest.approx(0.5)
-    assert found.recall_at_equal_work == pytest.approx(0.5)
+    assert found.hours_per_1000.value == pytest.approx(200 * 2 / 60)
 
 
 def test_without_a_benign_label_no_workload_is_made_up(test_set: TestSet, answer: Maker) -> None:
@@ -153,6 +154,23 @@ def test_small_slices_are_not_judged(test_set: TestSet, answer: Maker) -> None:
 
 def test_lengths_fall_into_three_bands() -> None:
     assert ["short", "short", "middle", "middle", "long", "long"] == length_bands([1, 2, 30, 40, 500, 600])
+
+
+def test_months_stand_beside_quarters_and_share_their_correction(test_set: TestSet, answer: Maker) -> None:
+    times = [datetime(2026, 1 + row // 100, 15, tzinfo=UTC) for row in range(599)] + [None]
+    time_of = {"sent": tuple(quarters(times)), "month": tuple(months(times))}
+
+    alone = measure_slices(
+        test_set, answer("a", 0.9), answer("b", 0.8, 1), {"sent": time_of["sent"]}, draws=200
+    )
+    found = measure_slices(test_set, answer("a", 0.9), answer("b", 0.8, 1), time_of, draws=200)
+
+    assert ["2026 Q1", "2026 Q2"] == [row.value for row in alone]
+    assert ["2026-01", "2026-02", "2026-03", "2026-04", "2026-05", "2026-06"] == [
+        row.value for row in found if row.kind == "month"
+    ]
+    assert 99 == found[-1].messages, "the one without a date is in no month"
+    assert found[0].p_holm >= alone[0].p_holm
 
 
 def test_ranking_figures_of_a_known_ranking() -> None:

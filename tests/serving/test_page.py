@@ -4,68 +4,30 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import uvicorn
-from made_gateway import open_guards
-from test_bundle import write_bundle
+from made_gateway import HOSTILE, made_door, open_guards
 
-from data.dataset import read_chunks, read_manifest
-from serving.archive import open_archive
-from serving.client import Completion
-from serving.door import Door, Doors
-from serving.embed import Vectors
-from serving.index import Hit, Index
+from serving.door import Doors
 from serving.ports import free_ports
 from serving.routes import build_app
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-HOSTILE = "<img src=x onerror=\"document.title='owned'\"><b>bold</b>"
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (Debian: chromium)"),
 ]
 
 
-class MadeIndex:
-    """Finds the same two chunks of the small dataset whatever is asked; one of them is hostile."""
-
-    def __init__(self, dataset: Path) -> None:
-        self.index = Index("", "made", 3, 2, "", "")
-        rows = read_chunks(dataset).to_pylist()
-        lease = next(row for row in rows if row["subject"] == "Harbour lease")
-        facts = {
-            name: lease[name] for name in ("chunk_id", "message_id", "thread_id", "start", "end", "channel")
-        }
-        whole = Hit(**facts, score=1, similarity=0.9, text=lease["text"], subject="Harbour lease", sent_at="")
-        self.hits = [whole, Hit("x:0", "x", "x", 0, 9, 0.5, 0.4, HOSTILE, HOSTILE, "", "email")]
-
-    def search(self, questions: Sequence[str], vectors: Vectors, **_: Any) -> list[list[Hit]]:
-        return [self.hits for _ in questions]
-
-
-class CopyingGenerator:
-    def chat(self, turns: Any, **_: Any) -> Completion:
-        return Completion("The lease of the harbour warehouse ends on 30 June.", "length", 9, 9)
-
-
 @pytest.fixture
 def address(tmp_path: Path, workspace: Path, small_dataset: Path) -> Iterator[str]:
     """A gateway on a port of its own, over made-up engines."""
-    door = Door(
-        bundle=write_bundle(tmp_path / "bundle"),
-        client=CopyingGenerator(),  # type: ignore[arg-type]
-        index=MadeIndex(small_dataset),  # type: ignore[arg-type]
-        labels=("ordinary", "off_channel"),
-        classify=lambda texts: np.array([[0.2, 0.8]] * len(texts), np.float32),
-        embed=lambda texts: np.array([[1.0, 0.0, 0.0]] * len(texts), np.float32),
-        archive=open_archive(str(small_dataset), read_manifest(small_dataset).digest),
-    )
+    door = made_door(tmp_path / "bundle", small_dataset)
     doors, (port,) = Doors(), free_ports(1)
     doors.open(door, ExitStack())
     with open_guards() as guards:
