@@ -52,7 +52,8 @@ def engine_model(role: Role, folder: Path) -> EngineModel:
     architecture = str(architectures[0])
     if not architecture.endswith(ENDINGS[role]) or architecture.startswith(UNSERVED):
         raise UserError(
-            f"a {role} of architecture {architecture} cannot be served; use BERT or a decoder model"
+            f"a {role} of architecture {architecture} cannot be served; "
+            "use BERT, RoBERTa, XLM-R, ModernBERT or a decoder model"
         )
     longest = {"classifier": CLASSIFIER_TOKENS, "generator": GENERATOR_TOKENS}.get(role)
     return EngineModel(role, folder, architecture, longest or longest_input(folder))

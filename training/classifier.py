@@ -13,9 +13,12 @@ import numpy as np
 from data.dataset import read_messages
 from data.model_input import classifier_input
 from data.redact import model_view
-from data.workspace import UserError, locate, model_path, write_atomically
+from data.workspace import UserError, locate, write_atomically
+from training.architecture import architecture_of, base_model
+from training.checkpoint import checkpoint_path, sweep_checkpoints
 from training.encode import choose_device, merged_folder, quietly
-from training.finetune import Examples, Finetuned, finetune, score, warm_start
+from training.finetune import Examples, Finetuned, finetune
+from training.predict import score
 from training.recipe import ClassifierRecipe, load_recipe
 from training.results import TrainedClassifier, write_training_json
 from training.scores import Scores, fit_temperature
@@ -26,7 +29,6 @@ from training.tracking import (
     requirements,
     training_run,
 )
-from training.warm_start import add_averaging_layer
 
 FEWEST_VALID = 8
 LARGEST_DIFFERENCE = 1e-4
@@ -38,9 +40,10 @@ def train_classifier(
 ) -> TrainedClassifier:
     """Train on the labelled messages of ``prepared`` and write the folder ``classifier``.
 
-    The folder holds ``adapter`` (LoRA and head, PEFT's format), ``merged`` (a plain BERT classifier
-    that every engine serves) and ``training.json``. The temperature is fitted on valid and only
-    recorded: ``merged`` gives the probabilities that the engines give.
+    The folder holds ``adapter`` (LoRA and head, PEFT's format), ``merged`` (a plain sequence
+    classifier of its kind, which every engine serves) and ``training.json``. The temperature is fitted
+    on valid and only recorded: ``merged`` gives the probabilities that the engines give. A training that
+    was killed goes on from its checkpoint in the workspace.
 
     Raises:
         UserError: no dataset, a wrong recipe, under two labels, too few labelled messages in valid.
@@ -50,14 +53,15 @@ def train_classifier(
     train, valid = _examples(source, "train"), _examples(source, "valid")
     labels = _labels_of(train, valid)
     provenance = provenance_of(chosen, source, seed)
+    checkpoint = checkpoint_path(provenance, chosen.classifier.base_model)
     with (
         training_run("classifier", provenance, chosen) as run,
         write_atomically(target) as folder,
     ):
         started = time.monotonic()
-        tuned, tokenizer = fit(train, valid, labels, chosen.classifier, seed=seed)
+        tuned, tokenizer = fit(train, valid, labels, chosen.classifier, seed=seed, checkpoint=checkpoint)
         temperature = fit_temperature(valid.labels, tuned.scores)
-        _save(tuned, tokenizer, folder)
+        save_merged(tuned, tokenizer, folder)
         _prove_merge(tuned, tokenizer, folder / "merged", train.texts, chosen.classifier)
         seconds = time.monotonic() - started
         dataset = dataset_input(source, provenance.dataset_digest)
@@ -71,6 +75,7 @@ def train_classifier(
             metrics=tuned.best.valid,
             temperature=temperature,
             history=tuned.history,
+            effort=tuned.effort,
             weights_digest=keep_weights_digest("classifier", folder / "merged"),
             mlflow_run_id=run.info.run_id,
             model_id=model.model_id,
@@ -78,47 +83,37 @@ def train_classifier(
             seconds=seconds,
         )
         write_training_json(folder, result)
+    sweep_checkpoints(checkpoint)
     return result
 
 
 def fit(
-    train: Examples, valid: Examples, labels: Sequence[str], recipe: ClassifierRecipe, *, seed: int
+    train: Examples,
+    valid: Examples,
+    labels: Sequence[str],
+    recipe: ClassifierRecipe,
+    *,
+    seed: int,
+    checkpoint: Path | None = None,
 ) -> tuple[Finetuned, Any]:
-    """Return the tuned model and its tokenizer; the same seed gives the same weights."""
+    """Return the tuned model and its tokenizer; the same seed gives the same weights.
+
+    Raises:
+        UserError: a base model that is missing or not servable, or a recipe that does not fit it.
+    """
     import torch
 
     device = choose_device()
     torch.manual_seed(seed)
     model, tokenizer = base_model(recipe.base_model, labels)
-    model.to(device)
-    warm_start(model, tokenizer, train, labels, recipe)
-    return finetune(model, tokenizer, train, valid, recipe, seed=seed), tokenizer
-
-
-def base_model(name: str, labels: Sequence[str]) -> tuple[Any, Any]:
-    """Return what an adapter is trained on and can be loaded onto: encoder, averaging layer, fresh head.
-
-    Raises:
-        UserError: the base model is missing, or no BERT encoder.
-    """
-    from transformers import AutoConfig, AutoTokenizer, BertForSequenceClassification
-
-    folder = model_path(name)
-    kind = AutoConfig.from_pretrained(folder).model_type
-    if kind != "bert":
+    longest = architecture_of(model).longest_input(model)
+    if recipe.max_length > longest:
         raise UserError(
-            f"the base model {name!r} is of type {kind!r}; the classifier's base must be a BERT encoder"
+            f"the recipe's max_length is {recipe.max_length}, and the base model {recipe.base_model!r} "
+            f"reads {longest} tokens at most; lower it"
         )
-    with quietly():
-        model = BertForSequenceClassification.from_pretrained(
-            folder,
-            num_labels=len(labels),
-            id2label=dict(enumerate(labels)),
-            label2id={label: position for position, label in enumerate(labels)},
-            problem_type="single_label_classification",
-        )
-        add_averaging_layer(model)
-        return model, AutoTokenizer.from_pretrained(folder)
+    model.to(device)
+    return finetune(model, tokenizer, train, valid, recipe, seed=seed, checkpoint=checkpoint), tokenizer
 
 
 def predict_proba(model_folder: str | Path, texts: Sequence[str], *, max_length: int = 256) -> Scores:
@@ -163,7 +158,7 @@ def _labels_of(train: Examples, valid: Examples) -> tuple[str, ...]:
     return tuple(sorted(counts))
 
 
-def _save(tuned: Finetuned, tokenizer: Any, folder: Path) -> None:
+def save_merged(tuned: Finetuned, tokenizer: Any, folder: Path) -> None:
     """Write the adapter, then merge it into a copy and write that: PEFT merges in place."""
     import copy
 
@@ -212,6 +207,9 @@ def _log(tuned: Finetuned, folder: Path, dataset: Any, *, temperature: float, se
             "warm_start_macro_f1": tuned.history[0].valid.macro_f1,
             "temperature": temperature,
             "train_seconds": seconds,
+            "train_tokens_per_second": tuned.effort.tokens_per_second,
+            "train_padding_share": tuned.effort.padding_share,
+            "train_resumed_at_step": tuned.effort.resumed_at_step,
         },
         model_id=model.model_id,
         dataset=dataset,

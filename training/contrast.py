@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from data.workspace import model_path
 from training.encode import autocast, by_length, choose_device, quietly
-from training.lora import encoder_layers, take_step, warm_up_and_decay
+from training.lora import adapted_layers, take_step, warm_up_and_decay
 from training.pairs import Pair, batches_of_strangers
 from training.recipe import EmbedderRecipe
 from training.results import Retrieval
@@ -52,7 +52,7 @@ def tune(
         r=recipe.lora.rank,
         lora_alpha=recipe.lora.alpha,
         lora_dropout=recipe.lora.dropout,
-        target_modules=encoder_layers(recipe.lora),
+        target_modules=adapted_layers(model[0].model, recipe.lora),
     )
     model[0].model = get_peft_model(model[0].model, config)
     loss_of = MultipleNegativesRankingLoss(model, scale=recipe.scale)
@@ -68,7 +68,8 @@ def tune(
         features = [batch_to_device(model.preprocess(side), model.device) for side in sides]
         with autocast(recipe.precision, model.device):
             loss = loss_of(features, rows[: len(batch)])
-        take_step(loss, model, optimiser, schedule)
+        loss.backward()
+        take_step(model, optimiser, schedule)
         yield loss.item()
     model.max_seq_length = MAX_LENGTH
     model.eval()

@@ -89,7 +89,7 @@ def tokenise(tokenizer: Any, texts: Sequence[str], max_length: int) -> list[list
 
 def by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
     """Return batches of positions, longest first, so that little is padding and memory peaks at once."""
-    return _cut(sorted(range(len(lengths)), key=lambda position: -lengths[position]), batch_size)
+    return cut(sorted(range(len(lengths)), key=lambda position: -lengths[position]), batch_size)
 
 
 def shuffled_by_length(lengths: Sequence[int], batch_size: int, *, seed: int) -> list[list[int]]:
@@ -105,23 +105,35 @@ def shuffled_by_length(lengths: Sequence[int], batch_size: int, *, seed: int) ->
     batches = [
         batch
         for start in range(0, len(order), pool)
-        for batch in _cut(sorted(order[start : start + pool], key=lengths.__getitem__), batch_size)
+        for batch in cut(sorted(order[start : start + pool], key=lengths.__getitem__), batch_size)
     ]
     chance.shuffle(batches)
     return batches
 
 
-def pad(ids: Sequence[Sequence[int]], padding: int, device: torch.device) -> dict[str, torch.Tensor]:
-    """Return the batch as ``input_ids`` and ``attention_mask`` of shape (texts, longest)."""
+def pad(
+    ids: Sequence[Sequence[int]], padding: int, device: torch.device, *, longest: int
+) -> dict[str, torch.Tensor]:
+    """Return the batch as ``input_ids`` and ``attention_mask`` of shape (texts, width).
+
+    The width is one of few, and ``longest`` at most: oneDNN keeps what it has prepared for every shape
+    that it meets, and memory grew with every width.
+    """
     import torch
 
-    longest = max(len(each) for each in ids)
-    tokens = torch.full((len(ids), longest), padding, dtype=torch.long)
-    mask = torch.zeros((len(ids), longest), dtype=torch.long)
+    width = min(_round_up(max(map(len, ids))), longest)
+    tokens = torch.full((len(ids), width), padding, dtype=torch.long)
+    mask = torch.zeros((len(ids), width), dtype=torch.long)
     for row, each in enumerate(ids):
         tokens[row, : len(each)] = torch.tensor(each, dtype=torch.long)
         mask[row, : len(each)] = 1
     return {"input_ids": tokens.to(device), "attention_mask": mask.to(device)}
+
+
+def _round_up(length: int) -> int:
+    """Return the next width: multiples of 8 up to 64, then four to every doubling."""
+    step = max(8, 1 << ((length - 1).bit_length() - 3)) if length > 64 else 8
+    return -(-length // step) * step
 
 
 def _processor_knows_bf16() -> bool:
@@ -131,5 +143,6 @@ def _processor_knows_bf16() -> bool:
     return any(able.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
-def _cut(order: list[int], size: int) -> list[list[int]]:
+def cut(order: list[int], size: int) -> list[list[int]]:
+    """Return the order in parts of ``size``, the last one shorter."""
     return [order[start : start + size] for start in range(0, len(order), size)]

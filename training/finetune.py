@@ -1,27 +1,31 @@
-"""The classifier's training: LoRA and head, a plain loop that keeps the best epoch."""
+"""The classifier's training: LoRA and head, a plain loop that keeps the best epoch and can be resumed."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from training.encode import autocast, by_length, pad, shuffled_by_length, tokenise
-from training.lora import encoder_layers, take_step, warm_up_and_decay
+from training import checkpoint as checkpoints
+from training.architecture import architecture_of
+from training.encode import autocast, cut, pad, shuffled_by_length, tokenise
+from training.lora import adapted_layers, take_step, warm_up_and_decay
+from training.predict import forward, score
 from training.recipe import ClassifierRecipe
-from training.results import Epoch
+from training.results import Effort, Epoch
 from training.scores import Scores, measure
-from training.warm_start import class_weights, fit_head, install_head
+from training.state import Training, restore, snapshot
+from training.warm_start import class_weights, fit_head, install_head, pass_through
 
 if TYPE_CHECKING:
     import torch
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
-
-PROBE = 64  # texts per batch where nothing is learned
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,105 +44,98 @@ class Finetuned:
     history: tuple[Epoch, ...]
     best: Epoch
     scores: Scores
+    effort: Effort
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Examples as the model reads them: token ids, the positions of the labels, the classes' weights."""
+
+    ids: list[list[int]]
+    targets: list[int]
+    weights: torch.Tensor
 
 
 def warm_start(
     model: Any, tokenizer: Any, train: Examples, labels: Sequence[str], recipe: ClassifierRecipe
 ) -> None:
-    """Give the model the logistic regression on its own frozen first-token vectors as head."""
+    """Give the model as head the logistic regression on its own frozen encoder's vectors of whole texts."""
+    import torch
+
+    known = architecture_of(model)
+    dense = model.get_submodule(known.dense)
+    pass_through(dense, recipe.head_scale)
+    read: list[torch.Tensor] = []
+    hook = dense.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0].float()))
     ids = tokenise(tokenizer, train.texts, recipe.max_length)
-    vectors = np.zeros((len(ids), model.config.hidden_size), dtype=np.float32)
+    vectors = np.zeros((len(ids), dense.in_features), dtype=np.float32)
     with autocast(recipe.precision, model.device):
-        for batch, output in _forward(model.bert, tokenizer, ids, model.device, "reading train"):
-            vectors[batch] = output.last_hidden_state[:, 0].float().cpu().numpy()
+        for batch, _ in forward(model, tokenizer, ids, recipe.max_length, "reading train"):
+            vectors[batch] = read.pop().cpu().numpy()
+    hook.remove()
+    scale = known.output_scale(recipe.head_scale)
+    with torch.inference_mode():
+        features = known.features(model, torch.from_numpy(vectors).to(model.device)).cpu().numpy() / scale
     targets = [labels.index(label) for label in train.labels]
-    head = fit_head(vectors, targets, len(labels), recipe.warm_start_strength)
-    install_head(model, head, recipe.head_scale)
-
-
-def score(model: Any, tokenizer: Any, texts: Sequence[str], max_length: int, labels: Sequence[str]) -> Scores:
-    """Return the float32 probabilities of the labels for every text."""
-    ids = tokenise(tokenizer, texts, max_length)
-    probabilities = np.zeros((len(ids), len(labels)), dtype=np.float32)
-    for batch, output in _forward(model, tokenizer, ids, model.device, "classifying"):
-        probabilities[batch] = output.logits.float().softmax(dim=-1).cpu().numpy()
-    return Scores(tuple(labels), probabilities)
+    head = fit_head(features, targets, len(labels), recipe.warm_start_strength)
+    install_head(model.get_submodule(known.output), head, scale)
 
 
 def finetune(
-    model: Any, tokenizer: Any, train: Examples, valid: Examples, recipe: ClassifierRecipe, *, seed: int
-) -> Finetuned:
-    """Train LoRA and head on ``train`` and return the state with the best macro-F1 on ``valid``.
-
-    The warm start takes part in the comparison: training never ends below it on valid.
-    """
-    labels = [model.config.id2label[position] for position in range(model.config.num_labels)]
-    adapted = add_lora(model, recipe)
-    scores = score(adapted, tokenizer, valid.texts, recipe.max_length, labels)
-    history = [Epoch(0, 0, None, measure(valid.labels, scores))]
-    best, best_scores, best_state = history[0], scores, _trainable_state(adapted)
-    for steps, loss in _epochs(adapted, tokenizer, train, labels, recipe, seed=seed):
-        scores = score(adapted, tokenizer, valid.texts, recipe.max_length, labels)
-        reached = Epoch(len(history), steps, loss, measure(valid.labels, scores))
-        history.append(reached)
-        if _rank(reached) > _rank(best):
-            best, best_scores, best_state = reached, scores, _trainable_state(adapted)
-        elif reached.epoch - best.epoch >= recipe.patience:
-            break
-    adapted.load_state_dict(best_state, strict=False)
-    adapted.eval()
-    return Finetuned(adapted, tuple(history), best, best_scores)
-
-
-def _epochs(
-    adapted: Any,
+    model: Any,
     tokenizer: Any,
     train: Examples,
-    labels: Sequence[str],
+    valid: Examples,
     recipe: ClassifierRecipe,
     *,
     seed: int,
-) -> Iterator[tuple[int, float]]:
-    """Train epoch by epoch; yield the steps done and the mean loss after each."""
-    import torch
+    checkpoint: Path | None = None,
+) -> Finetuned:
+    """Train LoRA and head on ``train`` and return the state with the best macro-F1 on ``valid``.
+
+    The warm start takes part in the comparison: training never ends below it on valid. With a
+    ``checkpoint``, a training that was killed goes on where it was saved last, to the same weights.
+    """
     from tqdm import tqdm
 
-    device = adapted.device
-    ids = tokenise(tokenizer, train.texts, recipe.max_length)
-    lengths = [len(each) for each in ids]
-    targets = [labels.index(label) for label in train.labels]
-    weights = torch.from_numpy(class_weights(targets, len(labels), recipe.class_weight))
-    loss_of = torch.nn.CrossEntropyLoss(weight=weights.to(device))
-    steps = min(recipe.max_steps, recipe.epochs * math.ceil(len(ids) / recipe.batch_size))
-    optimiser, schedule = _optimiser(adapted, recipe, steps)
-    done = 0
-    with tqdm(total=steps, desc="training the classifier", unit="step") as progress:
-        for epoch in range(recipe.epochs):
-            losses = []
+    steps = _planned_steps(len(train.texts), recipe)
+    labels = [model.config.id2label[position] for position in range(model.config.num_labels)]
+    saved = checkpoints.load_checkpoint(checkpoint) if checkpoint else None
+    if not saved:
+        warm_start(model, tokenizer, train, labels, recipe)
+    adapted = add_lora(model, recipe)
+    training = Training(adapted, *_optimiser(adapted, recipe, steps))
+    if saved:
+        restore(training, saved)
+    else:
+        _evaluate(training, tokenizer, valid, recipe)
+    encoded = _encode(tokenizer, train, labels, recipe)
+    written = time.monotonic()
+    with tqdm(total=steps, initial=training.steps, desc="training the classifier", unit="step") as progress:
+        while training.history[-1].step < steps and not _is_stuck(training, recipe):
             adapted.train()
-            batches = shuffled_by_length(lengths, recipe.batch_size, seed=seed + epoch)
-            for batch in batches[: steps - done]:
-                inputs = pad([ids[each] for each in batch], tokenizer.pad_token_id, device)
-                wanted = torch.tensor([targets[each] for each in batch], device=device)
-                with autocast(recipe.precision, device):
-                    loss = loss_of(adapted(**inputs).logits.float(), wanted)
-                take_step(loss, adapted, optimiser, schedule)
-                losses.append(loss.item())
+            for batch in _rest_of_epoch(training, encoded, recipe, steps, seed=seed):
+                _learn(training, tokenizer, encoded, batch, recipe)
                 progress.update()
-            if not losses:
-                return
-            done += len(losses)
-            yield done, float(np.mean(losses))
+                if checkpoint and time.monotonic() - written > checkpoints.EVERY_S:
+                    checkpoints.save_checkpoint(checkpoint, snapshot(training))
+                    written = time.monotonic()
+            _evaluate(training, tokenizer, valid, recipe)
+    adapted.load_state_dict(training.best_weights, strict=False)
+    adapted.eval()
+    scores = Scores(tuple(labels), training.best_probabilities.numpy())
+    return Finetuned(adapted, tuple(training.history), training.best, scores, training.effort)
 
 
 def add_lora(model: Any, recipe: ClassifierRecipe) -> Any:
-    """Wrap the model for LoRA; the classifier is trained whole.
+    """Wrap the model for LoRA; of the head, the layer that gives the logits is trained.
 
-    The pooler is saved with the adapter, or the warm start would be lost, but stays frozen: it
-    only passes the first token on, and a full matrix under Adam moves faster than the encoder.
+    The rest of the head is saved with the adapter, or the warm start would be lost, but stays frozen: it
+    only passes the text's vector on, and a full matrix under Adam moves faster than the encoder.
     """
     from peft import LoraConfig, TaskType, get_peft_model
 
+    known = architecture_of(model)
     adapted = get_peft_model(
         model,
         LoraConfig(
@@ -146,14 +143,87 @@ def add_lora(model: Any, recipe: ClassifierRecipe) -> Any:
             r=recipe.lora.rank,
             lora_alpha=recipe.lora.alpha,
             lora_dropout=recipe.lora.dropout,
-            target_modules=encoder_layers(recipe.lora),
-            modules_to_save=["pooler", "classifier"],
+            target_modules=adapted_layers(model, recipe.lora),
+            modules_to_save=list(known.head),
         ),
     )
     for name, weight in adapted.named_parameters():
-        if ".pooler." in name:
-            weight.requires_grad_(False)
+        if weight.requires_grad and "lora_" not in name:
+            place = name.removeprefix("base_model.model.").replace("modules_to_save.default.", "")
+            weight.requires_grad_(place.rpartition(".")[0] == known.output)
     return adapted
+
+
+def _planned_steps(examples: int, recipe: ClassifierRecipe) -> int:
+    epoch = math.ceil(examples / (recipe.batch_size * recipe.accumulate))
+    return min(recipe.max_steps, recipe.epochs * epoch)
+
+
+def _encode(tokenizer: Any, train: Examples, labels: Sequence[str], recipe: ClassifierRecipe) -> Encoded:
+    import torch
+
+    targets = [labels.index(label) for label in train.labels]
+    weights = torch.from_numpy(class_weights(targets, len(labels), recipe.class_weight))
+    return Encoded(tokenise(tokenizer, train.texts, recipe.max_length), targets, weights)
+
+
+def _rest_of_epoch(
+    training: Training, encoded: Encoded, recipe: ClassifierRecipe, steps: int, *, seed: int
+) -> list[list[int]]:
+    """Return the batches that the epoch under way still holds; a step takes one of them."""
+    lengths = [len(each) for each in encoded.ids]
+    size = recipe.batch_size * recipe.accumulate
+    batches = shuffled_by_length(lengths, size, seed=seed + training.history[-1].epoch)
+    return batches[len(training.losses) : steps - training.history[-1].step]
+
+
+def _learn(
+    training: Training, tokenizer: Any, encoded: Encoded, batch: list[int], recipe: ClassifierRecipe
+) -> None:
+    """Take one step on a batch, whose gradient is summed up over parts that fit into memory.
+
+    The loss is the weighted mean over the whole batch, however it is cut.
+    """
+    import torch
+
+    started = time.monotonic()
+    adapted, device = training.adapted, training.adapted.device
+    wanted = torch.tensor([encoded.targets[each] for each in batch])
+    total = encoded.weights[wanted].sum().to(device)
+    loss_of = torch.nn.CrossEntropyLoss(weight=encoded.weights.to(device), reduction="sum")
+    mean = 0.0
+    for part in cut(batch, recipe.batch_size):
+        ids = [encoded.ids[each] for each in part]
+        inputs = pad(ids, tokenizer.pad_token_id, device, longest=recipe.max_length)
+        right = torch.tensor([encoded.targets[each] for each in part], device=device)
+        with autocast(recipe.precision, device):
+            loss = loss_of(adapted(**inputs).logits.float(), right) / total
+        loss.backward()
+        mean += loss.item()
+        training.tokens += sum(map(len, ids))
+        training.positions += inputs["input_ids"].numel()
+    take_step(adapted, training.optimiser, training.schedule)
+    training.losses.append(mean)
+    training.seconds += time.monotonic() - started
+
+
+def _evaluate(training: Training, tokenizer: Any, valid: Examples, recipe: ClassifierRecipe) -> None:
+    """End an epoch: a row of the history, and the weights are kept when none were better."""
+    import torch
+
+    labels = list(training.adapted.config.id2label.values())
+    scores = score(training.adapted, tokenizer, valid.texts, recipe.max_length, labels)
+    loss = float(np.mean(training.losses)) if training.losses else None
+    epoch = Epoch(len(training.history), training.steps, loss, measure(valid.labels, scores))
+    training.history.append(epoch)
+    training.losses.clear()
+    if training.best is epoch:
+        training.best_weights = training.trained_weights()
+        training.best_probabilities = torch.from_numpy(scores.probabilities)
+
+
+def _is_stuck(training: Training, recipe: ClassifierRecipe) -> bool:
+    return training.history[-1].epoch - training.best.epoch >= recipe.patience
 
 
 def _optimiser(adapted: Any, recipe: ClassifierRecipe, steps: int) -> tuple[Optimizer, LRScheduler]:
@@ -164,40 +234,13 @@ def _optimiser(adapted: Any, recipe: ClassifierRecipe, steps: int) -> tuple[Opti
     """
     import torch
 
+    scale = architecture_of(adapted).output_scale(recipe.head_scale)
+    rates = {"lora": recipe.lora_learning_rate, "weight": recipe.head_learning_rate / scale}
     groups: dict[float, list[Any]] = {}
     for name, weight in adapted.named_parameters():
         if weight.requires_grad:
-            groups.setdefault(_learning_rate(name, recipe), []).append(weight)
+            kind = "lora" if "lora_" in name else name.rpartition(".")[2]
+            groups.setdefault(rates.get(kind, recipe.head_learning_rate), []).append(weight)
     parameters = [{"params": weights, "lr": rate} for rate, weights in groups.items()]
     optimiser = torch.optim.AdamW(parameters, weight_decay=0.0)
     return optimiser, warm_up_and_decay(optimiser, steps, recipe.warm_up)
-
-
-def _learning_rate(name: str, recipe: ClassifierRecipe) -> float:
-    if "lora_" in name:
-        return recipe.lora_learning_rate
-    return recipe.head_learning_rate / (recipe.head_scale if name.endswith("weight") else 1.0)
-
-
-def _rank(epoch: Epoch) -> tuple[float, float]:
-    return round(epoch.valid.macro_f1, 6), -epoch.valid.log_loss
-
-
-def _trainable_state(model: Any) -> dict[str, torch.Tensor]:
-    trained = ((name, weight) for name, weight in model.named_parameters() if weight.requires_grad)
-    return {name: weight.detach().clone() for name, weight in trained}
-
-
-def _forward(
-    model: Any, tokenizer: Any, ids: Sequence[Sequence[int]], device: torch.device, what: str
-) -> Iterator[tuple[list[int], Any]]:
-    """Yield positions and model output of batches of similar length; a bar appears when it takes long."""
-    import torch
-    from tqdm import tqdm
-
-    model.eval()
-    with tqdm(total=len(ids), desc=what, unit="text", delay=10, leave=False) as progress:
-        for batch in by_length([len(each) for each in ids], PROBE):
-            with torch.inference_mode():
-                yield batch, model(**pad([ids[each] for each in batch], tokenizer.pad_token_id, device))
-            progress.update(len(batch))

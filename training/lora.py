@@ -2,28 +2,46 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
+from data.workspace import UserError
+
 if TYPE_CHECKING:
-    import torch
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
 
     from training.recipe import LoraRecipe
 
 LARGEST_GRADIENT = 1.0
+BLOCKS = r"(.*\.)?(encoder\.layer|layers)\.\d+\."  # BERT and RoBERTa; ModernBERT
+ALL = ("all-linear",)
 
 
-def encoder_layers(lora: LoraRecipe) -> str:
-    """Return the pattern of the adapted layers: within the encoder, never the pooler's ``dense``."""
-    return rf"(.*\.)?encoder\..*\.({'|'.join(lora.targets)})"
+def adapted_layers(model: Any, lora: LoraRecipe) -> str:
+    """Return the pattern of the adapted layers: within the encoder's blocks, never the head's ``dense``.
+
+    Raises:
+        UserError: the model's blocks have no linear layer of that name.
+    """
+    from torch.nn import Linear
+
+    linear = (name for name, module in model.named_modules() if isinstance(module, Linear))
+    known = sorted({name.rpartition(".")[2] for name in linear if re.match(BLOCKS, name)})
+    wanted = known if lora.targets == ALL else lora.targets
+    unknown = sorted(set(wanted) - set(known))
+    if unknown:
+        raise UserError(
+            f"the recipe's lora.targets name {', '.join(unknown)}, and the base model's layers are "
+            f"{', '.join(known)}; name some of these, or write: targets: [all-linear]"
+        )
+    return rf"{BLOCKS}(.*\.)?({'|'.join(wanted)})"
 
 
-def take_step(loss: torch.Tensor, model: Any, optimiser: Optimizer, schedule: LRScheduler) -> None:
-    """Move the trainable weights against the clipped gradient."""
+def take_step(model: Any, optimiser: Optimizer, schedule: LRScheduler) -> None:
+    """Move the trainable weights against their gradient, clipped, and forget it."""
     import torch
 
-    loss.backward()  # type: ignore[no-untyped-call]
     trainable = [weight for weight in model.parameters() if weight.requires_grad]
     torch.nn.utils.clip_grad_norm_(trainable, LARGEST_GRADIENT)
     optimiser.step()

@@ -45,6 +45,7 @@ class ClassifierRecipe(_Part):
     epochs: Count
     max_steps: Count
     batch_size: Count
+    accumulate: Count = 1  # batches whose gradients make one step
     head_learning_rate: Rate
     lora_learning_rate: Rate
     warm_up: Share

@@ -25,6 +25,15 @@ class Epoch:
 
 
 @dataclass(frozen=True, slots=True)
+class Effort:
+    """What training took: real tokens per second of the steps, and how much of it went into padding."""
+
+    tokens_per_second: float
+    padding_share: float
+    resumed_at_step: int  # 0: in one go
+
+
+@dataclass(frozen=True, slots=True)
 class Retrieval:
     """How well texts are found by their partner among all valid positives of other threads.
 
@@ -49,6 +58,7 @@ class TrainedClassifier:
     metrics: Metrics
     temperature: float
     history: tuple[Epoch, ...]
+    effort: Effort
     weights_digest: str
     mlflow_run_id: str
     model_id: str
@@ -71,10 +81,15 @@ class TrainedClassifier:
             "valid accuracy": f"{self.metrics.accuracy:.3f} (warm start {start.accuracy:.3f})",
             "best epoch": str(self.best_epoch) if self.best_epoch else "0: the warm start was not bettered",
             "temperature": f"{self.temperature:.2f}",
-            "time": f"{self.seconds:.0f} s",
+            "time": f"{self.seconds:.0f} s{self._resumed()}",
+            "tokens per second": f"{self.effort.tokens_per_second:,.0f}",
+            "padding": f"{self.effort.padding_share:.1%}",
             "MLflow run": self.mlflow_run_id,
             "written to": self.path,
         }
+
+    def _resumed(self) -> str:
+        return f" since step {self.effort.resumed_at_step}" if self.effort.resumed_at_step else ""
 
     def plot(self) -> Curve:
         """Return the learning curve."""

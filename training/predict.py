@@ -1,0 +1,38 @@
+"""What a model says of texts: batches forward, nothing learned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from training.encode import by_length, pad, tokenise
+from training.scores import Scores
+
+BATCH = 64
+
+
+def score(model: Any, tokenizer: Any, texts: Sequence[str], max_length: int, labels: Sequence[str]) -> Scores:
+    """Return the float32 probabilities of the labels for every text."""
+    ids = tokenise(tokenizer, texts, max_length)
+    probabilities = np.zeros((len(ids), len(labels)), dtype=np.float32)
+    for batch, output in forward(model, tokenizer, ids, max_length, "classifying"):
+        probabilities[batch] = output.logits.float().softmax(dim=-1).cpu().numpy()
+    return Scores(tuple(labels), probabilities)
+
+
+def forward(
+    model: Any, tokenizer: Any, ids: Sequence[Sequence[int]], max_length: int, what: str
+) -> Iterator[tuple[list[int], Any]]:
+    """Yield positions and model output of batches of similar length; a bar appears when it takes long."""
+    import torch
+    from tqdm import tqdm
+
+    model.eval()
+    with tqdm(total=len(ids), desc=what, unit="text", delay=10, leave=False) as progress:
+        for batch in by_length([len(each) for each in ids], BATCH):
+            with torch.inference_mode():
+                cut = [ids[each] for each in batch]
+                yield batch, model(**pad(cut, tokenizer.pad_token_id, model.device, longest=max_length))
+            progress.update(len(batch))
