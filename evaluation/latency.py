@@ -39,7 +39,7 @@ def _loaded(folder: Path) -> Callable[[str], object]:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     from training.encode import choose_device, quietly
-    from training.finetune import score
+    from training.predict import score
 
     with quietly():
         model = AutoModelForSequenceClassification.from_pretrained(folder).to(choose_device())

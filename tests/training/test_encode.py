@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import ctypes
+import resource
+
 import pytest
 import torch
 
-from training.encode import by_length, pad, shuffled_by_length
+from training.encode import by_length, keep_freed_memory, pad, shuffled_by_length
 from training.lora import learning_rate_factor
 
 
@@ -54,3 +57,21 @@ def test_the_learning_rate_rises_and_falls_to_zero() -> None:
     assert factors[9] == 1.0
     assert factors[10:] == sorted(factors[10:], reverse=True)
     assert factors[100] == 0.0
+
+
+def test_memory_that_a_batch_has_freed_is_there_for_the_next() -> None:
+    if not hasattr(ctypes.CDLL(None), "mallopt"):
+        pytest.skip("no glibc here")
+    keep_freed_memory()
+    sizes = (2**24, 2**24)  # numbers of four bytes: larger than what glibc keeps by itself
+
+    def pages_asked_for() -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(4):
+            tensors = [torch.ones(size) for size in sizes]
+            tensors.clear()
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    pages_asked_for()
+
+    assert 4 * sum(sizes) / resource.getpagesize() > pages_asked_for()
