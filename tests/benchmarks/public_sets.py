@@ -26,7 +26,8 @@ from data.model_input import classifier_input
 from evaluation.baselines import from_probabilities, predict_by_tfidf
 from evaluation.metrics import Predictions, TestSet, assess
 from evaluation.paired import compare
-from training.finetune import Examples, score
+from training.finetune import Examples
+from training.predict import score
 from training.recipe import load_recipe
 
 OPENING = 4000  # characters, as the TF-IDF baseline reads them
