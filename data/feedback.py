@@ -115,6 +115,18 @@ def add(records: Sequence[Label] | Sequence[Proposal], *, reviewer: str) -> None
     _append({"kind": kind, "batch": batch, "records": [_digest(line) for line in lines]}, signer)
 
 
+def add_label(message_id: str, label: str, reason: str, *, reviewer: str) -> None:
+    """Sign one label, with the rule and the model's word of the message's proposal, if there was one.
+
+    Raises:
+        UserError: see ``add``, or the record is damaged.
+    """
+    proposed = [each for _, each in read().proposals if each.message_id == message_id]
+    rule: Rule = "random" if any(each.rule == "random" for each in proposed) else ""
+    last = proposed[-1] if proposed else Proposal(message_id, "")
+    add([Label(message_id, label, rule or last.rule, reason, last.said)], reviewer=reviewer)
+
+
 def read() -> History:
     """Return what reviewers said, after checking the chain and every record against it.
 

@@ -23,7 +23,7 @@ def _encodable(text: str) -> str:
 Text = Annotated[str, StringConstraints(max_length=100_000), AfterValidator(_encodable)]
 Question = Annotated[
     str,
-    StringConstraints(min_length=1, max_length=2_000, strip_whitespace=True),
+    StringConstraints(max_length=2_000, pattern=r"\S"),
     AfterValidator(_encodable),
 ]
 # No quotes, backslashes or control characters: what no label holds needs no quoting in a filter.
@@ -104,6 +104,16 @@ class AskRequest(BaseModel):
     question: Question
     filters: Filters = Filters()
     stream: bool = False
+
+
+class FeedbackRequest(BaseModel):
+    """What a reviewer calls a message; the reason quotes and names nobody."""
+
+    model_config = _closed({"message_id": "b1b4a6033de8a20e1d05280c", "label": "ordinary"})
+
+    message_id: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z_-]{1,128}$")]
+    label: Word
+    reason: Annotated[str, StringConstraints(max_length=200), AfterValidator(_encodable)] = ""
 
 
 class Turn(BaseModel):

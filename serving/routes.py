@@ -10,15 +10,16 @@ from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, HTTPException, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, StreamingResponse
+from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 
+from data.feedback import add_label
 from data.model_input import classifier_input
 from data.redact import model_view, redact
 from data.schema import CHANNELS
-from data.workspace import secret
+from data.workspace import UserError, secret
 from serving.access import RIGHTS, Caller
 from serving.answered import NotRecordedError, record_answer
 from serving.answers import Found, citation_of, compose, find
@@ -31,7 +32,14 @@ from serving.index import Hit
 from serving.launch import ROLES
 from serving.limits import DeadlineError
 from serving.page import add_page
-from serving.requests import AskRequest, ChatRequest, ClassifyRequest, EmbeddingsRequest, SearchRequest
+from serving.requests import (
+    AskRequest,
+    ChatRequest,
+    ClassifyRequest,
+    EmbeddingsRequest,
+    FeedbackRequest,
+    SearchRequest,
+)
 from serving.reviews import ChangedEvidenceError, report_of, reviewed_releases
 from serving.scope import within
 
@@ -50,7 +58,7 @@ class ProblemBody(BaseModel):
 
 
 PROBLEMS = {
-    400: "the engine refused the request",
+    400: "the request cannot be fulfilled as it is; the message says why",
     401: "no credential, or one that does not count",
     403: "the credential has not this right",
     411: "the body's length is not given",
@@ -67,6 +75,7 @@ DOCUMENTED: dict[int | str, dict[str, Any]] = {
 MISSING: dict[int | str, dict[str, Any]] = {
     404: {"model": ProblemBody, "description": "there is none, or it is not yours to see"}
 }
+TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {}}}}
 EVENT = {name: {"type": "string"} for name in ("event", "data")}
 EVENTS: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/event-stream": {"schema": {"type": "object", "properties": EVENT}}}}
@@ -116,7 +125,7 @@ def _add_health(app: FastAPI, doors: Doors, guards: Guards) -> None:
         return {"name": caller.name, "roles": caller.roles, "rights": rights, "limits": limits,
                 "labels": labels, "channels": CHANNELS}  # fmt: skip
 
-    @app.get("/metrics", dependencies=[Depends(needs("metrics"))], response_class=PlainTextResponse)
+    @app.get("/metrics", dependencies=[Depends(needs("metrics"))], responses=TEXT, response_model=None)
     def metrics() -> Response:
         return Response(generate_latest(guards.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
@@ -220,6 +229,19 @@ def _add_archive(app: FastAPI, doors: Doors, guards: Guards) -> None:
         saw(request, [row["message_id"] for row in found])
         return {"thread_id": thread_id, "messages": found}
 
+    @app.post("/v1/feedback", responses=MISSING)
+    def feedback(
+        body: FeedbackRequest, request: Request, caller: Annotated[Caller, Depends(needs("label"))]
+    ) -> dict[str, str]:
+        with doors.lease() as door:
+            if _archive_of(door).message(body.message_id, caller.scope) is None:
+                raise HTTPException(404, "there is no such message")
+            if body.label not in door.labels:
+                raise HTTPException(400, "the classifier does not know this label; see /v1/me")
+        add_label(body.message_id, body.label, body.reason, reviewer=caller.name)
+        saw(request, [body.message_id], label=body.label)
+        return {"message_id": body.message_id, "label": body.label, "reviewer": caller.name}
+
     @app.post("/v1/threads/{thread_id}/finding", responses=MISSING)
     def finding(
         thread_id: Name, request: Request, caller: Annotated[Caller, Depends(needs("find"))]
@@ -248,15 +270,15 @@ def _add_reviews(app: FastAPI) -> None:
     @app.get(
         "/v1/reviews/{release_id}/report",
         dependencies=[Depends(needs("review"))],
-        response_class=HTMLResponse,
-        responses=MISSING,
+        responses={200: {"content": {"text/html": {}}}} | MISSING,
+        response_model=None,
     )
-    def report(release_id: Name, request: Request) -> str:
+    def report(release_id: Name, request: Request) -> HTMLResponse:
         found = report_of(release_id)
         if found is None:
             raise HTTPException(404, "there is no such report")
         saw(request, [], release=release_id)
-        return found
+        return HTMLResponse(found)
 
 
 def _found(door: Door, question: str, limits: str) -> Found:
@@ -322,9 +344,13 @@ def _add_problems(app: FastAPI) -> None:
         places = sorted({".".join(map(str, each["loc"][:4])) + f": {each['type']}" for each in found})
         return _problem(422, "; ".join(places[:5]))
 
+    async def mistaken(_request: Request, error: Exception) -> JSONResponse:
+        return _problem(400, str(error))
+
     async def changed(_request: Request, error: Exception) -> JSONResponse:
         return _problem(503, str(error))
 
+    app.add_exception_handler(UserError, mistaken)
     app.add_exception_handler(ChangedEvidenceError, changed)
     app.add_exception_handler(EngineUnavailableError, unavailable)
     app.add_exception_handler(NotRecordedError, unavailable)

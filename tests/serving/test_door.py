@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from test_bundle import write_bundle
 
 from data.workspace import UserError
 from serving import swap
+from serving.bundle import read_bundle
 from serving.client import EngineClient
 from serving.door import Door, Doors
 from serving.index import Index, OpenIndex
@@ -23,6 +24,13 @@ def door_of(folder: Path) -> Door:
     client = EngineClient({}, http=None)  # type: ignore[arg-type]
     index = OpenIndex(Index("", "none", 3, 0, "", ""), client=None)
     return Door(write_bundle(folder), client, index, ("a",), client.classify, client.embed)
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    until = time.monotonic() + 10
+    while not happened():
+        assert time.monotonic() < until, "it did not happen within ten seconds"
+        time.sleep(0.001)
 
 
 def closing(log: list[str], name: str) -> ExitStack:
@@ -38,8 +46,7 @@ def test_the_former_door_closes_after_its_last_request(tmp_path: Path, workspace
     with doors.lease() as leased:
         moving = threading.Thread(target=doors.open, args=(second, closing(log, "second")))
         moving.start()
-        while doors.current is not second:
-            time.sleep(0.001)
+        wait_until(lambda: doors.current is second)
         with doors.lease() as later:
             assert later is second
         assert (leased, log) == (first, [])
@@ -63,8 +70,8 @@ def followed(
     doors, live = Doors(), [tmp_path / "first"]
     doors.open(door_of(live[0]), ExitStack())
     monkeypatch.setattr(swap, "POLL_S", 0.01)
-    monkeypatch.setattr(swap, "live_bundle", lambda: replace(doors.current.bundle, folder=live[-1].resolve()))  # type: ignore[union-attr]
-    monkeypatch.setattr(swap, "served_bundle", lambda folder: door_of(folder).bundle)
+    monkeypatch.setattr(swap, "live_bundle", lambda: read_bundle(live[-1]))
+    monkeypatch.setattr(swap, "served_bundle", read_bundle)
     return doors, live, Metrics()
 
 
@@ -80,8 +87,7 @@ def test_what_becomes_live_is_served_next(followed, tmp_path: Path, monkeypatch:
     follower = threading.Thread(target=swap.follow_live, args=(doors, "auto", metrics), kwargs={"stop": stop})
     follower.start()
     live.append(tmp_path / "second")
-    while not swaps(metrics, "done"):
-        time.sleep(0.001)
+    wait_until(lambda: swaps(metrics, "done") > 0)
     stop.set()
     follower.join(5)
 
@@ -93,6 +99,7 @@ def test_what_cannot_be_served_leaves_the_present_bundle(
 ):
     doors, live, metrics = followed
     present, tries = doors.current, []
+    door_of(tmp_path / "second")
 
     def refuse(folder: Path) -> None:
         tries.append(folder)
