@@ -14,7 +14,7 @@ export RAGAS_DO_NOT_TRACK := true
 export MLFLOW_DISABLE_TELEMETRY := true
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install run test check lab bench-prepare bench-gate bench-label bench-train bench-quality lock golden clean
+.PHONY: help install run test check lab bench-prepare bench-gate bench-label bench-train bench-quality bench-serve lock golden clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -60,6 +60,9 @@ DATASETS ?= ../shared/datasets
 bench-quality: $(INSTALLED) ## Recipes and search on public data in DATASETS, beside baselines (hours)
 	$(BIN)/python -m tests.benchmarks.public_sets $(DATASETS)
 	$(BIN)/python -m tests.benchmarks.public_search $(DATASETS)
+
+bench-serve: $(INSTALLED) ## Load on the gateway of the live bundle, beside the engine alone (three minutes)
+	$(BIN)/python -m tests.benchmarks.serve
 
 lock: ## Resolve the locks again from pyproject.toml
 	./locks/lock.sh $(PYTHON)

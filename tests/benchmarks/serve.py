@@ -1,0 +1,212 @@
+"""Load on the gateway, closed loop, beside the engine alone and what a user would write; `make bench-serve`.
+
+    .venv/bin/python -m tests.benchmarks.serve --bundle .mailroom/live --seconds 10
+
+Gateway and engines run in this process and its children, the clients in a process of their own; all share
+the machine's cores. The table gives answers a second, milliseconds by percentile, and what was not a 200.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import httpx
+import numpy as np
+
+WORDS = "order harbour lease client phone report risk meeting copper price desk trade call note"
+PLAIN = """
+import sys
+import torch, uvicorn
+from fastapi import FastAPI
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+torch.set_num_threads(1)
+tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
+model = AutoModelForSequenceClassification.from_pretrained(sys.argv[1])
+app = FastAPI()
+@app.post("/v1/classify")
+def classify(body: dict):
+    texts = [each["text"] for each in body["messages"]]
+    with torch.inference_mode():
+        inputs = tokenizer(texts, truncation=True, max_length=256, padding=True, return_tensors="pt")
+        return model(**inputs).logits.softmax(-1).tolist()
+@app.get("/health")
+def health():
+    return {}
+uvicorn.run(app, port=int(sys.argv[2]), log_level="error")
+"""
+
+
+def body_of(kind: str, number: int) -> dict[str, object]:
+    """Return a request that no cache has seen: words drawn by the request's number."""
+    random = np.random.default_rng(number)
+    text = " ".join(random.choice(WORDS.split(), 24))
+    if kind == "engine":
+        return {"model": "classifier", "input": [text], "truncate_prompt_tokens": -1}
+    return {"messages": [{"text": text}]} if kind == "classify" else {"question": text[:200]}
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What the clients saw: answers, milliseconds at p50, p95 and p99, and every status."""
+
+    answers: int
+    percentiles: list[float]
+    codes: dict[str, int]
+
+    def line(self, seconds: float) -> str:
+        p50, p95, p99 = self.percentiles
+        others = {code: count for code, count in self.codes.items() if code != "200"}
+        return f"{self.answers / seconds:>9.1f} {p50:>8} {p95:>8} {p99:>8}  {others or 'none'}"
+
+
+def load(url: str, kind: str, key: str, clients: int, seconds: float) -> Load:
+    """Keep ``clients`` requests on the way for so long; return latencies in ms and statuses."""
+    until = time.monotonic() + seconds
+    times: list[float] = []
+    codes: Counter[str] = Counter()
+    lock = threading.Lock()
+
+    def ask(client: int) -> None:
+        number = client * 1_000_000
+        with httpx.Client(timeout=120, trust_env=False, headers={"Authorization": f"Bearer {key}"}) as http:
+            while time.monotonic() < until:
+                started = time.monotonic()
+                try:
+                    code = str(http.post(url, json=body_of(kind, number)).status_code)
+                except httpx.HTTPError as error:
+                    code = type(error).__name__
+                number += 1
+                with lock:
+                    codes[code] += 1
+                    if code == "200":
+                        times.append(1000 * (time.monotonic() - started))
+
+    with ThreadPoolExecutor(clients) as pool:
+        list(pool.map(ask, range(clients)))
+    shares = np.percentile(times, [50, 95, 99]).round(1).tolist() if times else [float("nan")] * 3
+    return Load(len(times), shares, dict(codes))
+
+
+def measured(url: str, kind: str, key: str, clients: int, seconds: float) -> Load:
+    """Run the clients in a process of their own."""
+    command = [
+        sys.executable,
+        "-m",
+        "tests.benchmarks.serve",
+        "--load",
+        url,
+        kind,
+        key,
+        str(clients),
+        str(seconds),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return Load(**json.loads(done.stdout.splitlines()[-1]))
+
+
+@contextmanager
+def plain_server(model: Path) -> Iterator[str]:
+    """What a user would write: FastAPI and transformers, no batches."""
+    from serving.ports import free_ports
+
+    (port,) = free_ports(1)
+    with tempfile.TemporaryDirectory() as folder:
+        program = Path(folder) / "plain.py"
+        program.write_text(PLAIN)
+        process = subprocess.Popen([sys.executable, str(program), str(model), str(port)])
+        try:
+            address = f"http://127.0.0.1:{port}"
+            for _ in range(600):
+                try:
+                    httpx.get(f"{address}/health", timeout=1)
+                    break
+                except httpx.TransportError:
+                    time.sleep(0.2)
+            yield address
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def resident() -> float:
+    """Return this process's memory in MB: the gateway's, as its engines are processes of their own."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def main() -> int:
+    import uvicorn
+
+    from serving.audit import open_audit
+    from serving.bundle import read_bundle
+    from serving.credentials import Keyring, ensure_owner_key
+    from serving.door import Doors, open_door
+    from serving.guard import Guards
+    from serving.limits import Limits
+    from serving.metrics import Metrics
+    from serving.ports import free_ports
+    from serving.routes import build_app
+    from serving.supervise import supervised
+
+    options = argparse.ArgumentParser()
+    options.add_argument("--bundle", type=Path, default=Path(".mailroom/live"))
+    options.add_argument("--seconds", type=float, default=10)
+    options.add_argument("--clients", type=int, nargs="*", default=[1, 8, 64])
+    options.add_argument("--engine", default="auto")
+    options.add_argument("--load", nargs=5)
+    asked = options.parse_args()
+    if asked.load:
+        url, kind, key, clients, seconds = asked.load
+        print(json.dumps(asdict(load(url, kind, key, int(clients), float(seconds)))))
+        return 0
+    bundle, metrics, doors, stop = read_bundle(asked.bundle), Metrics(), Doors(), threading.Event()
+    with ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
+        running = stack.enter_context(supervised(bundle.folder, asked.engine, metrics, stop=stop))
+        door = stack.enter_context(open_door(bundle, running, metrics))
+        doors.open(door, ExitStack())
+        key = ensure_owner_key().read_text()
+        audit = stack.enter_context(open_audit(Path(folder) / "audit.jsonl"))
+        limits = Limits(requests_per_minute=10_000_000, burst=10_000_000, requests_at_once=48)
+        (port,) = free_ports(1)
+        app = build_app(doors, Guards([Keyring()], audit, metrics, limits))
+        server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", access_log=False))
+        threading.Thread(target=server.run, daemon=True).start()
+        plain = stack.enter_context(plain_server(bundle.folder / "classifier"))
+        gateway, before = f"http://127.0.0.1:{port}", resident()
+        contenders = [
+            ("classify: engine alone", f"{running.urls['classifier']}/classify", "engine"),
+            ("classify: gateway", f"{gateway}/v1/classify", "classify"),
+            ("classify: FastAPI + transformers", f"{plain}/v1/classify", "classify"),
+            ("search: gateway", f"{gateway}/v1/search", "search"),
+            ("ask: gateway", f"{gateway}/v1/ask", "ask"),
+        ]
+        print(f"{'':34} {'clients':>7} {'a second':>9} {'p50 ms':>8} {'p95 ms':>8} {'p99 ms':>8}  not 200")
+        for clients in asked.clients:
+            for name, url, kind in contenders:
+                found = measured(url, kind, key, clients, asked.seconds)
+                p50, p95, p99 = found["percentiles"]  # type: ignore[misc]
+                codes = {code: count for code, count in found["codes"].items() if code != "200"}  # type: ignore[attr-defined]
+                rate = int(found["answers"]) / asked.seconds  # type: ignore[call-overload]
+                print(
+                    f"{name:34} {clients:>7} {rate:>9.1f} {p50:>8} {p95:>8} {p99:>8}  {codes or 'none'}",
+                    flush=True,
+                )
+        print(f"memory of the gateway: {before:.0f} MB before, {resident():.0f} MB after")
+        server.should_exit = True
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
