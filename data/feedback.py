@@ -23,7 +23,7 @@ from data.redact import redact
 from data.workspace import UserError, home, write_atomically
 
 LONGEST_REASON = 200
-SIGNERS_OF_OURS = ("gate", "governance", "pipeline")
+SIGNERS_OF_OURS = ("gate", "gateway", "governance", "pipeline")
 Rule = Literal["", "random", "uncertain"]
 
 
@@ -103,7 +103,7 @@ def add(records: Sequence[Label] | Sequence[Proposal], *, reviewer: str) -> None
         raise UserError(f"{reviewer!r} signs for the pipeline; give the reviewer's own name")
     for record in records:
         if isinstance(record, Label):
-            _refuse_telling_reason(record.reason)
+            refuse_telling_reason(record.reason)
     signer = ledger.signer(name)
     lines = [_line(record) for record in records]
     batch = secrets.token_hex(16)
@@ -187,8 +187,12 @@ def _told(entries: Sequence[ledger.Entry]) -> set[str]:
     return {digest for records in erased for digest in records}
 
 
-def _refuse_telling_reason(reason: str) -> None:
-    """Raise for a reason that quotes or names: it is written as it stands, and is no place for a message."""
+def refuse_telling_reason(reason: str) -> None:
+    """Refuse a reason that quotes or names: it is written as it stands, and is no place for a message.
+
+    Raises:
+        UserError: it holds personal data, or is too long.
+    """
     if len(reason) > LONGEST_REASON or redact(reason, key=b"").spans:
         raise UserError(
             f"a reason has at most {LONGEST_REASON} characters and holds no name, address or number; "

@@ -33,6 +33,7 @@ class Caller:
     roles: tuple[Role, ...]
     scope: Scope = field(default_factory=Scope)
     credential: str = ""  # the key's or the token's id, for the audit
+    signer: str = ""  # in whose name labels are signed
 
     def may(self, right: Right) -> bool:
         return any(right in RIGHTS[role] for role in self.roles)

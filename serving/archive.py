@@ -18,7 +18,7 @@ READ = (
     "message_id", "thread_id", "channel", "sent_at", "sender", "recipients", "subject", "full_text", "text",
     "zones", "language", "attachments", "label",
 )  # fmt: skip
-MOST = 500  # messages of a thread that are shown
+MOST = 500  # messages of a thread that are shown: the newest
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -35,11 +35,11 @@ class Archive:
         return found[0] if found else None
 
     def thread(self, thread_id: str, scope: Scope) -> list[dict[str, Any]]:
-        """Return those messages of a thread that lie in the scope, oldest first, at most ``MOST``."""
+        """Return those messages of a thread that lie in the scope, oldest first."""
         import pyarrow.compute as pc
 
         found = self._rows(pc.field("thread_id") == thread_id, scope)
-        return sorted(found, key=lambda row: (row["sent_at"] or "", row["message_id"]))[:MOST]
+        return sorted(found, key=lambda row: (row["sent_at"] or "", row["message_id"]))
 
     def _rows(self, condition: Any, scope: Scope) -> list[dict[str, Any]]:
         dataset = ds.dataset(self.folder / "messages", schema=TABLES["messages"], format="parquet")

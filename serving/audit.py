@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import os
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -71,11 +72,15 @@ class AuditLog:
         with self._lock:
             if not self._unsaved:
                 return
-            self._unsaved = False
             head = f"{self._sequence - 1} {self._previous}\n"
-        os.fdatasync(self._descriptor)
-        with write_atomically(_head_path(self.path)) as unfinished:
-            unfinished.write_text(head)
+            self._unsaved = False
+        try:
+            os.fdatasync(self._descriptor)
+            with write_atomically(_head_path(self.path)) as unfinished:
+                unfinished.write_text(head)
+        except OSError:
+            self._unsaved = True
+            raise
 
     def _append(self, line: bytes) -> None:
         size = os.lseek(self._descriptor, 0, os.SEEK_END)
@@ -106,6 +111,12 @@ def open_audit(path: Path | None = None) -> Iterator[AuditLog]:
             raise UserError(
                 f"another gateway writes {chosen}; stop it, or set MAILROOM_HOME to another workspace"
             ) from None
+        _, problem = verify_audit(chosen)
+        if problem:
+            raise UserError(
+                f"the audit log {chosen} is not what was written: {problem}; keep it as evidence and move it "
+                f"aside with {_head_path(chosen)}"
+            )
         last = _last_line(descriptor)
         sequence, previous = _follow(chosen, last)
         log = AuditLog(chosen, descriptor, sequence, previous)
@@ -161,7 +172,10 @@ def _wrong(raw: bytes, number: int, previous: str, key: bytes) -> str:
 
 def _save_until(log: AuditLog, done: threading.Event) -> None:
     while not done.wait(HEAD_S):
-        log.save()
+        try:
+            log.save()
+        except OSError as error:  # the next second tries again; what was answered stands in the log
+            print(f"mailroom: the audit's head cannot be written: {error}", file=sys.stderr, flush=True)
 
 
 def _follow(path: Path, last: bytes) -> tuple[int, str]:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from serving.client import EngineRefusedError
 from serving.embed import Vectors
 from serving.limits import DeadlineError, seconds_left
 
@@ -30,6 +31,7 @@ class Batches:
         self._ask = ask
         self._most = most
         self._observe = observe
+        self._stopped = threading.Event()
         self._waiting: queue.SimpleQueue[tuple[Sequence[str], Future[Vectors]] | None] = queue.SimpleQueue()
 
     def __call__(self, texts: Sequence[str]) -> Vectors:
@@ -40,6 +42,8 @@ class Batches:
             Exception: whatever the engine's client raised for the batch.
         """
         answer: Future[Vectors] = Future()
+        if self._stopped.is_set():
+            raise DeadlineError  # its bundle is no longer served
         self._waiting.put((texts, answer))
         try:
             return answer.result(seconds_left(WAIT_S))
@@ -66,7 +70,15 @@ class Batches:
             )
 
     def stop(self) -> None:
+        self._stopped.set()
         self._waiting.put(None)
+
+    def dismiss(self) -> None:
+        """Tell whoever still waits that nobody works any more."""
+        while not self._waiting.empty():
+            left = self._waiting.get()
+            if left is not None and left[1].set_running_or_notify_cancel():
+                left[1].set_exception(DeadlineError())
 
     def _answer(self, batch: list[tuple[Sequence[str], Future[Vectors]]]) -> None:
         texts = [text for each, _ in batch for text in each]
@@ -78,12 +90,16 @@ class Batches:
         try:
             rows = self._ask(texts)
         except Exception as error:
+            if isinstance(error, EngineRefusedError) and len(batch) > 1:
+                for alone in batch:  # one caller's text must not fail the others
+                    self._answer([alone])
+                return
             for _, answer in batch:
                 answer.set_exception(error)
             return
         start = 0
         for each, answer in batch:
-            answer.set_result(rows[start : start + len(each)])
+            answer.set_result(rows[start : start + len(each)].copy())
             start += len(each)
 
 
@@ -103,6 +119,7 @@ def batched(
             batches.stop()
         for thread in threads:
             thread.join()
+        batches.dismiss()
 
 
 def remembered(ask: Ask, *, most: int = CACHED, observe: Callable[[bool], None] = lambda _hit: None) -> Ask:
@@ -128,7 +145,7 @@ def remembered(ask: Ask, *, most: int = CACHED, observe: Callable[[bool], None] 
             rows |= dict(zip(missing, ask(list(missing.values())), strict=True))
             with lock:
                 for code in missing:
-                    kept[code] = rows[code]
+                    kept[code] = rows[code].copy()  # a slice would keep its whole batch in memory
                 while len(kept) > most:
                     kept.popitem(last=False)
         return np.stack([rows[code] for code in codes]) if codes else np.zeros((0, 0), np.float32)

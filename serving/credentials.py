@@ -44,7 +44,7 @@ class ApiKey:
         return "expired" if self.expires and self.expires <= _now().isoformat() else "valid"
 
     def caller(self) -> Caller:
-        return Caller(self.name, self.roles, self.scope, self.id)
+        return Caller(self.name, self.roles, self.scope, self.id, self.name)
 
 
 def keys_path() -> Path:
@@ -58,14 +58,16 @@ def owner_key_path() -> Path:
 
 
 def add_key(
-    name: str, roles: tuple[str, ...], *, scope: Scope | None = None, days: int = 0
+    name: str, roles: tuple[str, ...], *, scope: Scope | None = None, days: int = 0, expires: str = ""
 ) -> tuple[ApiKey, str]:
     """Make a key and return it with its secret text, which nothing can show again.
+
+    Without a scope it sees the whole archive; it ends after ``days``, else at ``expires``, else never.
 
     Raises:
         UserError: no name, or a role that does not exist.
     """
-    if not re.fullmatch(r"[\w.@-]{1,64}", name):
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", name):  # it signs labels, and so has a signer's alphabet
         raise UserError(
             f"no key can be called {name!r}; use up to 64 letters, digits, dashes, dots, underscores"
         )
@@ -81,7 +83,7 @@ def add_key(
         scope=scope or Scope(),
         sha256=_digest(secret),
         created=_now().isoformat(timespec="seconds"),
-        expires=(_now() + timedelta(days=days)).isoformat() if days else "",
+        expires=(_now() + timedelta(days=days)).isoformat() if days else expires,
     )
     with _changing() as held:
         held.append(made)
@@ -103,9 +105,12 @@ def revoke_key(number: str) -> ApiKey:
 
 
 def rotate_key(number: str, *, days: int = 0) -> tuple[ApiKey, str]:
-    """Withdraw a key and make one with the same name, roles and scope."""
+    """Withdraw a key and make one with the same name, roles, scope and end, unless ``days`` names another."""
     old = revoke_key(number)
-    return add_key(old.name, old.roles, scope=old.scope, days=days)
+    made, text = add_key(old.name, old.roles, scope=old.scope, days=days, expires=old.expires)
+    if old.name == OWNER and owner_key_path().exists():
+        _keep_owner_key(text)
+    return made, text
 
 
 def read_keys() -> tuple[ApiKey, ...]:
@@ -126,12 +131,16 @@ def read_keys() -> tuple[ApiKey, ...]:
 def ensure_owner_key() -> Path:
     """Make the owner's key, with every role, unless there ever was one; return the file that holds it."""
     path = owner_key_path()
-    if not any(key.name == OWNER for key in read_keys()):
+    if not any(key.name == OWNER and set(key.roles) == set(ROLES) for key in read_keys()):
         _, text = add_key(OWNER, ROLES)
-        with write_atomically(path) as unfinished:
-            unfinished.touch(mode=0o600)
-            unfinished.write_text(text)
+        _keep_owner_key(text)
     return path
+
+
+def _keep_owner_key(text: str) -> None:
+    with write_atomically(owner_key_path()) as unfinished:
+        unfinished.touch(mode=0o600)
+        unfinished.write_text(text)
 
 
 class Keyring:
@@ -192,6 +201,8 @@ def _words(document: dict[str, Any], name: str) -> tuple[str, ...]:
 
 def _day(document: dict[str, Any], name: str) -> date | None:
     value = document.get(name)
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"{name} must be a day")
     return date.fromisoformat(value) if value else None
 
 

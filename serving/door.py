@@ -29,6 +29,7 @@ class Door:
     labels: tuple[str, ...]
     classify: Ask
     embed: Ask
+    embed_afresh: Ask  # for texts that callers bring: what is remembered would tell what others read
     archive: Archive | None = None
 
 
@@ -48,6 +49,7 @@ def open_door(bundle: Bundle, running: Engines, metrics: Metrics) -> Iterator[Do
             index=index,
             labels=labels_of(bundle.folder / "classifier"),
             classify=classify,
+            embed_afresh=embed,
             embed=remembered(embed, observe=lambda hit: cached.labels("yes" if hit else "no").inc()),
             archive=open_archive(index.index.dataset, index.index.dataset_digest),
         )
@@ -87,7 +89,10 @@ class Doors:
             yield door
         finally:
             with self._lock:
-                self._leases[id(door)] -= 1
+                left = self._leases.get(id(door), 1) - 1
+                self._leases[id(door)] = left
+                if not left:
+                    del self._leases[id(door)]
                 self._lock.notify_all()
 
     def open(self, door: Door, closing: ExitStack) -> None:
@@ -100,7 +105,6 @@ class Doors:
             self._door, self._closing = door, closing
             if former is not None:
                 self._lock.wait_for(lambda: not self._leases.get(id(former)), timeout=DRAIN_S)
-                self._leases.pop(id(former), None)
         if ending is not None:
             ending.close()
 

@@ -26,7 +26,7 @@ from serving.metrics import Metrics
 from serving.ports import require_free
 from serving.routes import build_app
 from serving.swap import follow_live, start_door
-from serving.tokens import Issuer, TokenCheck
+from serving.tokens import Issuer, TokenCheck, keep_fresh
 
 STOP_S = 10
 
@@ -89,12 +89,15 @@ def serve(
     served = served_bundle(bundle)
     require_free(host, port)
     key_file = ensure_owner_key()
-    checks: list[Checks] = [Keyring(), *(TokenCheck(issuer) for issuer in chosen.issuers)]
+    tokens = [TokenCheck(issuer) for issuer in chosen.issuers]
+    checks: list[Checks] = [Keyring(), *tokens]
     with _leave_on_sigterm(), ExitStack() as stack:
         audit = stack.enter_context(open_audit())
         stack.callback(doors.close)
         stack.callback(stop.set)
         doors.open(*start_door(served, engine, metrics, stop=stop))
+        for check in tokens:
+            threading.Thread(target=keep_fresh, args=(check, stop), name="issuer", daemon=True).start()
         if bundle is None:
             follower = threading.Thread(
                 target=follow_live, args=(doors, engine, metrics), kwargs={"stop": stop}, name="follow"
@@ -112,6 +115,8 @@ def serve(
             log_level="warning",
             access_log=False,
             server_header=False,
+            ws="none",
+            limit_concurrency=4 * chosen.limits.requests_at_once,
             timeout_graceful_shutdown=STOP_S,
             ssl_certfile=chosen.tls_certificate,
             ssl_keyfile=chosen.tls_key,
@@ -123,6 +128,8 @@ def _announce(bundle: Bundle, host: str, port: int, key_file: Path, *, encrypted
     scheme = "https" if encrypted else "http"
     address = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
     print(f"bundle {bundle.digest[:12]} of release {bundle.release_id} is served")
+    if not encrypted and host not in ("127.0.0.1", "::1", "localhost"):
+        print("mailroom: keys and mail cross the network in the clear: set tls_certificate and tls_key")
     print(f"listening on {address}; the owner's key is in {key_file}; others: mailroom key add")
     print(
         f'try: curl -s {address}/v1/ask -H "Authorization: Bearer $(cat {key_file})" '

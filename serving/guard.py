@@ -10,22 +10,24 @@ import json
 import sys
 import time
 import traceback
+from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import anyio
 from fastapi import HTTPException, Request
 
 from serving import request_id
 from serving.access import Caller, Right
 from serving.audit import AuditLog
 from serving.findings import Policy, read_policy
-from serving.limits import Limits, Rate, deadline
+from serving.limits import Limits, Rate, deadline, seconds_left
 from serving.metrics import Metrics
 
 OPEN_ROUTES = frozenset({"/healthz", "/readyz"})
-PAGE = "/page"
+PAGE = "/page/"
 HERE = Path(__file__).parent
 
 SECURITY = {
@@ -37,14 +39,19 @@ SECURITY = {
     b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
 }
 PAGE_POLICY = (
-    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    b"frame-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    # A report in its frame carries its styles; nothing of the archive is ever set as markup.
+    b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    b"connect-src 'self'; frame-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class BodyTimeoutError(Exception):
+    """The body of a request did not arrive in time."""
 
 
 class Checks(Protocol):
@@ -75,6 +82,7 @@ class Visit:
     started: float = field(default_factory=time.monotonic)
     caller: Caller | None = None
     refused: str = ""
+    silent: bool = False  # one refusal of a flood
     seen: list[str] = field(default_factory=list)  # ids of the messages that the answer shows
     details: dict[str, Any] = field(default_factory=dict)  # what else the audit should know: never text
 
@@ -84,6 +92,7 @@ def needs(right: Right) -> Callable[[Request], Caller]:
 
     def check(request: Request) -> Caller:
         visit: Visit = request.scope["visit"]
+        seconds_left(1)  # waiting for a thread counts
         if visit.caller is None or not visit.caller.may(right):
             visit.refused = "right"
             raise HTTPException(403, f"this key has no right to {right}")
@@ -107,7 +116,7 @@ class Guard:
         self._app = app
         self._guards = guards
         self._rate = Rate(guards.limits)
-        self._in_flight = 0
+        self._flying: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -116,7 +125,7 @@ class Guard:
             return
         headers = dict(scope["headers"])
         given = headers.get(b"x-request-id", b"").decode("latin-1")
-        visit = Visit(request_id.request_id_of(given), scope["method"], scope["path"])
+        visit = Visit(request_id.request_id_of(given), scope["method"][:16], scope["path"])
         scope["visit"] = visit
         token = request_id.current.set(visit.id)
         try:
@@ -128,26 +137,57 @@ class Guard:
         self, scope: Scope, receive: Receive, send: Send, visit: Visit, headers: dict[bytes, bytes]
     ) -> None:
         leaving = _Leaving(scope, send, visit, self._guards)
-        refusal = self._refusal(visit, headers)
+        try:
+            refusal = self._refusal(scope, visit, headers)
+        except Exception as error:  # a damaged file of keys: told, audited, and nothing opens
+            tell(visit, error)
+            visit.refused = "credential"
+            refusal = 503, "credentials cannot be checked now", {}
         if refusal is not None:
             status, words, more = refusal
             await leaving.refuse(status, words, more)
             return
-        self._in_flight += 1
-        self._guards.metrics.in_flight.set(self._in_flight)
+        who = visit.caller.credential or visit.caller.name if visit.caller else ""
+        if who:  # open routes cost little, and must not keep anybody out
+            self._flying[who] += 1
+            self._guards.metrics.in_flight.set(self._flying.total())
         try:
             with deadline(self._guards.limits.seconds):
-                await self._app(scope, receive, leaving)
+                await self._app(scope, self._timely(receive), leaving)
+        except BodyTimeoutError:
+            await leaving.refuse(408, "the body did not arrive in time")
         except Exception as error:
-            _tell(visit, error)
+            tell(visit, error)
             if leaving.begun:
                 raise RuntimeError(f"request {visit.id} broke off") from None
             await leaving.refuse(500, f"the gateway failed; its operator finds request {visit.id} in the log")
         finally:
-            self._in_flight -= 1
-            self._guards.metrics.in_flight.set(self._in_flight)
+            if who:
+                self._flying[who] -= 1
+                self._flying += Counter()  # forgets who has none on the way
+                self._guards.metrics.in_flight.set(self._flying.total())
 
-    def _refusal(self, visit: Visit, headers: dict[bytes, bytes]) -> tuple[int, str, dict[str, str]] | None:
+    def _timely(self, receive: Receive) -> Receive:
+        """Return ``receive`` that does not wait for ever for a body that never comes."""
+        whole = False
+
+        async def timely() -> MutableMapping[str, Any]:
+            nonlocal whole
+            if whole:
+                return await receive()
+            try:
+                with anyio.fail_after(self._guards.limits.body_seconds):
+                    message = await receive()
+            except TimeoutError:
+                raise BodyTimeoutError from None
+            whole = not message.get("more_body", False)
+            return message
+
+        return timely
+
+    def _refusal(
+        self, scope: Scope, visit: Visit, headers: dict[bytes, bytes]
+    ) -> tuple[int, str, dict[str, str]] | None:
         """Return why the request goes no further, or None."""
         limits = self._guards.limits
         if visit.path in OPEN_ROUTES or visit.path == "/" or visit.path.startswith(PAGE):
@@ -155,11 +195,16 @@ class Guard:
         visit.caller = self._caller(headers)
         if visit.caller is None:
             visit.refused = "credential"
+            place = (scope.get("client") or ("",))[0]
+            if seconds := self._rate.wait(f"without a credential: {place}"):
+                visit.silent = True  # counted, but no line each: a flood must not fill the disk
+                return 429, "too many requests without a key", {"Retry-After": str(int(seconds) + 1)}
             return 401, "a key is needed: Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"}
         if seconds := self._rate.wait(f"{visit.caller.credential} {visit.caller.name}"):
             visit.refused = "rate"
             return 429, "too many requests of this key", {"Retry-After": str(int(seconds) + 1)}
-        if self._in_flight >= limits.requests_at_once:
+        own = self._flying[visit.caller.credential or visit.caller.name]
+        if self._flying.total() >= limits.requests_at_once or own >= limits.requests_at_once_each:
             visit.refused = "busy"
             return 429, "too many requests at once", {"Retry-After": "1"}
         return self._too_long(visit, headers.get(b"content-length", b"").decode("latin-1"))
@@ -168,7 +213,7 @@ class Guard:
         if visit.method in ("POST", "PUT", "PATCH") and not length.isdecimal():
             visit.refused = "length"
             return 411, "the length of the body must be given", {}
-        if length.isdecimal() and int(length) > self._guards.limits.body_bytes:
+        if length.isdecimal() and (len(length) > 12 or int(length) > self._guards.limits.body_bytes):
             visit.refused = "size"
             return 413, f"a body has at most {self._guards.limits.body_bytes} bytes", {}
         return None
@@ -177,8 +222,18 @@ class Guard:
         kind, _, text = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         if kind.lower() != "bearer":
             return None
-        found = (checks.caller(text) for checks in self._guards.credentials)
-        return next((caller for caller in found if caller is not None), None)
+        failed: Exception | None = None
+        for checks in self._guards.credentials:
+            try:
+                caller = checks.caller(text)
+            except Exception as error:  # one kind that cannot be checked leaves the others
+                failed = error
+                continue
+            if caller is not None:
+                return caller
+        if failed is not None:
+            raise failed
+        return None
 
 
 class _Leaving:
@@ -206,8 +261,6 @@ class _Leaving:
 
     async def refuse(self, status: int, words: str, headers: dict[str, str] | None = None) -> None:
         """Answer in place of the routes."""
-        if self._visit.refused:
-            self._guards.metrics.refusals.labels(self._visit.refused).inc()
         if self._audited(status):
             await self._reply(status, words, headers or {})
         else:
@@ -239,7 +292,9 @@ class _Leaving:
         seconds = time.monotonic() - visit.started
         metrics.requests.labels(route, str(status)).inc()
         metrics.seconds.labels(route).observe(seconds)
-        if visit.caller is None and not visit.refused:
+        if visit.refused:
+            metrics.refusals.labels(visit.refused).inc()
+        if visit.silent or (visit.caller is None and not visit.refused):
             return True
         try:
             self._guards.audit.write(audited(visit, status, route=route))
@@ -265,7 +320,7 @@ def audited(visit: Visit, status: int, **more: Any) -> dict[str, Any]:
     }
 
 
-def _tell(visit: Visit, error: Exception) -> None:
+def tell(visit: Visit, error: Exception) -> None:
     """Say on stderr what failed and where: never the error's words, which may quote a message."""
     frames = [
         frame

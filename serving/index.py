@@ -23,6 +23,7 @@ from serving.embed import (
     servable_folder,
 )
 from serving.fusion import fuse
+from serving.limits import seconds_left
 from serving.milvus import milvus_client
 from serving.scope import EVERYTHING, custodian_code
 
@@ -34,6 +35,7 @@ STORED = [*RETURNED, "language", "label", "custodians", "words", "vector"]
 INSERT_ROWS = 1_000
 EXACT_UP_TO = 20_000  # rows; below it an exact scan is as fast as any approximate index
 VARCHAR_BYTES = 65_535
+SEARCH_S = 60.0
 MOST_CUSTODIANS = 4_096  # Milvus' own limit of an array
 
 
@@ -165,6 +167,7 @@ class OpenIndex:
             limit=k,
             filter=_condition(within),
             output_fields=RETURNED,
+            timeout=seconds_left(SEARCH_S),
         )
         return [[_hit(row, row["distance"], row["distance"]) for row in rows] for rows in found]
 
@@ -176,6 +179,7 @@ class OpenIndex:
             limit=k,
             filter=_condition(within),
             output_fields=RETURNED,
+            timeout=seconds_left(SEARCH_S),
         )
         # Milvus Lite gives BM25 as a negative distance, a server as a positive weight.
         return [[_hit(row, abs(row["distance"]), math.nan) for row in rows] for rows in found]

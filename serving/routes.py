@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import asdict
 from typing import Annotated, Any
 
+import anyio
+import anyio.to_thread
 from fastapi import Depends, FastAPI, HTTPException, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
+from pymilvus.exceptions import MilvusException
+from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from data.feedback import add_label
+from data.feedback import add_label, refuse_telling_reason
 from data.model_input import classifier_input
 from data.redact import model_view, redact
 from data.schema import CHANNELS
@@ -23,12 +29,13 @@ from data.workspace import UserError, secret
 from serving.access import RIGHTS, Caller
 from serving.answered import NotRecordedError, record_answer
 from serving.answers import Found, citation_of, compose, find
+from serving.archive import MOST
 from serving.client import EngineRefusedError, EngineUnavailableError, calibrated
 from serving.door import Door, Doors
 from serving.embed import Vectors, question_input
 from serving.findings import Finding, find_in_thread
-from serving.guard import Guard, Guards, Visit, audited, needs, saw
-from serving.index import Hit
+from serving.guard import Guard, Guards, Visit, audited, needs, saw, tell
+from serving.index import Hit, Mode
 from serving.launch import ROLES
 from serving.limits import DeadlineError
 from serving.page import add_page
@@ -57,10 +64,12 @@ class ProblemBody(BaseModel):
     error: Problem
 
 
+READY_S = 1.0
 PROBLEMS = {
     400: "the request cannot be fulfilled as it is; the message says why",
     401: "no credential, or one that does not count",
     403: "the credential has not this right",
+    408: "the body did not arrive in time",
     411: "the body's length is not given",
     413: "the body is too large",
     422: "the request is not what this route takes",
@@ -75,12 +84,24 @@ DOCUMENTED: dict[int | str, dict[str, Any]] = {
 MISSING: dict[int | str, dict[str, Any]] = {
     404: {"model": ProblemBody, "description": "there is none, or it is not yours to see"}
 }
+PAGE: dict[int | str, dict[str, Any]] = {200: {"content": {"text/html": {}}}}
 TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {}}}}
 EVENT = {name: {"type": "string"} for name in ("event", "data")}
 EVENTS: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/event-stream": {"schema": {"type": "object", "properties": EVENT}}}}
 }
 Name = Annotated[str, Path(pattern=r"^[0-9A-Za-z_-]{1,128}$")]
+
+
+def _threads(guards: Guards) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """Give every request that is let in a thread, so that none waits for one."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = guards.limits.requests_at_once + 8
+        yield
+
+    return lifespan
 
 
 def build_app(doors: Doors, guards: Guards) -> FastAPI:
@@ -92,6 +113,8 @@ def build_app(doors: Doors, guards: Guards) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url="/v1/openapi.json",
+        redirect_slashes=False,
+        lifespan=_threads(guards),
         responses=DOCUMENTED,
     )
     _add_health(app, doors, guards)
@@ -104,17 +127,39 @@ def build_app(doors: Doors, guards: Guards) -> FastAPI:
     return app
 
 
+class Readiness:
+    """Whether the engines answer, asked at most once a second however often somebody wants to know."""
+
+    def __init__(self, doors: Doors) -> None:
+        self._doors = doors
+        self._lock = anyio.Lock()
+        self._asked = 0.0
+        self._ready: dict[str, bool] = {}
+
+    async def engines(self) -> dict[str, bool]:
+        async with self._lock:
+            if time.monotonic() - self._asked > READY_S:
+                self._ready = await anyio.to_thread.run_sync(self._look)
+                self._asked = time.monotonic()
+        return self._ready
+
+    def _look(self) -> dict[str, bool]:
+        with self._doors.lease() as door:
+            return {role: door.client.is_ready(role) for role in ROLES}
+
+
 def _add_health(app: FastAPI, doors: Doors, guards: Guards) -> None:
+    readiness = Readiness(doors)
+
     @app.get("/healthz", responses={})
-    def healthz() -> dict[str, str]:
+    async def healthz() -> dict[str, str]:
         return {"status": "alive"}
 
     @app.get("/readyz")
-    def readyz(response: Response) -> dict[str, Any]:
-        with doors.lease() as door:
-            ready = {role: door.client.is_ready(role) for role in ROLES}
-            response.status_code = 200 if all(ready.values()) else 503
-            return {"bundle": door.bundle.digest[:12], "engines": ready}
+    async def readyz(response: Response) -> dict[str, Any]:
+        ready = await readiness.engines()
+        response.status_code = 200 if all(ready.values()) else 503
+        return {"engines": ready}
 
     @app.get("/v1/me")
     def me(caller: Annotated[Caller, Depends(needs("me"))]) -> dict[str, Any]:
@@ -156,7 +201,7 @@ def _add_models(app: FastAPI, doors: Doors, guards: Guards) -> None:
     def embeddings(body: EmbeddingsRequest) -> dict[str, Any]:
         texts = [body.input] if isinstance(body.input, str) else body.input
         with doors.lease() as door:
-            rows = door.embed([model_view(_redacted(text)) for text in texts])
+            rows = door.embed_afresh([model_view(_redacted(text)) for text in texts])
         data = [
             {
                 "object": "embedding",
@@ -192,7 +237,7 @@ def _add_archive(app: FastAPI, doors: Doors, guards: Guards) -> None:
             vector = door.embed([question_input(question)])
             hits = door.index.search([question], vector, k=body.k, mode=body.mode, within=limits)[0]
         saw(request, list(dict.fromkeys(hit.message_id for hit in hits)))
-        return {"hits": [_as_json(hit) for hit in hits]}
+        return {"hits": [_as_json(hit, rank, body.mode) for rank, hit in enumerate(hits, start=1)]}
 
     @app.post("/v1/ask", responses=EVENTS, response_model=None)
     def ask(
@@ -212,6 +257,7 @@ def _add_archive(app: FastAPI, doors: Doors, guards: Guards) -> None:
         message_id: Name, request: Request, caller: Annotated[Caller, Depends(needs("read"))]
     ) -> dict[str, Any]:
         with doors.lease() as door:
+            saw(request, [], asked=message_id)
             found = _archive_of(door).message(message_id, caller.scope)
         if found is None:
             raise HTTPException(404, "there is no such message")
@@ -223,11 +269,13 @@ def _add_archive(app: FastAPI, doors: Doors, guards: Guards) -> None:
         thread_id: Name, request: Request, caller: Annotated[Caller, Depends(needs("read"))]
     ) -> dict[str, Any]:
         with doors.lease() as door:
+            saw(request, [], asked=thread_id)
             found = _archive_of(door).thread(thread_id, caller.scope)
         if not found:
             raise HTTPException(404, "there is no such thread")
-        saw(request, [row["message_id"] for row in found])
-        return {"thread_id": thread_id, "messages": found}
+        shown = found[-MOST:]
+        saw(request, [row["message_id"] for row in shown])
+        return {"thread_id": thread_id, "total": len(found), "messages": shown}
 
     @app.post("/v1/feedback", responses=MISSING)
     def feedback(
@@ -238,9 +286,15 @@ def _add_archive(app: FastAPI, doors: Doors, guards: Guards) -> None:
                 raise HTTPException(404, "there is no such message")
             if body.label not in door.labels:
                 raise HTTPException(400, "the classifier does not know this label; see /v1/me")
-        add_label(body.message_id, body.label, body.reason, reviewer=caller.name)
+        try:
+            refuse_telling_reason(body.reason)
+        except UserError as error:
+            raise HTTPException(400, str(error)) from None
+        # The audit first: a label that could not be audited is not signed.
+        guards.audit.write(audited(request.scope["visit"], 0, event="label", messages=[body.message_id]))
+        add_label(body.message_id, body.label, body.reason, reviewer=caller.signer)
         saw(request, [body.message_id], label=body.label)
-        return {"message_id": body.message_id, "label": body.label, "reviewer": caller.name}
+        return {"message_id": body.message_id, "label": body.label, "reviewer": caller.signer}
 
     @app.post("/v1/threads/{thread_id}/finding", responses=MISSING)
     def finding(
@@ -270,7 +324,7 @@ def _add_reviews(app: FastAPI) -> None:
     @app.get(
         "/v1/reviews/{release_id}/report",
         dependencies=[Depends(needs("review"))],
-        responses={200: {"content": {"text/html": {}}}} | MISSING,
+        responses=PAGE | MISSING,
         response_model=None,
     )
     def report(release_id: Name, request: Request) -> HTMLResponse:
@@ -305,12 +359,25 @@ def _events(doors: Doors, guards: Guards, visit: Visit, question: str, limits: s
             whole, seen = _composed(door, guards, found)
             guards.audit.write(audited(visit, 200, messages=seen, event="answer", answer=whole["id"]))
             yield _event("answer", whole)
-    except (EngineUnavailableError, NotRecordedError) as error:
-        yield _event("error", {"message": str(error), "code": 503})
-    except OSError:
-        yield _event("error", {"message": "the audit log cannot be written", "code": 503})
-    except DeadlineError:
-        yield _event("error", {"message": "the request took too long", "code": 504})
+    except Exception as error:
+        words, code = _told(visit, error)
+        with suppress(OSError):
+            guards.audit.write(audited(visit, code, event="error"))
+        yield _event("error", {"message": words, "code": code})
+
+
+def _told(visit: Visit, error: Exception) -> tuple[str, int]:
+    """Return what a caller may know of a failure, and its status."""
+    if isinstance(error, EngineUnavailableError):
+        return str(error), 503
+    if isinstance(error, EngineRefusedError):
+        return str(error), 400
+    if isinstance(error, DeadlineError):
+        return "the request took too long", 504
+    tell(visit, error)
+    if isinstance(error, NotRecordedError | UserError | OSError) or type(error).__name__ == "MilvusException":
+        return "the gateway cannot do this now", 503
+    return f"the gateway failed; its operator finds request {visit.id} in the log", 500
 
 
 def _event(name: str, content: dict[str, Any]) -> str:
@@ -326,14 +393,12 @@ def _archive_of(door: Door) -> Any:
 def _add_problems(app: FastAPI) -> None:
     """Give every error the same body; none of them quotes the request."""
 
-    async def unavailable(_request: Request, error: Exception) -> JSONResponse:
-        return _problem(503, str(error), {"Retry-After": "10"})
+    async def failed(request: Request, error: Exception) -> JSONResponse:
+        words, code = _told(request.scope["visit"], error)
+        return _problem(code, words, {"Retry-After": "10"} if code == 503 else None)
 
-    async def refused(_request: Request, error: Exception) -> JSONResponse:
-        return _problem(400, str(error))
-
-    async def late(_request: Request, _error: Exception) -> JSONResponse:
-        return _problem(504, "the request took too long")
+    async def changed(_request: Request, error: Exception) -> JSONResponse:
+        return _problem(503, str(error))
 
     async def stated(_request: Request, error: Exception) -> JSONResponse:
         status = getattr(error, "status_code", 500)
@@ -344,22 +409,12 @@ def _add_problems(app: FastAPI) -> None:
         places = sorted({".".join(map(str, each["loc"][:4])) + f": {each['type']}" for each in found})
         return _problem(422, "; ".join(places[:5]))
 
-    async def mistaken(_request: Request, error: Exception) -> JSONResponse:
-        return _problem(400, str(error))
-
-    async def changed(_request: Request, error: Exception) -> JSONResponse:
-        return _problem(503, str(error))
-
-    app.add_exception_handler(UserError, mistaken)
     app.add_exception_handler(ChangedEvidenceError, changed)
-    app.add_exception_handler(EngineUnavailableError, unavailable)
-    app.add_exception_handler(NotRecordedError, unavailable)
-    app.add_exception_handler(EngineRefusedError, refused)
-    app.add_exception_handler(DeadlineError, late)
+    for kind in (EngineUnavailableError, EngineRefusedError, NotRecordedError, DeadlineError, UserError):
+        app.add_exception_handler(kind, failed)
+    app.add_exception_handler(MilvusException, failed)
     app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(404, stated)
-    app.add_exception_handler(405, stated)
-    app.add_exception_handler(HTTPException, stated)
+    app.add_exception_handler(StarletteHTTPException, stated)
 
 
 def _problem(status: int, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
@@ -376,6 +431,8 @@ def _redacted(text: str) -> str:
     return redact(text, key=secret("redaction")).text
 
 
-def _as_json(hit: Hit) -> dict[str, Any]:
+def _as_json(hit: Hit, rank: int, mode: Mode) -> dict[str, Any]:
+    """Return a hit without its BM25 weight, which counts how many other messages use a word."""
     similarity = hit.similarity if hit.similarity == hit.similarity else None  # JSON knows no NaN
-    return asdict(hit) | {"similarity": similarity}
+    score = 1 / rank if mode == "bm25" else hit.score
+    return asdict(hit) | {"similarity": similarity, "score": score}

@@ -80,8 +80,9 @@ class _Watch:
         try:
             alone = engines(self._bundle, self._running.kind, roles=(role,), stop=self.stop)
             started = self._stack.enter_context(alone)
-        except (RuntimeError, UserError) as error:
-            _say(f"the {role} engine did not start: {error}")
+        except Exception as error:  # whatever it is: the next look tries again
+            words = str(error) if isinstance(error, UserError | RuntimeError) else type(error).__name__
+            _say(f"the {role} engine did not start: {words}")
             return
         self._running.urls[role] = started.urls[role]  # type: ignore[index]  # a dict, see supervised
         self._serving[role] = started

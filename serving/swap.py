@@ -48,16 +48,30 @@ def follow_live(doors: Doors, engine: str, metrics: Metrics, *, stop: threading.
         try:
             bundle = served_bundle(folder)
             door, closing = start_door(bundle, engine, metrics, stop=stop)
-        except (UserError, RuntimeError) as error:
+        except Exception as error:  # whatever it is: the follower must outlive it
             refused = folder
             metrics.swaps.labels("refused").inc()
             if not stop.is_set():
-                _say(f"bundle {folder.name[:12]} is not served: {error}")
+                words = str(error) if isinstance(error, UserError | RuntimeError) else type(error).__name__
+                _say(f"bundle {folder.name[:12]} is not served: {words}")
             continue
-        doors.open(door, closing)
+        if not _is_live(folder):  # rolled back while it started
+            closing.close()
+            continue
+        try:
+            doors.open(door, closing)
+        except Exception as error:  # of the former bundle's end
+            _say(f"the former bundle did not end well: {type(error).__name__}")
         refused = None
         metrics.swaps.labels("done").inc()
         _say(f"bundle {bundle.digest[:12]} of release {bundle.release_id} is served now")
+
+
+def _is_live(folder: Path) -> bool:
+    try:
+        return live_bundle().folder == folder
+    except UserError:
+        return False
 
 
 def _say(words: str) -> None:

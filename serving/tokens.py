@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +24,10 @@ from serving.credentials import scope_of
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA")
 KEY_TYPES = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
 REFRESH_S = 300.0
+PAUSE_S = 15.0  # at least so long between two fetches, whatever is asked
+TRUSTED_S = 86_400.0
 LONGEST = 8_192  # characters of a token
+LONGEST_SUBJECT = 128
 
 
 class Issuer(BaseModel):
@@ -46,22 +52,32 @@ class Issuer(BaseModel):
 
 
 class TokenCheck:
-    """Checks tokens of one issuer; its keys are fetched at the start and again when an unknown one signs."""
+    """Checks tokens of one issuer by its keys, which ``keep_fresh`` fetches again: never a request."""
 
     def __init__(self, issuer: Issuer, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._issuer = issuer
         self._clock = clock
         self._keys = fetch_keys(issuer)
         self._fetched = clock()
+        self.wanted = threading.Event()  # set by an unknown key: it may be a new one
 
     def caller(self, token: str) -> Caller | None:
         """Return whom a token stands for, or None: never why, which would help to forge one."""
         try:
             return self._checked(token)
-        except (jwt.PyJWTError, ValueError, TypeError, KeyError):
+        except Exception:  # whatever a forged token breaks: it opens nothing
             return None
 
+    def refresh(self) -> None:
+        """Fetch the keys again; those that the issuer has withdrawn count no more."""
+        try:
+            self._keys = fetch_keys(self._issuer)
+            self._fetched = self._clock()
+        except UserError as error:
+            print(f"mailroom: {error}", file=sys.stderr, flush=True)
+
     def _checked(self, token: str) -> Caller | None:
+        """Return whom the token stands for; raises where it is not one that counts."""
         if len(token) > LONGEST:
             return None
         head = jwt.get_unverified_header(token)
@@ -84,20 +100,37 @@ class TokenCheck:
             leeway=self._issuer.leeway_s,
             options={"require": ["exp", "iss", "aud", "sub"]},
         )
+        return self._caller_of(claims, number)
+
+    def _caller_of(self, claims: dict[str, Any], number: str) -> Caller | None:
+        """Return whom verified claims describe."""
         roles = known_roles(claims.get(self._issuer.roles_claim))
-        if not roles:
+        limits, subject = claims.get(self._issuer.scope_claim, {}), str(claims["sub"])
+        # An empty limit is not "no limit": a provider that maps no mailbox to [] means none.
+        is_limit = isinstance(limits, dict) and all(limits.values())
+        if not roles or not is_limit or not 0 < len(subject) <= LONGEST_SUBJECT:
             return None
-        scope = scope_of(claims.get(self._issuer.scope_claim) or {})
-        return Caller(str(claims["sub"])[:64], roles, scope, f"jwt:{number[:32]}")
+        place = hashlib.sha256(self._issuer.issuer.encode()).hexdigest()[:8]
+        signer = hashlib.sha256(f"{self._issuer.issuer}\0{subject}".encode()).hexdigest()[:16]
+        return Caller(subject, roles, scope_of(limits), f"jwt:{place}:{number[:32]}", f"oidc-{signer}")
 
     def _key(self, number: str) -> jwt.PyJWK | None:
-        if number not in self._keys and self._clock() - self._fetched > REFRESH_S:
-            self._fetched = self._clock()  # first, so that unknown numbers cannot make us ask again and again
-            try:
-                self._keys = fetch_keys(self._issuer)
-            except UserError:
-                return None
+        if self._clock() - self._fetched > TRUSTED_S:
+            return None  # keys that could not be confirmed for a day may have been withdrawn
+        if number not in self._keys:
+            self.wanted.set()
         return self._keys.get(number)
+
+
+def keep_fresh(check: TokenCheck, stop: threading.Event) -> None:
+    """Fetch an issuer's keys every five minutes, and soon after an unknown one signed, until told to stop."""
+    while not stop.wait(PAUSE_S):
+        until = time.monotonic() + REFRESH_S - PAUSE_S
+        while not stop.is_set() and time.monotonic() < until and not check.wanted.wait(1.0):
+            pass
+        check.wanted.clear()
+        if not stop.is_set():
+            check.refresh()
 
 
 def fetch_keys(issuer: Issuer) -> dict[str, jwt.PyJWK]:
@@ -109,7 +142,10 @@ def fetch_keys(issuer: Issuer) -> dict[str, jwt.PyJWK]:
     place = issuer.jwks or _discovered(issuer)
     document = _document(place)
     found: dict[str, jwt.PyJWK] = {}
-    for each in document.get("keys", []):
+    stated = document.get("keys")
+    for each in stated if isinstance(stated, list) else []:
+        if not isinstance(each, dict):
+            continue
         number = each.get("kid")
         if each.get("kty") == "oct" or not number:
             continue  # a shared secret has no place among public keys

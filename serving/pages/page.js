@@ -76,11 +76,9 @@ async function enter() {
 }
 
 function leave() {
-  key = "";
   sessionStorage.removeItem("key");
-  $("views").hidden = $("leave").hidden = true;
-  $("who").textContent = "";
-  for (const id of ["hits", "answer", "messages", "finding", "releases"]) $(id).replaceChildren();
+  if (key && me.name) location.reload(); // nothing of the archive stays, and nothing that is under way arrives
+  key = "";
   show("enter");
   $("key").focus();
 }
@@ -181,6 +179,7 @@ async function thread(id, place) {
     return card;
   }));
   show("thread");
+  if (reply.total > reply.messages.length) say(`The newest ${reply.messages.length} of ${reply.total} messages.`);
   const target = place && $(`m-${place.message_id}`);
   if (target) target.focus();
 }
@@ -213,7 +212,7 @@ function mark(body, text) {
 
 function verdict(message) {
   const label = element("select", { ariaLabel: "Label", required: true }, element("option", { value: "", textContent: "Label…" }), ...me.labels.map((name) => element("option", { value: name, textContent: name.replaceAll("_", " ") })));
-  const reason = element("input", { placeholder: "Reason", maxLength: 500, required: true, ariaLabel: "Reason" });
+  const reason = element("input", { placeholder: "Reason", maxLength: 200, required: true, ariaLabel: "Reason" });
   const form = element("form", { className: "verdict-form" }, label, reason, element("button", { className: "verdict", textContent: "Record" }));
   form.addEventListener("submit", (event) => {
     event.preventDefault();

@@ -32,8 +32,8 @@ class Roster:
 
     def caller(self, text: str) -> Caller | None:
         if text == "owner":
-            return Caller("owner", ROLES, credential="owner")
-        return Caller(text, (text,), credential=text) if text in ROLES else None  # type: ignore[arg-type]
+            return Caller("owner", ROLES, credential="owner", signer="owner")
+        return Caller(text, (text,), credential=text, signer=text) if text in ROLES else None  # type: ignore[arg-type]
 
 
 @contextmanager
@@ -87,5 +87,6 @@ def made_door(folder: Path, dataset: Path) -> Door:
         labels=("ordinary", "off_channel"),
         classify=lambda texts: np.array([[0.2, 0.8]] * len(texts), np.float32),
         embed=lambda texts: np.array([[1.0, 0.0, 0.0]] * len(texts), np.float32),
+        embed_afresh=lambda texts: np.array([[1.0, 0.0, 0.0]] * len(texts), np.float32),
         archive=open_archive(str(dataset), read_manifest(dataset).digest),
     )

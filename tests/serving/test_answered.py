@@ -61,7 +61,9 @@ def gateway_over(bundle: Bundle, milvus: object, guards: Guards) -> TestClient:
 
     engines = dict.fromkeys(("classifier", "embedder", "generator"), "http://engine")
     client = EngineClient(engines, httpx.Client(transport=httpx.MockTransport(embed)))  # type: ignore[arg-type]
-    door = Door(bundle, client, OpenIndex(INDEX, milvus), ("ham", "spam"), client.classify, client.embed)
+    door = Door(
+        bundle, client, OpenIndex(INDEX, milvus), ("ham", "spam"), client.classify, client.embed, client.embed
+    )
     return client_of(door, guards)
 
 
@@ -105,7 +107,7 @@ def test_an_answer_that_cannot_be_recorded_is_not_given(gateway: TestClient):
     reply = gateway.post("/v1/ask", json={"question": QUESTION})
 
     assert 503 == reply.status_code
-    assert "could not be recorded" in reply.json()["error"]["message"]
+    assert answers_path().name not in reply.text  # where it lies is the operator's to know
 
 
 def test_a_streamed_answer_names_its_sources_first_and_is_the_same(bundle: Bundle, guards: Guards):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from serving.batching import batched, remembered
+from serving.client import EngineRefusedError
 from serving.embed import Vectors
 from serving.limits import DeadlineError, Limits, Rate, deadline, seconds_left
 
@@ -54,6 +55,28 @@ def test_an_engines_failure_reaches_every_caller_of_the_batch():
 
     with batched(fail) as ask, pytest.raises(ConnectionError):
         ask(["1"])
+
+
+def test_a_refused_text_fails_its_own_caller_alone():
+    working, go_on = threading.Event(), threading.Event()
+
+    def choosy(texts: Sequence[str]) -> Vectors:
+        working.set()
+        go_on.wait(5)
+        if "7" in texts:
+            raise EngineRefusedError("embedder", 400)
+        return rows_of(texts)
+
+    with batched(choosy, workers=1) as ask, ThreadPoolExecutor(4) as pool:
+        first = pool.submit(ask, ["0"])
+        working.wait(5)
+        others = [pool.submit(ask, [text]) for text in ("7", "8", "9")]
+        while ask._waiting.qsize() < 3:
+            time.sleep(0.001)
+        go_on.set()
+        assert [float(each.result()[0, 0]) for each in (first, *others[1:])] == [0, 8, 9]
+        with pytest.raises(EngineRefusedError):
+            others[0].result()
 
 
 def test_nobody_waits_beyond_the_deadline():

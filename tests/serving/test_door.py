@@ -23,7 +23,7 @@ from serving.metrics import Metrics
 def door_of(folder: Path) -> Door:
     client = EngineClient({}, http=None)  # type: ignore[arg-type]
     index = OpenIndex(Index("", "none", 3, 0, "", ""), client=None)
-    return Door(write_bundle(folder), client, index, ("a",), client.classify, client.embed)
+    return Door(write_bundle(folder), client, index, ("a",), client.classify, client.embed, client.embed)
 
 
 def wait_until(happened: Callable[[], bool]) -> None:

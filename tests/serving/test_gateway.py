@@ -20,7 +20,7 @@ from data.dataset import read_messages
 from data.workspace import UserError
 from serving.access import RIGHTS, ROLES, Right, Role
 from serving.audit import verify_audit
-from serving.client import EngineClient, calibrated
+from serving.client import EngineClient, EngineRefusedError, calibrated
 from serving.door import Door
 from serving.guard import OPEN_ROUTES, Guards
 from serving.index import Index, OpenIndex
@@ -52,6 +52,7 @@ def dead_door(tmp_path: Path, workspace: Path) -> Door:
         labels=("ham", "spam"),
         classify=client.classify,
         embed=client.embed,
+        embed_afresh=client.embed,
     )
 
 
@@ -253,6 +254,65 @@ def test_a_reviewers_label_is_signed_and_an_unseen_message_has_none(
     assert client.post("/v1/feedback", json=asked | {"reason": "ask jane@example.org"}).status_code == 400
     ((event, label),) = feedback.read().labels
     assert (event.reviewer, label.message_id, label.label) == ("reviewer", message, "off_channel")
+
+
+def test_credentials_that_cannot_be_checked_open_nothing_and_are_audited(dead_door: Door, guards: Guards):
+    class Damaged:
+        def caller(self, text: str) -> None:
+            raise UserError("the file of keys is damaged")
+
+    client = client_of(dead_door, replace(guards, credentials=[Damaged()]))
+    reply = client.get("/v1/models")
+
+    assert (reply.status_code, audited(guards)[-1]["status"]) == (503, 503)
+    assert "damaged" not in reply.text
+    assert reply.headers["cache-control"] == "no-store"
+    other = client_of(dead_door, replace(guards, credentials=[Damaged(), *guards.credentials]))
+    assert other.get("/v1/models").status_code == 200  # one kind of credential leaves the others
+
+
+def test_a_flood_without_a_key_is_refused_and_does_not_fill_the_disk(dead_door: Door, guards: Guards):
+    few = replace(guards, limits=Limits(requests_per_minute=1, burst=2))
+    client = client_of(dead_door, few, "")
+
+    codes = [client.get("/v1/models").status_code for _ in range(5)]
+
+    assert codes == [401, 401, 429, 429, 429]
+    assert len(audited(guards)) == 2
+    assert client.get("/healthz").status_code == 200
+
+
+def test_word_search_does_not_tell_how_many_other_messages_use_a_word(
+    tmp_path: Path, small_dataset: Path, guards: Guards
+):
+    client = client_of(made_door(tmp_path / "made", small_dataset), guards, "analyst")
+
+    hits = client.post("/v1/search", json={"question": "lease", "mode": "bm25"}).json()["hits"]
+
+    assert [hit["score"] for hit in hits] == [1, 0.5]  # the ranks, not the weights
+
+
+def test_a_refusing_generator_ends_a_stream_with_its_status_on_record(
+    tmp_path: Path, small_dataset: Path, guards: Guards
+):
+    door = made_door(tmp_path / "made", small_dataset)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise EngineRefusedError("generator", 400)
+
+    door.client.chat = refuse  # type: ignore[method-assign,assignment]
+    reply = client_of(door, guards).post("/v1/ask", json=QUESTION | {"stream": True})
+
+    assert reply.text.strip().split("\n\n")[-1].startswith("event: error")
+    assert (audited(guards)[-1]["status"], audited(guards)[-1]["event"]) == (400, "error")
+
+
+@pytest.mark.parametrize("path", ["/v1/me/", "/page/page.js/", "/pagexyz", "//v1/me"])
+def test_an_odd_path_leads_nowhere(dead_door: Door, guards: Guards, path: str):
+    reply = client_of(dead_door, guards, "").get(path, follow_redirects=False)
+
+    assert reply.status_code in (401, 404)
+    assert "location" not in reply.headers
 
 
 def test_metrics_count_without_content(dead_door: Door, guards: Guards):

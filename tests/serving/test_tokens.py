@@ -117,6 +117,11 @@ ATTACKS: dict[str, Callable[[], str]] = {
     "a role that is none": lambda: token(roles=["root"]),
     "roles as an object": lambda: token(roles={"analyst": True}),
     "a limit that is not known": lambda: token(mailroom_scope={"everything": True}),
+    "a limit of nothing": lambda: token(mailroom_scope={"custodians": []}),
+    "an empty day as a limit": lambda: token(mailroom_scope={"since": ""}),
+    "no limit at all, said": lambda: token(mailroom_scope=[]),
+    "a list as a limit": lambda: token(mailroom_scope=["channels"]),
+    "a subject that is too long": lambda: token(sub="u" * 200),
     "a limit that is no limit": lambda: token(mailroom_scope="all"),
     "a changed body": lambda: token()[:60] + "A" + token()[61:],
     "a cut signature": lambda: token()[:-8],
@@ -131,16 +136,31 @@ def test_an_attack_opens_nothing(issuer: Issuer, attack: str):
     assert TokenCheck(issuer).caller(ATTACKS[attack]()) is None
 
 
-def test_new_keys_are_fetched_when_an_unknown_one_signs_but_not_at_every_request(issuer: Issuer):
+def test_new_keys_count_and_withdrawn_ones_do_not(issuer: Issuer):
     now = [0.0]
     check = TokenCheck(issuer, clock=lambda: now[0])
     keys = {"keys": [published(OTHER, "two")]}
     Path(issuer.jwks).write_text(json.dumps(keys))
 
-    assert check.caller(token(OTHER, "two")) is None  # too soon after the last time
-    now[0] = 400.0
+    assert check.caller(token(OTHER, "two")) is None
+    assert check.wanted.is_set()  # whoever keeps the keys fresh is told; the request does not wait
+    check.refresh()
     assert check.caller(token(OTHER, "two")) is not None
     assert check.caller(token()) is None  # the withdrawn key counts no more
+    now[0] = 90_000.0
+    assert check.caller(token(OTHER, "two")) is None  # nobody could confirm it for a day
+
+
+def test_keys_that_cannot_be_fetched_again_stay_for_a_while(
+    issuer: Issuer, capsys: pytest.CaptureFixture[str]
+):
+    check = TokenCheck(issuer)
+    Path(issuer.jwks).unlink()
+
+    check.refresh()
+
+    assert check.caller(token()) is not None
+    assert "cannot be read" in capsys.readouterr().err
 
 
 def test_a_key_for_another_use_checks_nothing(issuer: Issuer):
