@@ -23,11 +23,13 @@ from data.workspace import home, secret, tracking
 from evaluation import decision
 from evaluation.registry import CLASSIFIER, EMBEDDER
 from evaluation.release import file_digest
+from evaluation.rules import DEFAULT_PATH
 from serving.answered import record_answer
 from serving.answers import Answer, Citation
 from serving.bundle import Bundle, read_bundle
-from serving.digest import files_below
+from serving.digest import files_below, folder_digest
 from serving.index import Index
+from serving.judged import COPIES, RULES
 from training.recipe import Recipe, load_recipe, recipe_digest
 from training.tracking import Role, keep_weights_digest, provenance_of, training_run
 
@@ -146,6 +148,7 @@ def _released(root: Path, index: Path, trained: dict[Role, tuple[str, Path, str]
     folder.mkdir()
     (folder / "eval_report.html").write_text("<p>made</p>")
     (folder / "predictions.parquet").write_bytes(b"PAR1")
+    (folder / RULES).write_bytes(DEFAULT_PATH.read_bytes())
     with _run("05_evaluate") as run:
         gate = {
             "outcome": "promote",
@@ -153,9 +156,12 @@ def _released(root: Path, index: Path, trained: dict[Role, tuple[str, Path, str]
                 "classifier_version": trained["classifier"][0],
                 "embedder_version": trained["embedder"][0],
                 "authors": ["anna"],
+                "accounts": ["anna"],
             },
             "digests": {
                 "index": file_digest(index / "index.json"),
+                "gate": file_digest(folder / RULES),
+                **{COPIES[role]: folder_digest(made[1]) for role, made in trained.items()},
                 "recipe digest": recipe_digest(recipe),
                 **{
                     f"{role} weights": file_digest(made[1] / "model.safetensors")
