@@ -20,11 +20,16 @@ AUTHOR, ACCOUNT = "anna", "training-service"
 class Proposed:
     """An evaluation and an index on disk, with the same evidence in MLflow."""
 
-    def __init__(self, folder: Path, version: str) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.evaluation, self.index = folder / "evaluation", folder / "index"
         self.release, self.models = folder / "release", folder / "models"
-        self.version = version
+        self.versions: dict[str, str] = {}  # other tests register models too: the two numbers differ
+
+    @property
+    def version(self) -> str:
+        """The classifier's."""
+        return self.versions["classifier"]
 
     def promote(self, **options: str) -> str:
         return promote(self.evaluation, self.index, self.release, **options).id
@@ -37,8 +42,8 @@ class Proposed:
         (bundle / "thresholds.json").write_text("{}")
         written = {
             "release_id": self.written["id"],
-            "classifier_version": self.version,
-            "embedder_version": self.version,
+            "classifier_version": self.versions["classifier"],
+            "embedder_version": self.versions["embedder"],
             "files": {name: file_digest(bundle / name) for name in files_below(bundle)},
         }
         (bundle / "manifest.json").write_text(json.dumps(written))
@@ -55,13 +60,13 @@ def write_release(folder: Path, *, outcome: str, author: str, account: str) -> P
     import mlflow
 
     client, name = mlflow.MlflowClient(), folder.name
-    made = Proposed(folder, "")
+    made = Proposed(folder)
     for model, registered in (("classifier", CLASSIFIER), ("embedder", EMBEDDER)):
         (made.models / model).mkdir(parents=True)
         (made.models / model / "config.json").write_text(json.dumps({"name": name}))
         (made.models / model / "model.safetensors").write_bytes(f"{name}'s weights".encode())
         source = str(made.models / model)
-        made.version = str(client.create_model_version(registered, source=source).version)
+        made.versions[model] = str(client.create_model_version(registered, source=source).version)
     made.evaluation.mkdir(parents=True)
     made.index.mkdir()
     (made.index / "index.json").write_text(json.dumps({"made": name}))
@@ -72,8 +77,8 @@ def write_release(folder: Path, *, outcome: str, author: str, account: str) -> P
         gate = {
             "outcome": outcome,
             "challenger": {
-                "classifier_version": made.version,
-                "embedder_version": made.version,
+                "classifier_version": made.versions["classifier"],
+                "embedder_version": made.versions["embedder"],
                 "authors": [author],
                 "accounts": [account],
             },
