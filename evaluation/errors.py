@@ -10,6 +10,7 @@ import numpy as np
 from evaluation.metrics import Predictions, TestSet
 
 LISTED = 20
+ANOTHER = "another label"  # one that no test message has
 OF_CRITICAL = 10  # the other half is left for what was wrongly raised, or taken for another class
 
 
@@ -61,7 +62,7 @@ def worst_errors(
     others = [row for row in order if test.labels[test.truth[row]] not in critical]
     room = max(OF_CRITICAL, LISTED - len(others))
     chosen = (missed[:room] + others)[:LISTED]
-    names = (*test.labels, "another label")
+    names = (*test.labels, ANOTHER)
     worst = tuple(
         WorstError(
             test.message_ids[row],

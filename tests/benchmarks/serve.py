@@ -196,13 +196,7 @@ def main() -> int:
         for clients in asked.clients:
             for name, url, kind in contenders:
                 found = measured(url, kind, key, clients, asked.seconds)
-                p50, p95, p99 = found["percentiles"]  # type: ignore[misc]
-                codes = {code: count for code, count in found["codes"].items() if code != "200"}  # type: ignore[attr-defined]
-                rate = int(found["answers"]) / asked.seconds  # type: ignore[call-overload]
-                print(
-                    f"{name:34} {clients:>7} {rate:>9.1f} {p50:>8} {p95:>8} {p99:>8}  {codes or 'none'}",
-                    flush=True,
-                )
+                print(f"{name:34} {clients:>7} {found.line(asked.seconds)}", flush=True)
         print(f"memory of the gateway: {before:.0f} MB before, {resident():.0f} MB after")
         server.should_exit = True
     return 0
