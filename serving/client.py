@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,8 +59,15 @@ class Completion:
 class EngineClient:
     """A connection to the engines; every text over the model's length is cut, as in training."""
 
-    def __init__(self, urls: Mapping[Role, str], http: httpx.Client, observe: Observe = unobserved) -> None:
+    def __init__(
+        self,
+        urls: Mapping[Role, str],
+        http: httpx.Client,
+        observe: Observe = unobserved,
+        down: Collection[Role] = (),
+    ) -> None:
         self._urls = urls
+        self._down = down
         self._http = http
         self._observe = observe
 
@@ -95,6 +102,8 @@ class EngineClient:
             EngineRefusedError: the request is not acceptable.
             DeadlineError: the request's time was over before the engine answered.
         """
+        if role in self._down:  # a process that its dead server has left may keep the connection open
+            raise EngineUnavailableError(role)
         started, answered = time.monotonic(), False
         try:
             reply = self._http.post(
@@ -118,6 +127,8 @@ class EngineClient:
 
     def is_ready(self, role: Role) -> bool:
         """Return whether the engine of a role answers its health check."""
+        if role in self._down:
+            return False
         try:
             return self._http.get(f"{self._urls[role]}/health", timeout=2).status_code == httpx.codes.OK
         except (httpx.TransportError, KeyError):
@@ -137,7 +148,7 @@ class EngineClient:
 def engine_client(engines: Engines, *, observe: Observe = unobserved) -> Iterator[EngineClient]:
     """Connect to running engines; ``observe`` is told of every call."""
     with httpx.Client(timeout=REQUEST_S, trust_env=False) as http:
-        yield EngineClient(engines.urls, http, observe)
+        yield EngineClient(engines.urls, http, observe, engines.down)
 
 
 def labels_of(classifier: Path) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -42,6 +42,7 @@ class Engines:
     urls: Mapping[Role, str]
     seconds_to_ready: float
     servers: tuple[ServerProcess, ...]
+    down: set[Role] = field(default_factory=set)  # known to be dead: nobody waits for them
 
     def dead_roles(self) -> tuple[str, ...]:
         """Return the roles whose process has ended."""

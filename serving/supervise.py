@@ -65,6 +65,7 @@ class _Watch:
                     self._replace(role)
 
     def _replace(self, role: Role) -> None:
+        self._running.down.add(role)
         self._metrics.engine_up.labels(role).set(0)
         if time.monotonic() - self._begun[role] > STEADY_S:
             self._pause.pop(role, None)
@@ -86,6 +87,7 @@ class _Watch:
             return
         self._running.urls[role] = started.urls[role]  # type: ignore[index]  # a dict, see supervised
         self._serving[role] = started
+        self._running.down.discard(role)
         self._begun[role] = time.monotonic()
         self._metrics.engine_up.labels(role).set(1)
         self._metrics.engine_restarts.labels(role).inc()

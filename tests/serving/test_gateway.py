@@ -136,6 +136,19 @@ def test_a_dead_engine_leaves_the_others_up(dead_door: Door, guards: Guards):
     assert client.post("/v1/search", json=QUESTION).status_code == 503
 
 
+def test_nobody_waits_for_an_engine_that_is_known_to_be_dead(dead_door: Door, guards: Guards):
+    def never(_request: httpx.Request) -> httpx.Response:
+        raise AssertionError("the engine was asked")
+
+    urls = dict.fromkeys(("classifier", "embedder", "generator"), "http://engine")
+    http = httpx.Client(transport=httpx.MockTransport(never))
+    client = EngineClient(urls, http, down={"embedder"})  # type: ignore[arg-type]
+    door = replace(dead_door, client=client, embed=client.embed)
+
+    assert client_of(door, guards).post("/v1/search", json=QUESTION).status_code == 503
+    assert not client.is_ready("embedder")
+
+
 def test_a_bug_tells_its_place_and_no_word(
     dead_door: Door, guards: Guards, capsys: pytest.CaptureFixture[str]
 ):
