@@ -72,6 +72,7 @@ def test_tables_are_read_by_the_columns_that_the_archive_names(tmp_path: Path) -
     assert read(tmp_path) == streamed(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("queue", [1, 1000])
 def test_events_that_no_broker_takes_are_counted_and_said(tmp_path: Path, queue: int) -> None:
     for number in range(3):

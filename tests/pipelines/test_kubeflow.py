@@ -166,6 +166,7 @@ def test_schedules_what_the_file_says(api: Api, endpoint: str) -> None:
     assert made["runtime_config"]["parameters"]["archive_fingerprint"] == "[[ScheduledTime]]"
 
 
+@pytest.mark.slow
 def test_scheduling_again_replaces_and_never_leaves_none(api: Api, endpoint: str) -> None:
     apply_schedules(endpoint, Cluster(), read_schedules())
     # two left over from a call that broke off, and one of another name
@@ -183,6 +184,7 @@ def test_scheduling_again_replaces_and_never_leaves_none(api: Api, endpoint: str
     assert len(api.made["experiments"]) == 1
 
 
+@pytest.mark.slow
 def test_keeps_the_old_schedule_when_the_new_one_is_refused(api: Api, endpoint: str) -> None:
     (old,) = apply_schedules(endpoint, Cluster(), read_schedules())
     api.failing = "RecurringRunService_CreateRecurringRun"
