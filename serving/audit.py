@@ -111,14 +111,12 @@ def open_audit(path: Path | None = None) -> Iterator[AuditLog]:
             raise UserError(
                 f"another gateway writes {chosen}; stop it, or set MAILROOM_HOME to another workspace"
             ) from None
-        _, problem = verify_audit(chosen)
+        sequence, previous, problem = _walk(chosen)
         if problem:
             raise UserError(
                 f"the audit log {chosen} is not what was written: {problem}; keep it as evidence and move it "
                 f"aside with {_head_path(chosen)}"
             )
-        last = _last_line(descriptor)
-        sequence, previous = _follow(chosen, last)
         log = AuditLog(chosen, descriptor, sequence, previous)
         done = threading.Event()
         saver = threading.Thread(target=_save_until, args=(log, done), name="audit", daemon=True)
@@ -135,22 +133,28 @@ def open_audit(path: Path | None = None) -> Iterator[AuditLog]:
 
 def verify_audit(path: Path | None = None) -> tuple[int, Problem | None]:
     """Return how many lines hold, and what is wrong with the first that does not."""
-    chosen = path or audit_path()
+    lines, _, problem = _walk(path or audit_path())
+    return lines, problem
+
+
+def _walk(path: Path) -> tuple[int, str, Problem | None]:
+    """Return how many lines hold, the hash that the next one follows, and what is wrong with it."""
     key, previous, number = secret("audit"), BEGINNING, 0
-    head = _head(chosen)
-    if not chosen.exists():
-        return 0, Problem(1, f"{chosen} is gone, and lines were written here") if head else None
-    with open(chosen, "rb") as handle:
+    head = _head(path)
+    if not path.exists():
+        return 0, previous, Problem(1, f"{path} is gone, and lines were written here") if head else None
+    with open(path, "rb") as handle:
         for number, raw in enumerate(handle, start=1):
             problem = _wrong(raw, number, previous, key)
             if problem:
-                return number - 1, Problem(number, problem)
+                return number - 1, previous, Problem(number, problem)
             previous = json.loads(raw)["hash"]
             if head and head[0] == number - 1 and head[1] != previous:
-                return number - 1, Problem(number, "it is not the one that was written here")
+                return number - 1, previous, Problem(number, "it is not the one that was written here")
     if head and head[0] >= number:
-        return number, Problem(number + 1, f"it is missing; {head[0] + 1:,} lines were written here")
-    return number, None
+        missing = Problem(number + 1, f"it is missing; {head[0] + 1:,} lines were written here")
+        return number, previous, missing
+    return number, previous, None
 
 
 def _wrong(raw: bytes, number: int, previous: str, key: bytes) -> str:
@@ -176,38 +180,6 @@ def _save_until(log: AuditLog, done: threading.Event) -> None:
             log.save()
         except OSError as error:  # the next second tries again; what was answered stands in the log
             print(f"mailroom: the audit's head cannot be written: {error}", file=sys.stderr, flush=True)
-
-
-def _follow(path: Path, last: bytes) -> tuple[int, str]:
-    """Return the next number and the hash that it follows, if the end is what was written here."""
-    head = _head(path)
-    if not last and head:
-        raise UserError(f"the audit log {path} is empty, and lines were written here; restore it")
-    if not last:
-        return 0, BEGINNING
-    try:
-        line = json.loads(last)
-        stated = line.pop("hash")
-        holds = hmac.compare_digest(stated, _hash(secret("audit"), line)) and last.endswith(b"\n")
-        if holds and (head is None or line["sequence"] >= head[0]):
-            return int(line["sequence"]) + 1, stated
-    except (ValueError, KeyError, TypeError, AttributeError):
-        pass  # told below like any other end that was not written here
-    raise UserError(
-        f"the end of the audit log {path} is not what was written; look: mailroom audit verify, "
-        "keep the file as evidence and move it aside with the file "
-        f"{_head_path(path)}"
-    )
-
-
-def _last_line(descriptor: int) -> bytes:
-    size = os.lseek(descriptor, 0, os.SEEK_END)
-    tail, start = b"", size
-    while start and tail[:-1].count(b"\n") < 1:
-        step = min(start, 65_536)
-        start -= step
-        tail = os.pread(descriptor, step, start) + tail
-    return tail[tail[:-1].rfind(b"\n") + 1 :]
 
 
 def _head_path(path: Path) -> Path:
