@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypedDict
+from typing import TypedDict, cast
 
 from data.identity import account, person
 from data.workspace import UserError
 from evaluation.alias import alias_problems, move_alias
-from evaluation.release import Release, as_json, from_json, release_of
-from serving.decisions import BOOTSTRAP, MACHINE, MADE_LIVE, append, refusal, verified
+from evaluation.release import Release, Status, as_json, from_json, release_of
+from serving.decisions import BOOTSTRAP, MACHINE, MADE_LIVE, append, refusal, statuses, verified
 from serving.judged import check_evidence
 
 BOOTSTRAP_REASON = "bootstrap rule: the gate said promote and there was no champion"
@@ -55,20 +55,8 @@ def propose(evaluation: str | Path, index: str | Path) -> str:
 
 def releases() -> dict[str, Release]:
     """Return every release with its status, oldest first."""
-    found: dict[str, Release] = {}
-    for entry in verified():
-        release = from_json(entry.event["release"])
-        kind = entry.event["kind"]
-        if kind == "proposed":
-            found[release.id] = release
-        elif kind == "rejected":
-            found[release.id] = replace(release, status="rejected")
-        elif kind in MADE_LIVE:
-            for other in found.values():
-                if other.status == "live":
-                    found[other.id] = replace(other, status="superseded")
-            found[release.id] = replace(release, status="live")
-    return found
+    found = statuses(verified()).values()
+    return {stated["id"]: replace(from_json(stated), status=cast(Status, status)) for stated, status in found}
 
 
 def pending() -> tuple[Release, ...]:

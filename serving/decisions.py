@@ -64,6 +64,23 @@ def made_live() -> list[Release]:
     return [entry.event["release"] for entry in verified() if entry.event["kind"] in MADE_LIVE]
 
 
+def statuses(entries: Sequence[ledger.Entry]) -> dict[str, tuple[Release, str]]:
+    """Return every release as its last line has it, with what became of it, oldest first.
+
+    That is pending, rejected, live or superseded.
+    """
+    found: dict[str, tuple[Release, str]] = {}
+    for entry in entries:
+        kind, release = entry.event["kind"], entry.event["release"]
+        if kind == "deployed":
+            continue
+        if kind in MADE_LIVE:
+            for name, (other, status) in found.items():
+                found[name] = (other, "superseded" if status == "live" else status)
+        found[release["id"]] = (release, {"proposed": "pending", "rejected": "rejected"}.get(kind, "live"))
+    return found
+
+
 def record_deployed(release_id: str, bundle: str) -> None:
     """Write down the digest of the bundle that goes live for a release.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from data.workspace import UserError
-from serving.decisions import MADE_LIVE, verified
+from serving.decisions import statuses, verified
 from serving.digest import file_digest
 
 REPORT, GATE = "eval_report.html", "gate.json"
@@ -56,19 +56,7 @@ def _stated() -> dict[str, tuple[Mapping[str, Any], str]]:
         entries = verified()
     except UserError as error:
         raise ChangedEvidenceError(str(error)) from None
-    found: dict[str, tuple[Mapping[str, Any], str]] = {}
-    for entry in entries:
-        kind, release = entry.event["kind"], entry.event["release"]
-        if kind == "deployed":
-            continue
-        if kind in MADE_LIVE:
-            found = {
-                name: (each, "superseded" if status == "live" else status)
-                for name, (each, status) in found.items()
-            }
-        status = {"proposed": "pending", "rejected": "rejected"}.get(kind, "live")
-        found[release["id"]] = (release, status)
-    return found
+    return statuses(entries)
 
 
 def _reviewed(stated: Mapping[str, Any], status: str) -> ReviewedRelease:
