@@ -115,16 +115,15 @@ def add(records: Sequence[Label] | Sequence[Proposal], *, reviewer: str) -> None
     _append({"kind": kind, "batch": batch, "records": [_digest(line) for line in lines]}, signer)
 
 
-def add_label(message_id: str, label: str, reason: str, *, reviewer: str) -> None:
-    """Sign one label, with the rule and the model's word of the message's proposal, if there was one.
-
-    Raises:
-        UserError: see ``add``, or the record is damaged.
-    """
-    proposed = [each for _, each in read().proposals if each.message_id == message_id]
-    rule: Rule = "random" if any(each.rule == "random" for each in proposed) else ""
-    last = proposed[-1] if proposed else Proposal(message_id, "")
-    add([Label(message_id, label, rule or last.rule, reason, last.said)], reviewer=reviewer)
+def as_proposed(labels: Sequence[tuple[str, str, str]], history: History) -> list[Label]:
+    """Return labels, each (message id, label, reason), with what was proposed of their messages."""
+    said = {each.message_id: each.said for _, each in history.proposals if each.said.model}
+    rules = {each.message_id: each.rule for _, each in history.proposals}
+    rules |= {each.message_id: "random" for _, each in history.proposals if each.rule == "random"}
+    return [
+        Label(message_id, label, rules.get(message_id, ""), reason, said.get(message_id, Said()))
+        for message_id, label, reason in labels
+    ]
 
 
 def read() -> History:

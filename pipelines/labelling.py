@@ -8,7 +8,6 @@ from pathlib import Path
 
 from data import feedback
 from data.dataset import read_messages
-from data.feedback import Label, Said
 from data.labels import refuse_personal_data
 from data.review import reviews_of
 from data.workspace import UserError
@@ -25,9 +24,6 @@ def record(labels: Sequence[tuple[str, str, str]], reviewer: str, dataset: Path,
     known = read_messages(dataset, columns=("message_id", "label")).to_pydict()
     ids = set(known["message_id"])
     names = {label for label in known["label"] if label} | {record.label for _, record in history.labels}
-    proposals = {each.message_id: each for _, each in history.proposals if each.said.model}
-    rules = {each.message_id: each.rule for _, each in history.proposals}
-    rules |= {each.message_id: "random" for _, each in history.proposals if each.rule == "random"}
     for message_id, label, _ in labels:
         refuse_personal_data(label, "the label")
         if message_id not in ids:
@@ -35,19 +31,7 @@ def record(labels: Sequence[tuple[str, str, str]], reviewer: str, dataset: Path,
         if label not in names and not allow_new:
             choices = ", ".join(sorted(names)) or "none"
             raise UserError(f"nothing is called {label!r} yet; choose one of {choices}, or add --new")
-    feedback.add(
-        [
-            Label(
-                message_id,
-                label,
-                rules.get(message_id, ""),
-                reason,
-                proposals[message_id].said if message_id in proposals else Said(),
-            )
-            for message_id, label, reason in labels
-        ],
-        reviewer=reviewer,
-    )
+    feedback.add(feedback.as_proposed(labels, history), reviewer=reviewer)
 
 
 def state(dataset: Path) -> str:

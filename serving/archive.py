@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from data.dataset import custodians_of, read_manifest
 from data.schema import TABLES
 from data.workspace import UserError
-from serving.scope import Scope, matching_ids
+from serving.scope import Scope
 
 READ = (
     "message_id", "thread_id", "channel", "sent_at", "sender", "recipients", "subject", "full_text", "text",
@@ -31,13 +32,11 @@ class Archive:
 
     def message(self, message_id: str, scope: Scope) -> dict[str, Any] | None:
         """Return one message, or None when there is none or it lies outside the scope: both look alike."""
-        found = self._rows(matching_ids([message_id]), scope)
+        found = self._rows(pc.field("message_id") == message_id, scope)
         return found[0] if found else None
 
     def thread(self, thread_id: str, scope: Scope) -> list[dict[str, Any]]:
         """Return those messages of a thread that lie in the scope, oldest first."""
-        import pyarrow.compute as pc
-
         found = self._rows(pc.field("thread_id") == thread_id, scope)
         return sorted(found, key=lambda row: (row["sent_at"] or "", row["message_id"]))
 

@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from pymilvus.exceptions import MilvusException
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from data.feedback import add_label, refuse_telling_reason
+from data import feedback
 from data.model_input import classifier_input
 from data.redact import model_view, redact
 from data.schema import CHANNELS
@@ -278,7 +278,7 @@ def _add_archive(app: FastAPI, doors: Doors, guards: Guards) -> None:
         return {"thread_id": thread_id, "total": len(found), "messages": shown}
 
     @app.post("/v1/feedback", responses=MISSING)
-    def feedback(
+    def label(
         body: FeedbackRequest, request: Request, caller: Annotated[Caller, Depends(needs("label"))]
     ) -> dict[str, str]:
         with doors.lease() as door:
@@ -287,12 +287,13 @@ def _add_archive(app: FastAPI, doors: Doors, guards: Guards) -> None:
             if body.label not in door.labels:
                 raise HTTPException(400, "the classifier does not know this label; see /v1/me")
         try:
-            refuse_telling_reason(body.reason)
+            feedback.refuse_telling_reason(body.reason)
         except UserError as error:
             raise HTTPException(400, str(error)) from None
         # The audit first: a label that could not be audited is not signed.
         guards.audit.write(audited(request.scope["visit"], 0, event="label", messages=[body.message_id]))
-        add_label(body.message_id, body.label, body.reason, reviewer=caller.signer)
+        said = [(body.message_id, body.label, body.reason)]
+        feedback.add(feedback.as_proposed(said, feedback.read()), reviewer=caller.signer)
         saw(request, [body.message_id], label=body.label)
         return {"message_id": body.message_id, "label": body.label, "reviewer": caller.signer}
 
@@ -375,7 +376,7 @@ def _told(visit: Visit, error: Exception) -> tuple[str, int]:
     if isinstance(error, DeadlineError):
         return "the request took too long", 504
     tell(visit, error)
-    if isinstance(error, NotRecordedError | UserError | OSError) or type(error).__name__ == "MilvusException":
+    if isinstance(error, NotRecordedError | UserError | OSError | MilvusException):
         return "the gateway cannot do this now", 503
     return f"the gateway failed; its operator finds request {visit.id} in the log", 500
 

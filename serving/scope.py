@@ -13,8 +13,6 @@ from dataclasses import dataclass, fields
 from datetime import date
 from typing import Any
 
-import pyarrow.compute as pc
-
 EVERYTHING = "chunk_id != ''"
 
 
@@ -83,8 +81,3 @@ def custodian_code(name: str) -> str:
 def _among(field: str, values: tuple[str, ...]) -> list[str]:
     """Return the condition that a field has one of the values; JSON's quoting is Milvus' quoting."""
     return [f"{field} in {json.dumps(list(values), ensure_ascii=False)}"] if values else []
-
-
-def matching_ids(message_ids: Sequence[str]) -> Any:
-    """Return Arrow's condition for messages of these ids."""
-    return pc.field("message_id").isin(list(message_ids))
