@@ -50,10 +50,6 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-class BodyTimeoutError(Exception):
-    """The body of a request did not arrive in time."""
-
-
 class Checks(Protocol):
     """Whatever knows credentials of one kind."""
 
@@ -154,8 +150,6 @@ class Guard:
         try:
             with deadline(self._guards.limits.seconds):
                 await self._app(scope, self._timely(receive), leaving)
-        except BodyTimeoutError:
-            await leaving.refuse(408, "the body did not arrive in time")
         except Exception as error:
             tell(visit, error)
             if leaving.begun:
@@ -179,7 +173,7 @@ class Guard:
                 with anyio.fail_after(self._guards.limits.body_seconds):
                     message = await receive()
             except TimeoutError:
-                raise BodyTimeoutError from None
+                raise HTTPException(408, "the body did not arrive in time") from None
             whole = not message.get("more_body", False)
             return message
 

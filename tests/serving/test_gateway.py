@@ -6,7 +6,9 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import anyio
 import httpx
 import numpy as np
 import pytest
@@ -183,6 +185,30 @@ def test_a_body_of_unknown_length_is_refused(dead_door: Door, guards: Guards):
     reply = client_of(dead_door, guards).post("/v1/ask", content=(part for part in [b"{}"]))
 
     assert reply.status_code == 411
+
+
+def test_a_body_that_never_comes_is_not_waited_for(dead_door: Door, guards: Guards):
+    app = client_of(dead_door, replace(guards, limits=Limits(body_seconds=0.05))).app
+    said: list[dict[str, Any]] = []
+
+    async def never() -> dict[str, Any]:
+        await anyio.sleep(5)
+        return {"type": "http.disconnect"}
+
+    async def send(message: dict[str, Any]) -> None:
+        said.append(message)
+
+    headers = [
+        (b"authorization", b"Bearer owner"),
+        (b"content-length", b"9"),
+        (b"content-type", b"application/json"),
+    ]
+    scope = {"type": "http", "method": "POST", "path": "/v1/ask", "raw_path": b"/v1/ask", "query_string": b"",
+             "headers": headers, "client": ("127.0.0.1", 1), "server": ("testserver", 80), "scheme": "http"}  # fmt: skip
+    anyio.run(app, scope, never, send)
+
+    assert said[0]["status"] == 408
+    assert audited(guards)[-1]["status"] == 408
 
 
 def test_what_was_sent_is_not_said_back(dead_door: Door, guards: Guards):
