@@ -115,3 +115,22 @@ def test_what_cannot_be_served_leaves_the_present_bundle(
     assert doors.current is present
     assert len(tries) == 1  # told once, not every second
     assert swaps(metrics, "refused") == 1
+
+
+def test_a_bundle_that_is_rolled_back_while_it_starts_is_closed_again(
+    followed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    doors, live, metrics = followed
+    present, log, stop = doors.current, [], threading.Event()
+    second = door_of(tmp_path / "second")
+    live.append(tmp_path / "second")
+
+    def start(*_: object, **__: object) -> tuple[Door, ExitStack]:
+        live.pop()  # somebody rolls back meanwhile
+        stop.set()
+        return second, closing(log, "second")
+
+    monkeypatch.setattr(swap, "start_door", start)
+    swap.follow_live(doors, "auto", metrics, stop=stop)
+
+    assert (doors.current, log) == (present, ["second closed"])

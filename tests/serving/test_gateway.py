@@ -198,13 +198,16 @@ def test_a_body_that_never_comes_is_not_waited_for(dead_door: Door, guards: Guar
     async def send(message: dict[str, Any]) -> None:
         said.append(message)
 
-    headers = [
-        (b"authorization", b"Bearer owner"),
-        (b"content-length", b"9"),
-        (b"content-type", b"application/json"),
-    ]
-    scope = {"type": "http", "method": "POST", "path": "/v1/ask", "raw_path": b"/v1/ask", "query_string": b"",
-             "headers": headers, "client": ("127.0.0.1", 1), "server": ("testserver", 80), "scheme": "http"}  # fmt: skip
+    headers = {
+        b"authorization": b"Bearer owner",
+        b"content-length": b"9",
+        b"content-type": b"application/json",
+    }
+    scope = {
+        **{"type": "http", "method": "POST", "scheme": "http", "query_string": b""},
+        **{"path": "/v1/ask", "raw_path": b"/v1/ask", "headers": list(headers.items())},
+        **{"client": ("127.0.0.1", 1), "server": ("testserver", 80)},
+    }
     anyio.run(app, scope, never, send)
 
     assert said[0]["status"] == 408
