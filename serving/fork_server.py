@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 
-from serving.processes import end_with_parent
+from serving.processes import end_forks_with_parent, end_with_parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,7 @@ def _tell(event: str, role: str, number: int) -> None:
 def main(plan_path: str) -> None:
     """Fork every server of the plan and say on stdout which process serves what, and who ended how."""
     end_with_parent()
+    end_forks_with_parent()
     servers = [
         ServerPlan(**{**fields, "arguments": tuple(fields["arguments"])})
         for fields in json.loads(Path(plan_path).read_text())

@@ -39,6 +39,11 @@ class ServerProcess:
         ]
         return tuple(event["role"] for event in events if event["event"] == "ended")
 
+    def end_leftovers(self) -> None:
+        """Kill what a leader that has ended left of its group."""
+        if self.process.poll() is not None:
+            _kill_group(self.process.pid)
+
     def last_words(self, role: str) -> str:
         """Return the line of the log that says best why the role is not served."""
         path = self.log_paths[role]
@@ -73,12 +78,25 @@ def stop_processes(servers: Sequence[ServerProcess], *, patience_s: float = STOP
     for server in servers:
         with contextlib.suppress(subprocess.TimeoutExpired):
             server.process.wait(patience_s)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(server.process.pid, signal.SIGKILL)  # stragglers too, and a leader that did not listen
+        _kill_group(server.process.pid)  # stragglers too, and a leader that did not listen
         server.process.wait()
 
 
-def end_with_parent() -> None:
-    """Have Linux send SIGTERM to this process when the one that started it dies, however it dies."""
+def _kill_group(leader: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
+
+
+def end_with_parent(number: int = signal.SIGTERM) -> None:
+    """Have Linux send a signal to this process when the one that started it dies, however it dies."""
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, number)
+
+
+def end_forks_with_parent() -> None:
+    """Have every process that is forked from here on, and its forks, killed when its own parent dies.
+
+    vLLM's server forks the process that holds the model. Killed with -9 it cannot end that process,
+    which would keep the memory, and with a GPU the model's place on it.
+    """
+    os.register_at_fork(after_in_child=lambda: end_with_parent(signal.SIGKILL))

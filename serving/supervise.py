@@ -67,6 +67,8 @@ class _Watch:
     def _replace(self, role: Role) -> None:
         self._running.down.add(role)
         self._metrics.engine_up.labels(role).set(0)
+        for server in self._serving[role].servers:
+            server.end_leftovers()  # before the next one needs their memory
         if time.monotonic() - self._begun[role] > STEADY_S:
             self._pause.pop(role, None)
         pause = self._pause.get(role, FIRST_PAUSE_S)

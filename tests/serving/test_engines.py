@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -86,6 +87,59 @@ def test_a_process_that_ignores_sigterm_is_ended_with_its_children(tmp_path: Pat
     deadline = time.monotonic() + 5  # the kernel ends them when it comes to it
     while group_of((server,)) and time.monotonic() < deadline:
         time.sleep(0.05)
+    assert group_of((server,)) == []
+
+
+FORK_SERVER = """
+import os, signal, time
+from serving.processes import end_forks_with_parent, end_with_parent
+end_forks_with_parent()
+if os.fork() == 0:  # the server of one model
+    end_with_parent()
+    if os.fork() == 0:  # the process that holds the model, deaf to SIGTERM
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        print(os.getppid(), os.getpid(), flush=True)
+    time.sleep(60)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone ends a child with its parent")
+def test_a_killed_server_leaves_no_process_with_its_model(tmp_path: Path):
+    log = tmp_path / "log"
+    process = start_process(
+        [sys.executable, "-c", FORK_SERVER], environment=dict(os.environ), stdout=log, stderr=log
+    )
+    server = ServerProcess(process, ("classifier",), {"classifier": log})
+    try:
+        while not log.read_text().endswith("\n"):
+            time.sleep(0.02)
+        killed, holder = map(int, log.read_text().split())
+        os.kill(killed, signal.SIGKILL)
+        deadline = time.monotonic() + 5
+        while holder in group_of((server,)) and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+        assert group_of((server,)) == [process.pid]  # the one that serves the other models goes on
+    finally:
+        stop_processes([server], patience_s=0.2)
+
+
+def test_what_an_ended_leader_leaves_is_killed_before_it_is_started_again(tmp_path: Path):
+    log = tmp_path / "log"
+    script = "import os, time; os.fork() == 0 and time.sleep(60)"
+    process = start_process(
+        [sys.executable, "-c", script], environment=dict(os.environ), stdout=log, stderr=log
+    )
+    server = ServerProcess(process, ("classifier",), {"classifier": log})
+    process.wait()
+    assert group_of((server,))
+
+    server.end_leftovers()
+
+    deadline = time.monotonic() + 5
+    while group_of((server,)) and time.monotonic() < deadline:
+        time.sleep(0.02)
     assert group_of((server,)) == []
 
 
