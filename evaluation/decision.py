@@ -7,6 +7,7 @@ in MLflow follows it. MLflow itself keeps no history of an alias and asks nobody
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypedDict, cast
@@ -142,18 +143,40 @@ def reject(release_id: str, *, reviewer: str, reason: str) -> Release:
     return replace(release, status="rejected")
 
 
-def rollback(*, reviewer: str, reason: str) -> Release:
-    """Make the release before the current one the champion again.
+def roll_back(*, reviewer: str, reason: str, to: str = "") -> Release:
+    """Sign that an earlier release is the champion again: the one below it, or ``to``.
+
+    Rolling back twice goes two releases back, and never forward to what was just left. Bundle and
+    alias follow in `evaluation.rollback`.
 
     Raises:
-        UserError: no reason, or no release was live before.
+        UserError: no reason or reviewer, or no such release was live before.
     """
     check_reviewer(reviewer, reason)
     lived = [from_json(entry.event["release"]) for entry in verified() if entry.event["kind"] in MADE_LIVE]
-    earlier = [release for release in lived[:-1] if release.id != lived[-1].id]
+    standing = _standing(lived)
+    if to:
+        earlier = [release for release in lived if release.id.startswith(to) and release.id != lived[-1].id]
+        if len({release.id for release in earlier}) != 1:
+            known = ", ".join(dict.fromkeys(release.id for release in lived)) or "none"
+            raise UserError(f"no single earlier release is called {to!r}; these were live: {known}")
+    else:
+        earlier = standing[:-1]
     if not earlier:
         raise UserError("no release was live before the current one; there is nothing to roll back to")
-    return _make_live("rolled_back", earlier[-1], reviewer=reviewer, reason=reason)
+    release = replace(earlier[-1], status="live")
+    _write("rolled_back", release, reviewer=reviewer, reason=reason)
+    return release
+
+
+def _standing(lived: Sequence[Release]) -> list[Release]:
+    """Return the releases that stand on one another, the live one last: a rollback takes off what is above."""
+    standing: list[Release] = []
+    for release in lived:
+        below = [each.id for each in standing]
+        standing = standing[: below.index(release.id)] if release.id in below else standing
+        standing.append(release)
+    return standing
 
 
 def verify_alias() -> tuple[str, ...]:

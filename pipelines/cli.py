@@ -329,11 +329,29 @@ def reject(release_id: str, reviewer: Reviewer, reason: Reason) -> None:
 
 
 @review.command()
-def rollback(reviewer: Reviewer, reason: Reason) -> None:
-    """Make the release before the current one the champion again."""
+def rollback(
+    reviewer: Reviewer,
+    reason: Reason,
+    to: Annotated[
+        str, typer.Option(help="A release that was live; default: the one below the current.")
+    ] = "",
+) -> None:
+    """Make an earlier release the champion again; a running gateway turns back to its bundle."""
+    from evaluation.rollback import roll_back
+
+    done = roll_back(reviewer=reviewer, reason=reason, to=to)
+    typer.echo(done)
+    if done.problems:
+        raise typer.Exit(1)
+
+
+@review.command()
+def restore() -> None:
+    """Move the champion alias to where the decision log says, after an interruption or somebody's move."""
     from evaluation import decision
 
-    typer.echo(f"{decision.rollback(reviewer=reviewer, reason=reason)}\n{DEPLOY_IT}")
+    decision.restore_alias()
+    typer.echo("\n".join(decision.verify_alias()) or "the alias stands where the decision log says")
 
 
 @review.command()

@@ -81,8 +81,8 @@ def statuses(entries: Sequence[ledger.Entry]) -> dict[str, tuple[Release, str]]:
     return found
 
 
-def record_deployed(release_id: str, bundle: str) -> None:
-    """Write down the digest of the bundle that goes live for a release.
+def record_deployed(release_id: str, bundle: str, why: str = "") -> None:
+    """Write down the digest of the bundle that goes live for a release, and why if it is no new one.
 
     Raises:
         UserError: no decision made the release live.
@@ -94,7 +94,17 @@ def record_deployed(release_id: str, bundle: str) -> None:
             "see mailroom review list"
         )
     if deployed_bundle(verified()) != bundle:
-        append("deployed", release, reviewer=MACHINE, reason=f"bundle {bundle[:12]}", bundle=bundle)
+        reason = f"bundle {bundle[:12]}: {why}" if why else f"bundle {bundle[:12]}"
+        append("deployed", release, reviewer=MACHINE, reason=reason, bundle=bundle)
+
+
+def bundles_of(entries: Sequence[ledger.Entry], release_id: str) -> list[str]:
+    """Return the digests of the bundles that went live for a release, oldest first."""
+    return [
+        str(entry.event["bundle"])
+        for entry in entries
+        if entry.event["kind"] == "deployed" and entry.event["release"]["id"] == release_id
+    ]
 
 
 def deployed_bundle(entries: Sequence[ledger.Entry]) -> str:

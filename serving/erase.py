@@ -22,7 +22,6 @@ from serving.milvus import milvus_client
 
 ERASED = "erased.json"
 ROWS = 1_000
-POINTERS = ("live", "live.previous")
 
 Changed = Mapping[str, tuple[str, str]]
 
@@ -96,7 +95,7 @@ def erase_from_index(folder: Path, message_ids: Collection[str], changed: Change
 
 
 def renew_bundle(folder: Path) -> ErasedBundle | None:
-    """Write the manifest of a bundle whose index has changed; the pointers follow it to its new name.
+    """Write the manifest of a bundle whose index has changed; the pointer follows it to its new name.
 
     Interrupted, it is called again and goes on: the manifest says which name the folder had.
     """
@@ -119,22 +118,21 @@ def renew_bundle(folder: Path) -> ErasedBundle | None:
 def _renamed(folder: Path, digest: str) -> Path:
     """Bring a kept bundle to the name of its digest, with a pointer that dangles at no moment.
 
-    No file system moves a folder and a link in one step: the pointers move to a copy that shares its
+    No file system moves a folder and a link in one step: the pointer moves to a copy that shares its
     bytes, and then the folder goes, its manifest first, so that what is left of it is no bundle.
     """
     moved = folder.with_name(digest[:12])
     if not (moved / MANIFEST).exists():
         with write_atomically(moved) as unfinished:
             copy_bundle(folder, unfinished)
-    if (home() / "live").resolve() == folder.resolve():
+    pointer = home() / "live"
+    if pointer.resolve() == folder.resolve():
         with suppress(UserError):  # what nobody decided on, or a log that is broken, is not served either
             record_deployed(read_bundle(moved).release_id, digest)
-    for pointer in (home() / name for name in POINTERS):
-        if pointer.resolve() == folder.resolve():
-            temporary = pointer.with_name(f".{pointer.name}.erased")
-            temporary.unlink(missing_ok=True)
-            temporary.symlink_to(moved)
-            os.replace(temporary, pointer)
+        temporary = pointer.with_name(".live.erased")
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(moved)
+        os.replace(temporary, pointer)
     (folder / MANIFEST).unlink()
     shutil.rmtree(folder)
     return moved

@@ -1,4 +1,4 @@
-"""What is live: one pointer in the workspace, moved in one step, forwards and back."""
+"""What is live: one pointer in the workspace, moved in one step; what was live before is kept."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import os
 import uuid
 from pathlib import Path
 
+from data import governance
 from data.workspace import UserError, home, write_atomically
 from serving.bundle import MANIFEST, Bundle, copy_bundle, read_bundle, verify_bundle
-from serving.decisions import deployed_bundle, record_deployed, verified
+from serving.decisions import bundles_of, deployed_bundle, record_deployed, verified
 
 
 def keep(bundle: Bundle) -> Bundle:
@@ -20,17 +21,17 @@ def keep(bundle: Bundle) -> Bundle:
     return read_bundle(folder)
 
 
-def go_live(bundle: Bundle) -> None:
-    """Write down that the bundle goes live, point at it, and remember what was live before.
+def go_live(bundle: Bundle, why: str = "") -> None:
+    """Write down that the bundle goes live, why, and point at it.
 
     Raises:
         UserError: the bundle is of no release that a decision made live.
     """
-    record_deployed(bundle.release_id, bundle.digest)
-    before = _target("live")
-    if before is not None and before != bundle.folder:
-        _point("live.previous", before)
-    _point("live", bundle.folder)
+    record_deployed(bundle.release_id, bundle.digest, why)
+    pointer = home() / "live"
+    temporary = pointer.with_name(f".live.{uuid.uuid4().hex[:8]}")
+    temporary.symlink_to(bundle.folder)
+    os.replace(temporary, pointer)
 
 
 def live_bundle() -> Bundle:
@@ -39,27 +40,29 @@ def live_bundle() -> Bundle:
     Raises:
         UserError: nothing is live.
     """
-    folder = _target("live")
-    if folder is None:
+    pointer = home() / "live"
+    if not pointer.is_symlink() or not pointer.exists():
         raise UserError("nothing is live; run: mailroom run, or notebook 07_deploy")
-    return read_bundle(folder)
+    return read_bundle(pointer.resolve())
 
 
-def roll_back() -> Bundle:
-    """Point at the bundle that was live before, after verifying it; doing it twice comes back.
+def kept_bundle(release_id: str) -> Bundle | None:
+    """Return the bundle that went live last for a release, unchanged; None where it is not kept.
+
+    An erasure gives a bundle another digest; only what the governance ledger says of that counts.
 
     Raises:
-        UserError: nothing was live before, or that bundle was changed.
+        UserError: a file of it was changed.
     """
-    before, now = _target("live.previous"), _target("live")
-    if before is None:
-        raise UserError("no bundle was live before the current one; there is nothing to roll back to")
-    bundle = verify_bundle(before)
-    record_deployed(bundle.release_id, bundle.digest)
-    _point("live", before)
-    if now is not None:
-        _point("live.previous", now)
-    return bundle
+    known = bundles_of(verified(), release_id)
+    for entry in governance.verified():
+        known += [now for before, now in entry.event.get("bundles", ()) if before in known]
+    for digest in reversed(known):
+        folder = home() / "bundles" / digest[:12]
+        if (folder / MANIFEST).exists():
+            bundle = verify_bundle(folder)
+            return bundle if bundle.digest == digest else None
+    return None
 
 
 def served_bundle(folder: str | Path | None = None) -> Bundle:
@@ -76,15 +79,3 @@ def served_bundle(folder: str | Path | None = None) -> Bundle:
             f"({deployed[:12] or 'none'}); it is not served: deploy again, mailroom run"
         )
     return bundle
-
-
-def _target(name: str) -> Path | None:
-    pointer = home() / name
-    return pointer.resolve() if pointer.is_symlink() and pointer.exists() else None
-
-
-def _point(name: str, folder: Path) -> None:
-    pointer = home() / name
-    temporary = pointer.with_name(f".{name}.{uuid.uuid4().hex[:8]}")
-    temporary.symlink_to(folder)
-    os.replace(temporary, pointer)

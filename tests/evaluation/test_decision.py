@@ -10,8 +10,11 @@ from made_release import champion_alias as alias
 
 from data.workspace import UserError
 from evaluation import decision
+from evaluation.chain import check_chain
 from evaluation.registry import CLASSIFIER
+from evaluation.rollback import roll_back
 from serving.decisions import log_path
+from serving.live import live_bundle, served_bundle
 
 pytestmark = pytest.mark.slow  # MLflow's import and its database
 
@@ -72,9 +75,9 @@ def test_a_reviewer_approves_and_rolls_back(propose: Proposer) -> None:
 
     decision.approve(name, reviewer="bert", reason="more data")
     assert alias() == second.version
-    back = decision.rollback(reviewer="carla", reason="complaints from the desk")
+    back = roll_back(reviewer="carla", reason="complaints from the desk")
 
-    assert back.id == earlier
+    assert back.release.id == earlier
     assert alias() == first.version
     assert decision.show(name).status == "superseded"
     assert decision.verify_alias() == ()
@@ -179,4 +182,72 @@ def test_there_is_nothing_to_roll_back_to_at_first(propose: Proposer) -> None:
     propose("first").promote()
 
     with pytest.raises(UserError, match="nothing to roll back"):
-        decision.rollback(reviewer="bert", reason="no")
+        roll_back(reviewer="bert", reason="no")
+
+
+def test_a_rollback_makes_the_former_bundle_live(propose: Proposer) -> None:
+    first, second = propose("first"), propose("second")
+    first.promote()
+    former = first.deploy()
+    second.promote(reviewer="bert", reason="more data")
+    second.deploy()
+
+    done = roll_back(reviewer="carla", reason="complaints from the desk")
+
+    assert done.problems == ()
+    assert served_bundle().digest == former.digest == done.bundle
+    assert check_chain().problems == ()
+
+
+def test_a_rollback_to_what_never_was_deployed_says_how_to_deploy_it(propose: Proposer) -> None:
+    first, second = propose("first"), propose("second")
+    first.promote()
+    second.promote(reviewer="bert", reason="more data")
+    present = second.deploy()
+
+    done = roll_back(reviewer="carla", reason="complaints from the desk")
+
+    assert "mailroom run" in str(done)
+    assert live_bundle().digest == present.digest
+
+
+def test_rolling_back_twice_never_leads_forward(propose: Proposer) -> None:
+    names = ("first", "second", "third")
+    made = [propose(name) for name in names]
+    first, second, third = (
+        each.promote(**({"reviewer": "bert", "reason": "better"} if place else {}))
+        for place, each in enumerate(made)
+    )
+
+    back = [roll_back(reviewer="carla", reason="complaints").release.id for _ in range(2)]
+
+    assert back == [second, first]
+    assert alias() == made[0].version
+    assert roll_back(reviewer="carla", reason="it was the data", to=third[:6]).release.id == third
+    with pytest.raises(UserError, match="these were live"):
+        roll_back(reviewer="carla", reason="no", to=third)
+
+
+def test_a_gateway_turns_back_while_mlflow_does_not_answer(
+    propose: Proposer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow
+
+    first, second = propose("first"), propose("second")
+    first.promote()
+    former = first.deploy()
+    second.promote(reviewer="bert", reason="more data")
+    second.deploy()
+
+    def silent(*_: object) -> None:
+        raise mlflow.MlflowException("no connection")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(decision, "move_alias", silent)
+        done = roll_back(reviewer="carla", reason="complaints from the desk")
+
+    assert served_bundle().digest == former.digest
+    assert "mailroom review restore" in done.problems[0]
+    assert alias() == second.version
+    decision.restore_alias()
+    assert alias() == first.version

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from made_decisions import decide
 
+from data import governance
 from data.workspace import UserError, home
 from serving.bundle import Bundle, copy_tree, read_bundle, verify_bundle
 from serving.digest import file_digest, files_below, folder_digest
 from serving.launch import engine_model, vllm_arguments
-from serving.live import go_live, keep, live_bundle, roll_back, served_bundle
+from serving.live import go_live, keep, kept_bundle, live_bundle, served_bundle
 
 
 def write_bundle(folder: Path, words: str = "weights", release_id: str = "") -> Bundle:
@@ -80,14 +81,17 @@ def test_a_folder_without_manifest_is_no_bundle(tmp_path: Path):
         read_bundle(tmp_path)
 
 
-def test_the_pointer_goes_forwards_and_back(tmp_path: Path, workspace: Path):
+def test_what_was_live_for_a_release_is_kept_and_goes_live_again(tmp_path: Path, workspace: Path):
     first, second = (kept(tmp_path / name) for name in ("first", "second"))
     go_live(first)
     go_live(second)
 
-    assert roll_back().digest == first.digest
-    assert live_bundle().digest == first.digest
-    assert roll_back().digest == second.digest
+    back = kept_bundle("first")
+    assert back is not None
+    go_live(back)
+
+    assert served_bundle().digest == first.digest
+    assert kept_bundle("third") is None
 
 
 def test_a_kept_bundle_outlives_the_folder_that_it_was_built_in(tmp_path: Path, workspace: Path):
@@ -102,16 +106,41 @@ def test_a_kept_bundle_outlives_the_folder_that_it_was_built_in(tmp_path: Path, 
     assert live_bundle().folder.parent == home() / "bundles"
 
 
-def test_rolling_back_to_a_changed_bundle_is_refused(tmp_path: Path, workspace: Path):
-    first, second = (kept(tmp_path / name) for name in ("first", "second"))
+def test_a_kept_bundle_that_was_changed_is_refused(tmp_path: Path, workspace: Path):
+    first = kept(tmp_path / "first")
     go_live(first)
-    go_live(second)
     (first.folder / "prompts.yaml").write_text("changed")
 
     with pytest.raises(UserError, match="was changed"):
-        roll_back()
+        kept_bundle("first")
 
-    assert live_bundle().digest == second.digest
+
+def test_a_bundle_in_the_place_of_a_kept_one_is_none(tmp_path: Path, workspace: Path):
+    first = kept(tmp_path / "first")
+    go_live(first)
+    (first.folder / "prompts.yaml").write_text("changed")
+    stated = json.loads((first.folder / "manifest.json").read_text())
+    stated["files"]["prompts.yaml"] = file_digest(first.folder / "prompts.yaml")
+    (first.folder / "manifest.json").write_text(json.dumps(stated))
+
+    assert kept_bundle("first") is None
+
+
+def test_a_kept_bundle_is_found_under_the_digest_that_an_erasure_gave_it(tmp_path: Path, workspace: Path):
+    first = kept(tmp_path / "first")
+    go_live(first)
+    go_live(kept(tmp_path / "second"))
+    stated = json.loads((first.folder / "manifest.json").read_text()) | {"erased_from": [first.digest]}
+    (first.folder / "manifest.json").write_text(json.dumps(stated))
+    digest = read_bundle(first.folder).digest
+    first.folder.rename(first.folder.with_name(digest[:12]))
+    assert kept_bundle("first") is None  # the manifest's word alone does not count
+
+    governance.record("erasure", by="ann", bundles=[[first.digest, digest]])
+
+    found = kept_bundle("first")
+    assert found is not None
+    assert found.digest == digest
 
 
 def test_only_what_went_live_last_is_served(tmp_path: Path, workspace: Path):
@@ -123,7 +152,7 @@ def test_only_what_went_live_last_is_served(tmp_path: Path, workspace: Path):
     assert served_bundle().digest == second.digest
     with pytest.raises(UserError, match="not the one that went live"):
         served_bundle(first.folder)
-    roll_back()
+    go_live(first)
     assert served_bundle().digest == first.digest
 
 
