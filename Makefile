@@ -14,7 +14,7 @@ export RAGAS_DO_NOT_TRACK := true
 export MLFLOW_DISABLE_TELEMETRY := true
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install run test check lab bench-prepare bench-gate bench-label bench-train bench-quality bench-serve lock golden clean
+.PHONY: help install run test check lab bench-prepare bench-gate bench-label bench-train bench-quality bench-serve bench-swap lock golden clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -63,6 +63,9 @@ bench-quality: $(INSTALLED) ## Recipes and search on public data in DATASETS, be
 
 bench-serve: $(INSTALLED) ## Load on the gateway of the live bundle, beside the engine alone (three minutes)
 	$(BIN)/python -m tests.benchmarks.serve
+
+bench-swap: $(INSTALLED) ## Swap, roll back and kill an engine of a copy of the live bundle under load (six minutes)
+	$(BIN)/python -m tests.benchmarks.swap
 
 lock: ## Resolve the locks again from pyproject.toml
 	./locks/lock.sh $(PYTHON)

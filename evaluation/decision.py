@@ -170,7 +170,7 @@ def roll_back(*, reviewer: str, reason: str, to: str = "") -> Release:
 
 
 def _standing(lived: Sequence[Release]) -> list[Release]:
-    """Return the releases that stand on one another, the live one last: a rollback takes off what is above."""
+    """Return the releases that stand on one another, the live one last; a rollback takes the top off."""
     standing: list[Release] = []
     for release in lived:
         below = [each.id for each in standing]

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from serving.archive import Archive, open_archive
 from serving.batching import Ask, batched, remembered
@@ -15,6 +16,9 @@ from serving.engines import Engines
 from serving.index import OpenIndex, open_index
 from serving.launch import Role
 from serving.metrics import Metrics
+
+if TYPE_CHECKING:
+    from serving.canary import Trial
 
 DRAIN_S = 60.0
 
@@ -72,6 +76,7 @@ class Doors:
         self._door: Door | None = None
         self._closing: ExitStack | None = None
         self._leases: dict[int, int] = {}
+        self.trial: Trial | None = None  # of the bundle that is to be next
 
     @property
     def current(self) -> Door | None:

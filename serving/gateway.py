@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from data.workspace import UserError
 from serving.audit import open_audit
 from serving.bundle import Bundle
+from serving.canary import Canary
 from serving.credentials import Keyring, ensure_owner_key
 from serving.door import Doors
 from serving.findings import read_policy
@@ -38,6 +39,7 @@ class Settings(BaseModel):
 
     limits: Limits = Limits()
     issuers: tuple[Issuer, ...] = Field(default=(), description="whose tokens count, beside our own keys")
+    canary: Canary | None = Field(default=None, description="what becomes live is tried first; default: not")
     policy: Path | None = Field(default=None, description="what labels ask for; serving/policy.yaml")
     tls_certificate: Path | None = None
     tls_key: Path | None = None
@@ -100,7 +102,10 @@ def serve(
             threading.Thread(target=keep_fresh, args=(check, stop), name="issuer", daemon=True).start()
         if bundle is None:
             follower = threading.Thread(
-                target=follow_live, args=(doors, engine, metrics), kwargs={"stop": stop}, name="follow"
+                target=follow_live,
+                args=(doors, engine, metrics, audit),
+                kwargs={"stop": stop, "canary": chosen.canary},
+                name="follow",
             )
             follower.start()
             stack.callback(follower.join)

@@ -23,7 +23,7 @@ from serving.embed import (
     servable_folder,
 )
 from serving.fusion import fuse
-from serving.limits import seconds_left
+from serving.limits import DeadlineError, seconds_left
 from serving.milvus import milvus_client
 from serving.scope import EVERYTHING, custodian_code
 
@@ -148,6 +148,10 @@ class OpenIndex:
         """Return the best ``k`` chunks for every question; ``vectors`` has one row per question.
 
         ``within`` is the condition of ``serving.scope`` that every chunk meets.
+
+        Raises:
+            DeadlineError: the request's time was over before Milvus answered.
+            MilvusException: Milvus does not answer, or refused.
         """
         if not questions:
             return []
@@ -160,29 +164,31 @@ class OpenIndex:
         return dense if mode == "dense" else worded
 
     def _near(self, vectors: Vectors, k: int, within: str) -> list[list[Hit]]:
-        found = self._client.search(
-            self.index.collection,
-            data=list(vectors),
-            anns_field="vector",
-            limit=k,
-            filter=_condition(within),
-            output_fields=RETURNED,
-            timeout=seconds_left(SEARCH_S),
-        )
+        found = self._found("vector", list(vectors), k, within)
         return [[_hit(row, row["distance"], row["distance"]) for row in rows] for rows in found]
 
     def _worded(self, questions: Sequence[str], k: int, within: str) -> list[list[Hit]]:
-        found = self._client.search(
-            self.index.collection,
-            data=[_clip(question) or "?" for question in questions],
-            anns_field="sparse",
-            limit=k,
-            filter=_condition(within),
-            output_fields=RETURNED,
-            timeout=seconds_left(SEARCH_S),
-        )
+        found = self._found("sparse", [_clip(question) or "?" for question in questions], k, within)
         # Milvus Lite gives BM25 as a negative distance, a server as a positive weight.
         return [[_hit(row, abs(row["distance"]), math.nan) for row in rows] for rows in found]
+
+    def _found(self, field: str, data: list[Any], k: int, within: str) -> Any:
+        import grpc
+
+        try:
+            return self._client.search(
+                self.index.collection,
+                data=data,
+                anns_field=field,
+                limit=k,
+                filter=_condition(within),
+                output_fields=RETURNED,
+                timeout=seconds_left(SEARCH_S),
+            )
+        except grpc.RpcError as error:  # pymilvus makes an exception of its own of every other one
+            if getattr(error, "code", lambda: None)() == grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise DeadlineError from None
+            raise
 
 
 @contextmanager

@@ -76,3 +76,9 @@ class Metrics:
         self.swaps = Counter(
             "mailroom_swaps", "changes of the served bundle by outcome", ("outcome",), registry=registry
         )
+        self.canary = Counter(
+            "mailroom_canary_messages",
+            "messages classified by both bundles of a trial: agreeing, differing, failed",
+            ("outcome",),
+            registry=registry,
+        )

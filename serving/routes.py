@@ -30,6 +30,7 @@ from serving.access import RIGHTS, Caller
 from serving.answered import NotRecordedError, record_answer
 from serving.answers import Found, citation_of, compose, find
 from serving.archive import MOST
+from serving.canary import classified
 from serving.client import EngineRefusedError, EngineUnavailableError, calibrated
 from serving.door import Door, Doors
 from serving.embed import Vectors, question_input
@@ -185,8 +186,9 @@ def _add_models(app: FastAPI, doors: Doors, guards: Guards) -> None:
     def classify(body: ClassifyRequest, request: Request) -> dict[str, Any]:
         texts = [classifier_input(_redacted(each.subject), _redacted(each.text)) for each in body.messages]
         with doors.lease() as door:
-            rows = calibrated(door.classify(texts), door.bundle.thresholds.temperature)
-            labels, release = door.labels, door.bundle.release_id
+            answering, scores = classified(doors.trial, door, texts)
+            rows = calibrated(scores, answering.bundle.thresholds.temperature)
+            labels, release = answering.labels, answering.bundle.release_id
         results = []
         for row in rows:
             label, probability = labels[int(row.argmax())], float(row.max())

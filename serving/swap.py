@@ -8,9 +8,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from data.workspace import UserError
+from serving.audit import AuditLog
 from serving.bundle import Bundle
+from serving.canary import Canary, Trial
 from serving.door import Door, Doors, open_door
-from serving.live import live_bundle, served_bundle
+from serving.live import go_live, live_bundle, served_bundle
 from serving.metrics import Metrics
 from serving.supervise import supervised
 
@@ -34,8 +36,19 @@ def start_door(
         return door, stack.pop_all()
 
 
-def follow_live(doors: Doors, engine: str, metrics: Metrics, *, stop: threading.Event) -> None:
-    """Serve whatever becomes live until told to stop; where it cannot be served, the present bundle stays."""
+def follow_live(
+    doors: Doors,
+    engine: str,
+    metrics: Metrics,
+    audit: AuditLog,
+    *,
+    stop: threading.Event,
+    canary: Canary | None = None,
+) -> None:
+    """Serve whatever becomes live until told to stop; where it cannot be served, the present bundle stays.
+
+    With ``canary`` it answers a share first, and a regression makes the present bundle live again.
+    """
     refused: Path | None = None
     while not stop.wait(POLL_S):
         present = doors.current
@@ -43,6 +56,7 @@ def follow_live(doors: Doors, engine: str, metrics: Metrics, *, stop: threading.
             folder = live_bundle().folder
         except UserError:
             continue  # a pointer that is being replaced, or withdrawn: the present bundle stays
+        refused = folder if folder == refused else None  # made live again, it is tried again
         if present is None or folder in (present.bundle.folder, refused):
             continue
         try:
@@ -55,16 +69,46 @@ def follow_live(doors: Doors, engine: str, metrics: Metrics, *, stop: threading.
                 words = str(error) if isinstance(error, UserError | RuntimeError) else type(error).__name__
                 _say(f"bundle {folder.name[:12]} is not served: {words}")
             continue
-        if not _is_live(folder):  # rolled back while it started
+        if canary and (reasons := _regressions(trial := Trial(door, canary, metrics), doors, stop)):
+            refused = folder
+            metrics.swaps.labels("rolled_back").inc()
+            try:
+                _go_back(trial, reasons, present.bundle, audit)
+            except Exception as error:  # the present bundle stays, though the log may not say so
+                _say(f"bundle {present.bundle.digest[:12]} is not live again: {type(error).__name__}")
+        if stop.is_set() or folder == refused or not _is_live(folder):  # or rolled back while it started
             closing.close()
             continue
         try:
             doors.open(door, closing)
         except Exception as error:  # of the former bundle's end
             _say(f"the former bundle did not end well: {type(error).__name__}")
-        refused = None
         metrics.swaps.labels("done").inc()
         _say(f"bundle {bundle.digest[:12]} of release {bundle.release_id} is served now")
+
+
+def _regressions(trial: Trial, doors: Doors, stop: threading.Event) -> tuple[str, ...]:
+    """Try a bundle until enough is known, or until it is no longer what is live."""
+    doors.trial = trial
+    try:
+        while _is_live(trial.candidate.bundle.folder) and not stop.wait(POLL_S):
+            if (found := trial.regressions()) is not None:
+                return found
+    finally:
+        doors.trial = None
+    return ()
+
+
+def _go_back(trial: Trial, reasons: tuple[str, ...], present: Bundle, audit: AuditLog) -> None:
+    """Make the present bundle live again, on record with the reasons."""
+    candidate, tally, why = trial.candidate.bundle, trial.tally, "; ".join(reasons)
+    _say(f"bundle {candidate.digest[:12]} {why}: bundle {present.digest[:12]} goes on")
+    audit.write(
+        {"event": "canary", "bundle": candidate.digest, "release": candidate.release_id, "reasons": why,
+         "messages": tally.messages, "failed": tally.failed, "differing": tally.differing,
+         "rule": trial.rule.model_dump()}
+    )  # fmt: skip
+    go_live(present, f"canary {candidate.digest[:12]} {why}")
 
 
 def _is_live(folder: Path) -> bool:

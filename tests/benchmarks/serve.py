@@ -1,6 +1,7 @@
 """Load on the gateway, closed loop, beside the engine alone and what a user would write; `make bench-serve`.
 
     .venv/bin/python -m tests.benchmarks.serve --bundle .mailroom/live --seconds 10
+    .venv/bin/python -m tests.benchmarks.serve --bundle .mailroom/live --soak 100000
 
 Gateway and engines run in this process and its children, the clients in a process of their own; all share
 the machine's cores. The table gives answers a second, milliseconds by percentile, and what was not a 200.
@@ -22,9 +23,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import numpy as np
+
+if TYPE_CHECKING:
+    from serving.bundle import Bundle
+    from serving.engines import Engines
+    from serving.metrics import Metrics
 
 WORDS = "order harbour lease client phone report risk meeting copper price desk trade call note"
 PLAIN = """
@@ -146,59 +153,84 @@ def resident() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def main() -> int:
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A gateway in this process: its address, and the owner's key."""
+
+    url: str
+    key: str
+
+
+@contextmanager
+def opened(bundle: Bundle, running: Engines, metrics: Metrics | None = None) -> Iterator[Gateway]:
+    """Open the gateway before running engines, with an audit log of its own and hardly a limit."""
     import uvicorn
 
     from serving.audit import open_audit
-    from serving.bundle import read_bundle
     from serving.credentials import Keyring, ensure_owner_key
     from serving.door import Doors, open_door
     from serving.guard import Guards
     from serving.limits import Limits
-    from serving.metrics import Metrics
+    from serving.metrics import Metrics as NewMetrics
     from serving.ports import free_ports
     from serving.routes import build_app
+
+    chosen, doors = metrics or NewMetrics(), Doors()
+    limits = Limits(requests_per_minute=10_000_000, burst=10_000_000, requests_at_once=48)
+    with ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
+        doors.open(stack.enter_context(open_door(bundle, running, chosen)), ExitStack())
+        audit = stack.enter_context(open_audit(Path(folder) / "audit.jsonl"))
+        (port,) = free_ports(1)
+        app = build_app(doors, Guards([Keyring()], audit, chosen, limits))
+        server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", access_log=False))
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        yield Gateway(f"http://127.0.0.1:{port}", ensure_owner_key().read_text())
+        server.should_exit = True
+        thread.join()
+
+
+def main() -> int:
+    from serving.bundle import read_bundle
+    from serving.metrics import Metrics
     from serving.supervise import supervised
+    from tests.benchmarks.soak import soak
 
     options = argparse.ArgumentParser()
     options.add_argument("--bundle", type=Path, default=Path(".mailroom/live"))
     options.add_argument("--seconds", type=float, default=10)
     options.add_argument("--clients", type=int, nargs="*", default=[1, 8, 64])
     options.add_argument("--engine", default="auto")
+    options.add_argument("--soak", type=int, help="requests over which the memory is watched, nothing else")
     options.add_argument("--load", nargs=5)
     asked = options.parse_args()
     if asked.load:
         url, kind, key, clients, seconds = asked.load
         print(json.dumps(asdict(load(url, kind, key, int(clients), float(seconds)))))
         return 0
-    bundle, metrics, doors, stop = read_bundle(asked.bundle), Metrics(), Doors(), threading.Event()
-    with ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
-        running = stack.enter_context(supervised(bundle.folder, asked.engine, metrics, stop=stop))
-        door = stack.enter_context(open_door(bundle, running, metrics))
-        doors.open(door, ExitStack())
-        key = ensure_owner_key().read_text()
-        audit = stack.enter_context(open_audit(Path(folder) / "audit.jsonl"))
-        limits = Limits(requests_per_minute=10_000_000, burst=10_000_000, requests_at_once=48)
-        (port,) = free_ports(1)
-        app = build_app(doors, Guards([Keyring()], audit, metrics, limits))
-        server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", access_log=False))
-        threading.Thread(target=server.run, daemon=True).start()
+    if asked.soak:
+        return soak(asked.bundle, asked.soak)
+    bundle, metrics = read_bundle(asked.bundle), Metrics()
+    with ExitStack() as stack:
+        running = stack.enter_context(
+            supervised(bundle.folder, asked.engine, metrics, stop=threading.Event())
+        )
+        gateway = stack.enter_context(opened(bundle, running, metrics))
         plain = stack.enter_context(plain_server(bundle.folder / "classifier"))
-        gateway, before = f"http://127.0.0.1:{port}", resident()
+        before = resident()
         contenders = [
             ("classify: engine alone", f"{running.urls['classifier']}/classify", "engine"),
-            ("classify: gateway", f"{gateway}/v1/classify", "classify"),
+            ("classify: gateway", f"{gateway.url}/v1/classify", "classify"),
             ("classify: FastAPI + transformers", f"{plain}/v1/classify", "classify"),
-            ("search: gateway", f"{gateway}/v1/search", "search"),
-            ("ask: gateway", f"{gateway}/v1/ask", "ask"),
+            ("search: gateway", f"{gateway.url}/v1/search", "search"),
+            ("ask: gateway", f"{gateway.url}/v1/ask", "ask"),
         ]
         print(f"{'':34} {'clients':>7} {'a second':>9} {'p50 ms':>8} {'p95 ms':>8} {'p99 ms':>8}  not 200")
         for clients in asked.clients:
             for name, url, kind in contenders:
-                found = measured(url, kind, key, clients, asked.seconds)
+                found = measured(url, kind, gateway.key, clients, asked.seconds)
                 print(f"{name:34} {clients:>7} {found.line(asked.seconds)}", flush=True)
         print(f"memory of the gateway: {before:.0f} MB before, {resident():.0f} MB after")
-        server.should_exit = True
     return 0
 
 

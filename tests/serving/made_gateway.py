@@ -42,9 +42,9 @@ def open_guards() -> Iterator[Guards]:
         yield Guards([Roster()], audit, Metrics(), Limits(requests_per_minute=100_000, burst=100_000))
 
 
-def client_of(door: Door, guards: Guards, key: str = "owner") -> TestClient:
+def client_of(door: Door, guards: Guards, key: str = "owner", doors: Doors | None = None) -> TestClient:
     """Return a client of a gateway in this process; what fails inside is an answer, no exception."""
-    doors = Doors()
+    doors = doors or Doors()
     doors.open(door, ExitStack())
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     return TestClient(build_app(doors, guards), headers=headers, raise_server_exceptions=False)

@@ -84,7 +84,9 @@ def test_what_becomes_live_is_served_next(followed, tmp_path: Path, monkeypatch:
     started = door_of(tmp_path / "second")
     monkeypatch.setattr(swap, "start_door", lambda *_, **__: (started, ExitStack()))
     stop = threading.Event()
-    follower = threading.Thread(target=swap.follow_live, args=(doors, "auto", metrics), kwargs={"stop": stop})
+    follower = threading.Thread(
+        target=swap.follow_live, args=(doors, "auto", metrics, None), kwargs={"stop": stop}
+    )
     follower.start()
     live.append(tmp_path / "second")
     wait_until(lambda: swaps(metrics, "done") > 0)
@@ -110,7 +112,7 @@ def test_what_cannot_be_served_leaves_the_present_bundle(
     stop = threading.Event()
     threading.Timer(0.3, stop.set).start()
 
-    swap.follow_live(doors, "auto", metrics, stop=stop)
+    swap.follow_live(doors, "auto", metrics, None, stop=stop)  # type: ignore[arg-type]
 
     assert doors.current is present
     assert len(tries) == 1  # told once, not every second
@@ -131,6 +133,6 @@ def test_a_bundle_that_is_rolled_back_while_it_starts_is_closed_again(
         return second, closing(log, "second")
 
     monkeypatch.setattr(swap, "start_door", start)
-    swap.follow_live(doors, "auto", metrics, stop=stop)
+    swap.follow_live(doors, "auto", metrics, None, stop=stop)  # type: ignore[arg-type]
 
     assert (doors.current, log) == (present, ["second closed"])

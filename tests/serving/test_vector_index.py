@@ -6,11 +6,14 @@ import math
 import socket
 from pathlib import Path
 
+import grpc
+import numpy as np
 import pytest
 
 from data.workspace import UserError
 from serving.fusion import fuse
-from serving.index import Hit, build_index, read_index, search, search_many
+from serving.index import Hit, Index, OpenIndex, build_index, read_index, search, search_many
+from serving.limits import DeadlineError
 
 
 def hit(chunk_id: str, similarity: float = math.nan) -> Hit:
@@ -43,6 +46,21 @@ def test_a_damaged_index_is_refused(tmp_path: Path):
 
     with pytest.raises(UserError, match="build it again"):
         read_index(tmp_path)
+
+
+def test_a_search_that_takes_too_long_is_a_late_answer():
+    class Late(grpc.RpcError):
+        def code(self) -> grpc.StatusCode:
+            return grpc.StatusCode.DEADLINE_EXCEEDED
+
+    class Client:
+        def search(self, *_: object, **__: object) -> None:
+            raise Late
+
+    opened = OpenIndex(Index("", "none", 3, 0, "", ""), Client())
+
+    with pytest.raises(DeadlineError):
+        opened.search(["lease"], np.ones((1, 3), np.float32))
 
 
 @pytest.mark.slow
