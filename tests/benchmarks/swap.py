@@ -202,6 +202,11 @@ def memory_gb(process: int) -> float:
     return total / 1e6
 
 
+def sample(process: int, found: list[float], done: threading.Event) -> None:
+    while not done.wait(2):
+        found.append(memory_gb(process))
+
+
 def classifier_process(folder: Path) -> int:
     """Return the process that serves the classifier, as the fork server that started last told."""
     events = sorted((folder / "tmp").glob("mailroom-engines-*/events.jsonl"), key=os.path.getmtime)
@@ -255,9 +260,12 @@ def measure(asked: argparse.Namespace, folder: Path, url: str, process: int) -> 
     time.sleep(asked.seconds)
     memory = [memory_gb(process)]
     mark("swap")
+    sampler = threading.Thread(target=sample, args=(process, memory, done := threading.Event()), daemon=True)
+    sampler.start()
     made_live(asked.bundle, "second", 1.1)
     mark("after the swap", clients.wait_for("second"))
-    memory.append(memory_gb(process))
+    done.set()
+    sampler.join()
     time.sleep(asked.seconds)
     mark("rollback")
     command = [*MAILROOM, "review", "rollback", "--reviewer", "ann", "--reason", "a benchmark"]
@@ -265,9 +273,9 @@ def measure(asked: argparse.Namespace, folder: Path, url: str, process: int) -> 
     signed = time.monotonic()
     mark("after the rollback", clients.wait_for("first"))
     time.sleep(asked.seconds)
-    mark("killed")
     killed, own = 0, set[int]()
     if list((folder / "tmp").glob("mailroom-engines-*/events.jsonl")):
+        mark("killed")
         killed = classifier_process(folder)
         own = family_of(killed)
         os.kill(killed, signal.SIGKILL)
@@ -289,7 +297,7 @@ def measure(asked: argparse.Namespace, folder: Path, url: str, process: int) -> 
         f"first bundle answered again; it said:\n{said}",
         end="",
     )
-    print(f"memory of gateway and engines: {memory[0]:.1f} GB before, {memory[1]:.1f} GB with two bundles")
+    print(f"memory of gateway and engines: {memory[0]:.1f} GB, and with two bundles {max(memory):.1f} GB")
     if killed:
         print(
             f"killed: the classifier's server, {len(own)} processes, of which {len(left)} were left; "
