@@ -162,7 +162,7 @@ class Gateway:
 
 
 @contextmanager
-def opened(bundle: Bundle, running: Engines, metrics: Metrics | None = None) -> Iterator[Gateway]:
+def opened(bundle: Bundle, running: Engines, metrics: Metrics) -> Iterator[Gateway]:
     """Open the gateway before running engines, with an audit log of its own and hardly a limit."""
     import uvicorn
 
@@ -171,17 +171,16 @@ def opened(bundle: Bundle, running: Engines, metrics: Metrics | None = None) -> 
     from serving.door import Doors, open_door
     from serving.guard import Guards
     from serving.limits import Limits
-    from serving.metrics import Metrics as NewMetrics
     from serving.ports import free_ports
     from serving.routes import build_app
 
-    chosen, doors = metrics or NewMetrics(), Doors()
+    doors = Doors()
     limits = Limits(requests_per_minute=10_000_000, burst=10_000_000, requests_at_once=48)
     with ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
-        doors.open(stack.enter_context(open_door(bundle, running, chosen)), ExitStack())
+        doors.open(stack.enter_context(open_door(bundle, running, metrics)), ExitStack())
         audit = stack.enter_context(open_audit(Path(folder) / "audit.jsonl"))
         (port,) = free_ports(1)
-        app = build_app(doors, Guards([Keyring()], audit, chosen, limits))
+        app = build_app(doors, Guards([Keyring()], audit, metrics, limits))
         server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", access_log=False))
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()

@@ -8,8 +8,10 @@ requests 16 classify, 3 search and 1 asks; no text comes twice.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -34,30 +36,27 @@ def soak(bundle: Path, requests: int) -> int:
     from serving.engines import Engines
     from serving.index import read_index
     from serving.launch import ROLES
+    from serving.metrics import Metrics
     from tests.benchmarks.serve import opened, resident
 
-    found = read_bundle(bundle)
-    labels, dimension = (
-        len(labels_of(found.folder / "classifier")),
-        read_index(found.folder / "index").dimension,
-    )
-    with stand_in(labels, dimension) as engine:
+    found, codes = read_bundle(bundle), Counter[str]()
+    labels = len(labels_of(found.folder / "classifier"))
+    dimension = read_index(found.folder / "index").dimension
+    with tempfile.TemporaryDirectory() as folder, stand_in(labels, dimension) as engine:
+        os.environ |= {"MAILROOM_HOME": f"{folder}/home", "MAILROOM_KEYS": f"{folder}/keys"}
         running = Engines("transformers", dict.fromkeys(ROLES, engine), 0.0, ())
-        with opened(found, running) as gateway:
-            codes: Counter[str] = Counter()
-            print(f"{'requests':>9} {'MB':>6} {'a second':>9}  not 200", flush=True)
-            print(f"{0:>9} {resident():>6.0f}", flush=True)
+        with opened(found, running, Metrics()) as gateway:
+            print(
+                f"{'requests':>9} {'MB':>6} {'a second':>9}  not 200\n{0:>9} {resident():>6.0f}", flush=True
+            )
             for part in range(PARTS):
                 started, count = time.monotonic(), requests // PARTS
                 told = [gateway.url, gateway.key, str(part * count), str(count)]
                 done = subprocess.run([*RUN, "send", *told], capture_output=True, text=True, check=True)
                 codes.update(json.loads(done.stdout))
-                others = {code: number for code, number in codes.items() if code != "200"}
-                rate = count / (time.monotonic() - started)
-                print(
-                    f"{(part + 1) * count:>9} {resident():>6.0f} {rate:>9.0f}  {others or 'none'}", flush=True
-                )
-    return int(bool(others))
+                rate, others = count / (time.monotonic() - started), codes.total() - codes["200"]
+                print(f"{(part + 1) * count:>9} {resident():>6.0f} {rate:>9.0f}  {others}", flush=True)
+    return int(codes.total() != codes["200"])
 
 
 @contextmanager
