@@ -27,7 +27,7 @@ from serving.client import EngineUnavailableError
 from serving.door import Door, Doors
 from serving.embed import Vectors
 from serving.guard import Guards
-from serving.limits import DeadlineError, seconds_left
+from serving.limits import DeadlineError, deadline, seconds_left
 from serving.live import go_live, served_bundle
 from serving.metrics import Metrics
 
@@ -119,6 +119,17 @@ def test_nobody_waits_long_for_a_candidate(present: Door, candidate: Door, monke
 
     assert classified(trial, present, taken)[0] is present
     assert time.monotonic() - started < 1
+    assert trial.tally.failed == 1
+
+
+def test_a_candidate_is_not_blamed_for_a_request_without_time(present: Door, candidate: Door):
+    trial = Trial(replace(candidate, classify=fails), RULE, Metrics())
+    taken = next(texts for texts in TEXTS if trial.takes(texts))
+
+    with deadline(tried.PATIENCE_S / 2):
+        assert classified(trial, present, taken)[0] is present
+
+    assert trial.tally.messages == 0
 
 
 @pytest.fixture
