@@ -173,7 +173,7 @@ class OpenIndex:
         return [[_hit(row, abs(row["distance"]), math.nan) for row in rows] for rows in found]
 
     def _found(self, field: str, data: list[Any], k: int, within: str) -> Any:
-        import grpc
+        import grpc  # type: ignore[import-untyped]
 
         try:
             return self._client.search(
