@@ -26,6 +26,7 @@ from serving.fusion import fuse
 from serving.limits import DeadlineError, seconds_left
 from serving.milvus import milvus_client
 from serving.scope import EVERYTHING, custodian_code
+from serving.traces import step
 
 Mode = Literal["hybrid", "dense", "bm25"]
 LITE_FILE = "vectors.db"
@@ -164,11 +165,13 @@ class OpenIndex:
         return dense if mode == "dense" else worded
 
     def _near(self, vectors: Vectors, k: int, within: str) -> list[list[Hit]]:
-        found = self._found("vector", list(vectors), k, within)
+        with step("vectors", k=k):
+            found = self._found("vector", list(vectors), k, within)
         return [[_hit(row, row["distance"], row["distance"]) for row in rows] for rows in found]
 
     def _worded(self, questions: Sequence[str], k: int, within: str) -> list[list[Hit]]:
-        found = self._found("sparse", [_clip(question) or "?" for question in questions], k, within)
+        with step("words", k=k):
+            found = self._found("sparse", [_clip(question) or "?" for question in questions], k, within)
         # Milvus Lite gives BM25 as a negative distance, a server as a positive weight.
         return [[_hit(row, abs(row["distance"]), math.nan) for row in rows] for rows in found]
 

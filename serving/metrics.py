@@ -76,6 +76,8 @@ class Metrics:
         self.swaps = Counter(
             "mailroom_swaps", "changes of the served bundle by outcome", ("outcome",), registry=registry
         )
+        for outcome in ("done", "refused", "rolled_back"):
+            self.swaps.labels(outcome)  # at 0 from the start: the first one is an increase too
         self.canary = Counter(
             "mailroom_canary_messages",
             "messages classified by both bundles of a trial: agreeing, differing, failed",
