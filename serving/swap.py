@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from serving.metrics import Metrics
 from serving.supervise import supervised
 
 POLL_S = 1.0
+AGAIN_S = 900.0  # after so long what was refused is tried again: a start may fail for want of memory or time
 
 
 def start_door(
@@ -49,28 +51,28 @@ def follow_live(
 
     With ``canary`` it answers a share first, and a regression makes the present bundle live again.
     """
-    refused: Path | None = None
+    refused, again = None, 0.0
     while not stop.wait(POLL_S):
         present = doors.current
         try:
             folder = live_bundle().folder
         except UserError:
             continue  # a pointer that is being replaced, or withdrawn: the present bundle stays
-        refused = folder if folder == refused else None  # made live again, it is tried again
+        refused = folder if folder == refused and time.monotonic() < again else None
         if present is None or folder in (present.bundle.folder, refused):
             continue
         try:
             bundle = served_bundle(folder)
             door, closing = start_door(bundle, engine, metrics, stop=stop)
         except Exception as error:  # whatever it is: the follower must outlive it
-            refused = folder
+            refused, again = folder, time.monotonic() + AGAIN_S
             metrics.swaps.labels("refused").inc()
             if not stop.is_set():
                 words = str(error) if isinstance(error, UserError | RuntimeError) else type(error).__name__
                 _say(f"bundle {folder.name[:12]} is not served: {words}")
             continue
         if canary and (reasons := _regressions(trial := Trial(door, canary, metrics), doors, stop)):
-            refused = folder
+            refused, again = folder, time.monotonic() + AGAIN_S
             metrics.swaps.labels("rolled_back").inc()
             try:
                 _go_back(trial, reasons, present.bundle, audit)

@@ -119,6 +119,25 @@ def test_what_cannot_be_served_leaves_the_present_bundle(
     assert swaps(metrics, "refused") == 1
 
 
+def test_what_was_refused_is_tried_again_later(followed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    doors, live, metrics = followed
+    started, tries, stop = door_of(tmp_path / "second"), [], threading.Event()
+
+    def start(*_: object, **__: object) -> tuple[Door, ExitStack]:
+        tries.append(1)
+        if len(tries) == 1:
+            raise RuntimeError("not ready in time")
+        stop.set()
+        return started, ExitStack()
+
+    monkeypatch.setattr(swap, "start_door", start)
+    monkeypatch.setattr(swap, "AGAIN_S", 0.05)
+    live.append(tmp_path / "second")
+    swap.follow_live(doors, "auto", metrics, None, stop=stop)  # type: ignore[arg-type]
+
+    assert (len(tries), swaps(metrics, "refused")) == (2, 1)
+
+
 def test_a_bundle_that_is_rolled_back_while_it_starts_is_closed_again(
     followed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
