@@ -51,7 +51,8 @@ def follow_live(
 
     With ``canary`` it answers a share first, and a regression makes the present bundle live again.
     """
-    refused, again = None, 0.0
+    refused: Path | None = None
+    again = 0.0
     while not stop.wait(POLL_S):
         present = doors.current
         try:
