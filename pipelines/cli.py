@@ -17,6 +17,7 @@ from pipelines import access
 from pipelines.endings import FREE_SPACE, RunStoppedError, StepError
 from pipelines.label import label
 from pipelines.lineage.command import lineage_command, reproduce_command
+from pipelines.searching import search_command
 
 if TYPE_CHECKING:
     from data.kafka import Topic
@@ -32,6 +33,7 @@ app.add_typer(review, name="review")
 app.add_typer(label, name="label")
 app.command("lineage")(lineage_command)
 app.command("reproduce")(reproduce_command)
+app.command("search")(search_command)
 app.add_typer(access.key, name="key")
 app.add_typer(access.audit, name="audit")
 
@@ -105,12 +107,16 @@ def compile_command(
     image: Image = IMAGE,
     gpu: Gpu = "",
     gpus: Gpus = 1,
+    search: Annotated[bool, typer.Option("--search", help="The graph of a search for a recipe.")] = False,
 ) -> None:
     """Compile the graph for a cluster."""
     from pipelines.cluster import cluster
     from pipelines.compiled import compile_graph
+    from pipelines.retrain import retrain_graph
+    from pipelines.search import search_graph
 
-    path = compile_graph(locate(output), cluster(image=image, gpu=gpu, gpus=gpus))
+    build = search_graph if search else retrain_graph
+    path = compile_graph(locate(output), cluster(image=image, gpu=gpu, gpus=gpus), build)
     typer.echo(f"{path} ({path.stat().st_size:,} bytes)")
 
 

@@ -116,7 +116,7 @@ def run(request: Request, *, use_cache: bool = True, notebooks: Path = NOTEBOOKS
     recipe = Path(request.recipe)
     finished = run_graph(
         lambda configure: retrain_graph(notebooks=notebooks, configure=configure),
-        _parameters(request),
+        parameters_of(request),
         notebooks=notebooks,
         recipe=recipe if recipe.is_file() else None,
         use_cache=use_cache,
@@ -212,7 +212,8 @@ def _check_archive(archive: Path) -> None:
         raise UserError(f"the archive {archive} is empty; give a folder with mail or chat exports")
 
 
-def _parameters(request: Request) -> dict[str, Any]:
+def parameters_of(request: Request) -> dict[str, Any]:
+    """Return the parameters of the graph, with the fingerprints of what lies behind them."""
     local_archive = request.archive != "sample" and "://" not in request.archive
     labels = Path(request.labels) if request.labels and "://" not in request.labels else None
     fingerprint = archive_fingerprint(Path(request.archive), labels) if local_archive else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,6 +56,13 @@ class Encoded:
     weights: torch.Tensor
 
 
+AfterEpoch = Callable[[Epoch], None]
+
+
+def go_on(_: Epoch) -> None:
+    """Let the training go on."""
+
+
 def warm_start(
     model: Any, tokenizer: Any, train: Examples, labels: Sequence[str], recipe: ClassifierRecipe
 ) -> None:
@@ -90,11 +97,13 @@ def finetune(
     *,
     seed: int,
     checkpoint: Path | None = None,
+    after_epoch: AfterEpoch = go_on,
 ) -> Finetuned:
     """Train LoRA and head on ``train`` and return the state with the best macro-F1 on ``valid``.
 
     The warm start takes part in the comparison: training never ends below it on valid. With a
     ``checkpoint``, a training that was killed goes on where it was saved last, to the same weights.
+    ``after_epoch`` is told of every epoch, the warm start first; what it raises ends the training.
     """
     from tqdm import tqdm
 
@@ -109,6 +118,7 @@ def finetune(
         restore(training, saved)
     else:
         _evaluate(training, tokenizer, valid, recipe)
+        after_epoch(training.history[-1])
     encoded = _encode(tokenizer, train, labels, recipe)
     written = time.monotonic()
     with tqdm(total=steps, initial=training.steps, desc="training the classifier", unit="step") as progress:
@@ -121,6 +131,7 @@ def finetune(
                     checkpoints.save_checkpoint(checkpoint, snapshot(training))
                     written = time.monotonic()
             _evaluate(training, tokenizer, valid, recipe)
+            after_epoch(training.history[-1])
     adapted.load_state_dict(training.best_weights, strict=False)
     adapted.eval()
     scores = Scores(tuple(labels), training.best_probabilities.numpy())
