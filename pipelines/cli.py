@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -108,6 +109,7 @@ def compile_command(
     gpu: Gpu = "",
     gpus: Gpus = 1,
     search: Annotated[bool, typer.Option("--search", help="The graph of a search for a recipe.")] = False,
+    generator: Annotated[bool, typer.Option("--generator", help="Train the generator, too.")] = False,
 ) -> None:
     """Compile the graph for a cluster."""
     from pipelines.cluster import cluster
@@ -115,7 +117,7 @@ def compile_command(
     from pipelines.retrain import retrain_graph
     from pipelines.search import search_graph
 
-    build = search_graph if search else retrain_graph
+    build = search_graph if search else partial(retrain_graph, tunes_generator=generator)
     path = compile_graph(locate(output), cluster(image=image, gpu=gpu, gpus=gpus), build)
     typer.echo(f"{path} ({path.stat().st_size:,} bytes)")
 
@@ -139,10 +141,11 @@ def submit(
     """Run the same graph once on a Kubeflow cluster."""
     from pipelines.cluster import cluster
     from pipelines.kubeflow import submit as submit_graph
-    from pipelines.run import Request
+    from pipelines.run import Request, graph_for
 
     request = Request(archive, labels, recipe, seed, spark_master, milvus_uri, engine, retention)
-    typer.echo(submit_graph(endpoint, cluster(image=image, gpu=gpu, gpus=gpus), asdict(request)))
+    on = cluster(image=image, gpu=gpu, gpus=gpus)
+    typer.echo(submit_graph(endpoint, on, asdict(request), graph_for(request)))
 
 
 @app.command()

@@ -29,11 +29,6 @@ PREPARE = (
 )
 
 
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return compile_graph(tmp_path_factory.mktemp("compiled") / "search.yaml", Cluster(gpu="nvidia.com/gpu"))
-
-
 def test_is_the_golden_file(tmp_path: Path) -> None:
     path = compile_graph(tmp_path / "search.yaml", Cluster(), search_graph)
 
