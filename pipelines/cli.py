@@ -102,6 +102,7 @@ def run(
 
 @app.command("compile")
 def compile_command(
+    *,
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the compiled graph goes.")] = Path(
         "retrain.yaml"
     ),

@@ -94,12 +94,16 @@ def tune(
         set_moving_parts(now.adapted, now.optimiser, now.schedule, saved)
         now.valid_losses, now.losses = list(saved["valid_losses"]), list(saved["losses"])
         now.best_weights = saved["best_weights"]
-    else:
-        _evaluate(now, tokenizer, valid, recipe)
     lengths = [len(each.ids) for each in train]
     written = time.monotonic()
     with tqdm(total=steps, initial=len(now.losses), desc="training the generator", unit="step") as progress:
-        while (done := len(now.losses)) < steps:
+        while True:
+            done = len(now.losses)
+            ends = done % an_epoch == 0 or done == steps
+            if ends and len(now.valid_losses) <= math.ceil(done / an_epoch):  # also of one killed just here
+                _evaluate(now, tokenizer, valid, recipe)
+            if done == steps:
+                break
             epoch, within = divmod(done, an_epoch)
             batches = shuffled_by_length(lengths, recipe.batch_size, seed=seed + epoch)
             now.adapted.train()
@@ -109,7 +113,6 @@ def tune(
                 if checkpoint and time.monotonic() - written > checkpoints.EVERY_S:
                     checkpoints.save_checkpoint(checkpoint, _snapshot(now))
                     written = time.monotonic()
-            _evaluate(now, tokenizer, valid, recipe)
     now.adapted.load_state_dict(now.best_weights, strict=False)
     now.adapted.eval()
     return TunedGenerator(now.adapted, tuple(now.valid_losses), tuple(now.losses))
@@ -164,9 +167,10 @@ def _set_up(model: Any, recipe: GeneratorRecipe, steps: int) -> _Standing:
 def _learn(now: _Standing, tokenizer: Any, batch: Sequence[Encoded], recipe: GeneratorRecipe) -> float:
     with autocast(recipe.precision, now.adapted.device):
         loss, tokens = answer_loss(now.adapted, tokenizer, batch, recipe.max_length)
-    (loss / tokens).backward()
+    mean: Any = loss / tokens
+    mean.backward()
     take_step(now.adapted, now.optimiser, now.schedule)
-    return loss.item() / tokens
+    return float(mean.item())
 
 
 def _evaluate(now: _Standing, tokenizer: Any, valid: Sequence[Encoded], recipe: GeneratorRecipe) -> None:

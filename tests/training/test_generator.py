@@ -14,7 +14,7 @@ from data.prompts import read_prompts
 from data.workspace import UserError, tracking
 from tests.training.made_decoders import write_decoder
 from tests.training.made_messages import messages_table, read_json, thread_rows, write_prepared
-from training.answers_loss import answer_loss, encode
+from training.answers_loss import TunedGenerator, answer_loss, encode
 from training.generator import fit_generator, train_generator
 from training.grounded import Grounded, grounded_pairs
 from training.recipe import RECIPES, GeneratorRecipe, load_recipe, recipe_digest
@@ -143,7 +143,7 @@ def test_the_loss_falls_and_the_same_seed_gives_the_same_adapter(
         for name, seed in (("one", 7), ("same", 7), ("other", 8))
     )
 
-    assert min(one.valid_losses) < 0.9 * one.valid_losses[0]
+    assert min(one.valid_losses) < one.valid_losses[0] - 0.2
     assert one.weights_digest == same.weights_digest != other.weights_digest
     assert one.valid_losses == same.valid_losses
     assert (
@@ -166,8 +166,9 @@ def test_an_adapter_that_does_not_better_the_base_is_not_kept(
 ) -> None:
     dataset = write_prepared(tmp_path / "prepared", thread_rows(60))
 
-    result = train_generator(dataset, tmp_path / "out", recipe=recipe_file(tmp_path, decoder, rate="0.99"))
+    result = train_generator(dataset, tmp_path / "out", recipe=recipe_file(tmp_path, decoder, rate="1.0e-30"))
 
+    assert not TunedGenerator(None, (1.0, 1.2), (1.0,)).is_better
     assert min(result.valid_losses) == result.valid_losses[0]
     assert "" == result.adapter == result.weights_digest
     assert not (tmp_path / "out" / "adapter").exists()
