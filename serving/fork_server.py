@@ -52,7 +52,9 @@ def _import_vllm(architectures: set[str]) -> None:
     from vllm import ModelRegistry
 
     for architecture in sorted(architectures):
-        known = ModelRegistry.models.get(architecture)
+        # a decoder's classifier is its language model with another head, which vLLM puts on itself
+        language_model = architecture.replace("ForSequenceClassification", "ForCausalLM")
+        known = ModelRegistry.models.get(architecture) or ModelRegistry.models.get(language_model)
         if known is not None:
             ModelRegistry.register_model(architecture, known.load_model_cls())
     # vLLM insists on spawn on the CPU, which imports everything again; fork shares what is here.

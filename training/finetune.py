@@ -70,22 +70,27 @@ def warm_start(
     import torch
 
     known = architecture_of(model)
-    dense = model.get_submodule(known.dense)
-    pass_through(dense, recipe.head_scale)
+    reads, output = model.get_submodule(known.reads), model.get_submodule(known.output)
+    if known.dense:
+        pass_through(reads, recipe.head_scale)
     read: list[torch.Tensor] = []
-    hook = dense.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0].float()))
+    hook = reads.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0].float()))
     ids = tokenise(tokenizer, train.texts, recipe.max_length)
-    vectors = np.zeros((len(ids), dense.in_features), dtype=np.float32)
+    vectors = np.zeros((len(ids), reads.in_features), dtype=np.float32)
     with autocast(recipe.precision, model.device):
         for batch, _ in forward(model, tokenizer, ids, recipe.max_length, "reading train"):
-            vectors[batch] = read.pop().cpu().numpy()
+            states = read.pop()
+            if known.vector == "last":
+                states = states[range(len(batch)), [len(ids[each]) - 1 for each in batch]]
+            vectors[batch] = states.cpu().numpy()
     hook.remove()
     scale = known.output_scale(recipe.head_scale)
     with torch.inference_mode():
         features = known.features(model, torch.from_numpy(vectors).to(model.device)).cpu().numpy() / scale
     targets = [labels.index(label) for label in train.labels]
-    head = fit_head(features, targets, len(labels), recipe.warm_start_strength)
-    install_head(model.get_submodule(known.output), head, scale)
+    strength, has_bias = recipe.warm_start_strength, output.bias is not None
+    head = fit_head(features, targets, len(labels), strength, intercept=has_bias)
+    install_head(output, head, scale)
 
 
 def finetune(
