@@ -139,7 +139,8 @@ def _result(study: Study, base: Recipe, folder: Path, best: str | Path) -> Searc
         Tried(number, trial.value if trial.state is TrialState.COMPLETE else None, dict(trial.params))
         for number, trial in enumerate(finished(study))
     )
-    found = recipe_with(base, study.best_trial.params)
+    best_trial = max(completed(study), key=lambda trial: trial.value or 0.0)  # the first of equals
+    found = recipe_with(base, best_trial.params)
     target = locate(best)
     with write_atomically(target) as unfinished:
         unfinished.write_text(as_yaml(found), encoding="utf-8")

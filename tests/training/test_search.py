@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,25 @@ def test_the_best_is_a_recipe_not_below_the_first_trial_which_is_the_recipe_as_i
     assert "<svg" in found.plot()._repr_svg_()
     assert "<svg" in found.plot_importance()._repr_svg_()
     assert "canteen" not in str(found) + repr(found)
+
+
+@pytest.mark.slow
+def test_the_notebook_does_the_same_by_hand(
+    dataset: Path, recipe: str, workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    notebook = Path(__file__).parents[2] / "notebooks" / "explore" / "search.ipynb"
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    parameters, *rest = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    given = {"prepared": dataset, "recipe": recipe, "trials": 1, "best": str(tmp_path / "best.yaml")}
+
+    names: dict[str, object] = {}
+    exec(parameters, names)  # noqa: S102 (our own notebook)
+    assert set(given) < set(names)
+    names |= given
+    for source in rest:
+        exec(source, names)  # noqa: S102
+
+    assert (tmp_path / "best.yaml").read_text() in capsys.readouterr().out
 
 
 @pytest.mark.slow
