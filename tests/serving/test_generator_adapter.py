@@ -61,7 +61,7 @@ def fake_adapter(base: Path, folder: Path, rank: int = 4) -> Path:
 
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
-    return write_decoder("llama", tmp_path / "bundle" / "generator")
+    return write_decoder("llama", tmp_path / "bundle" / "generator", positions=2048)
 
 
 def test_an_adapter_belongs_to_its_base_and_has_a_rank_that_engines_take(base: Path, tmp_path: Path) -> None:
