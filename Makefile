@@ -70,8 +70,9 @@ bench-swap: $(INSTALLED) ## Swap, roll back and kill an engine of a copy of the 
 lock: ## Resolve the locks again from pyproject.toml
 	./locks/lock.sh $(PYTHON)
 
-golden: $(INSTALLED) ## Write the compiled graph that the golden-file test holds
+golden: $(INSTALLED) ## Write the compiled graphs that the golden-file tests hold
 	$(BIN)/mailroom compile --output tests/pipelines/golden/retrain.yaml
+	$(BIN)/mailroom compile --search --output tests/pipelines/golden/search.yaml
 
 clean: ## Remove the workspace (.mailroom) and the caches, not .venv
 	rm -rf .mailroom .mypy_cache .ruff_cache .pytest_cache

@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 Kind = Literal["parameter", "input", "output", "result"]
 Artifact = Literal["Artifact", "Dataset", "Model", "Metrics", "ClassificationMetrics", "HTML", "Markdown"]
 VALUE_TYPES = {kind.__name__: kind for kind in (str, int, float, bool, list, dict)}
-RESULT_TYPES = ("int", "float", "str", "bool")
+RESULT_TYPES = ("int", "float", "str", "bool", "list")  # a list as JSON: what a pipeline loops over
 RESERVED = ("executed_notebook", "executed_html", "fingerprint", "Output")
 FORMS = 'str, int, float, bool, list, dict, "Input[Dataset]", "Output[Model]", "OutputPath[int]" and the like'
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import sys
@@ -146,6 +147,11 @@ def _as_type(text: str, name: str) -> Any:
         if text.lower() not in ("true", "false"):
             raise ValueError(text)
         return text.lower() == "true"
+    if name == "list":
+        value = json.loads(text)
+        if not isinstance(value, list):
+            raise ValueError(text)
+        return value
     return {"int": int, "float": float, "str": str}[name](text)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,7 @@ from pipelines import access
 from pipelines.endings import FREE_SPACE, RunStoppedError, StepError
 from pipelines.label import label
 from pipelines.lineage.command import lineage_command, reproduce_command
+from pipelines.searching import search_command
 
 if TYPE_CHECKING:
     from data.kafka import Topic
@@ -32,6 +34,7 @@ app.add_typer(review, name="review")
 app.add_typer(label, name="label")
 app.command("lineage")(lineage_command)
 app.command("reproduce")(reproduce_command)
+app.command("search")(search_command)
 app.add_typer(access.key, name="key")
 app.add_typer(access.audit, name="audit")
 
@@ -99,18 +102,24 @@ def run(
 
 @app.command("compile")
 def compile_command(
+    *,
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the compiled graph goes.")] = Path(
         "retrain.yaml"
     ),
     image: Image = IMAGE,
     gpu: Gpu = "",
     gpus: Gpus = 1,
+    search: Annotated[bool, typer.Option("--search", help="The graph of a search for a recipe.")] = False,
+    generator: Annotated[bool, typer.Option("--generator", help="Train the generator, too.")] = False,
 ) -> None:
     """Compile the graph for a cluster."""
     from pipelines.cluster import cluster
     from pipelines.compiled import compile_graph
+    from pipelines.retrain import retrain_graph
+    from pipelines.search import search_graph
 
-    path = compile_graph(locate(output), cluster(image=image, gpu=gpu, gpus=gpus))
+    build = search_graph if search else partial(retrain_graph, tunes_generator=generator)
+    path = compile_graph(locate(output), cluster(image=image, gpu=gpu, gpus=gpus), build)
     typer.echo(f"{path} ({path.stat().st_size:,} bytes)")
 
 
@@ -133,10 +142,11 @@ def submit(
     """Run the same graph once on a Kubeflow cluster."""
     from pipelines.cluster import cluster
     from pipelines.kubeflow import submit as submit_graph
-    from pipelines.run import Request
+    from pipelines.run import Request, graph_for
 
     request = Request(archive, labels, recipe, seed, spark_master, milvus_uri, engine, retention)
-    typer.echo(submit_graph(endpoint, cluster(image=image, gpu=gpu, gpus=gpus), asdict(request)))
+    on = cluster(image=image, gpu=gpu, gpus=gpus)
+    typer.echo(submit_graph(endpoint, on, asdict(request), graph_for(request)))
 
 
 @app.command()

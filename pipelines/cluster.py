@@ -27,6 +27,7 @@ RESOURCES = {
     "prepare": Resources(cpu="8", memory="16G", timeout_s=6 * 3600),
     "train_classifier": Resources(cpu="4", memory="16G", timeout_s=6 * 3600, trains=True),
     "train_embedder": Resources(cpu="4", memory="16G", timeout_s=6 * 3600, trains=True),
+    "train_generator": Resources(cpu="4", memory="16G", timeout_s=6 * 3600, trains=True),
     "index": Resources(cpu="4", memory="8G", timeout_s=3 * 3600),
     "evaluate": Resources(cpu="4", memory="16G", timeout_s=3 * 3600),
     # a decision is recorded once: a retry would ask the reviewer twice

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,15 @@ from pipelines.retrain import retrain_graph
 MAX_BYTES = 200_000
 
 
-def compile_graph(path: Path, cluster: Cluster) -> Path:
-    """Write the graph for a cluster; the same notebooks give the same bytes.
+def compile_graph(path: Path, cluster: Cluster, build: Callable[..., Any] = retrain_graph) -> Path:
+    """Write a graph for a cluster; the same notebooks give the same bytes.
 
     Raises:
         UserError: the graph breaks one of the rules of :func:`mistakes`.
     """
     from kfp.compiler import Compiler
 
-    graph = retrain_graph(image=cluster.image, configure=cluster.configure)
+    graph = build(image=cluster.image, configure=cluster.configure)
     with write_atomically(path) as temporary:
         compiled = temporary.with_suffix(".yaml")  # kfp wants the ending
         try:

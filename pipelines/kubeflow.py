@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from datetime import UTC, datetime
 from io import StringIO
@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 from data.workspace import UserError
 from pipelines.cluster import Cluster
 from pipelines.compiled import compile_graph
+from pipelines.retrain import retrain_graph
 
 EXPERIMENT = "mailroom"
 SCHEDULES = Path(__file__).parent / "schedules.yaml"
@@ -68,13 +69,18 @@ def read_schedules(path: Path = SCHEDULES) -> list[Schedule]:
     return schedules
 
 
-def submit(endpoint: str, cluster: Cluster, parameters: dict[str, Any]) -> str:
-    """Start one run and return its address."""
-    with _client(endpoint) as client, _compiled(cluster) as package:
+def submit(
+    endpoint: str,
+    cluster: Cluster,
+    parameters: dict[str, Any],
+    build: Callable[..., Any] = retrain_graph,
+) -> str:
+    """Start one run of a graph and return its address."""
+    with _client(endpoint) as client, _compiled(cluster, build) as package:
         experiment = client.create_experiment(EXPERIMENT)
         made = client.run_pipeline(
             experiment_id=experiment.experiment_id,
-            job_name=f"mailroom-retrain {datetime.now(UTC):%Y-%m-%d %H:%M:%S}",
+            job_name=f"{_name_of(package)} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}",
             pipeline_package_path=str(package),
             params=parameters,
         )
@@ -129,9 +135,14 @@ def _recurring_runs(client: Any, name: str, experiment_id: str) -> list[str]:
 
 
 @contextmanager
-def _compiled(cluster: Cluster) -> Iterator[Path]:
+def _compiled(cluster: Cluster, build: Callable[..., Any] = retrain_graph) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="mailroom-") as folder:
-        yield compile_graph(Path(folder) / "retrain.yaml", cluster)
+        yield compile_graph(Path(folder) / "graph.yaml", cluster, build)
+
+
+def _name_of(package: Path) -> str:
+    spec = next(yaml.safe_load_all(package.read_text(encoding="utf-8")))
+    return str(spec["pipelineInfo"]["name"])
 
 
 @contextmanager

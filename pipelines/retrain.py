@@ -19,9 +19,15 @@ def leave_as_is(step: str, task: Any) -> None:
 
 
 def retrain_graph(
-    *, notebooks: Path = NOTEBOOKS, image: str = IMAGE, configure: Configure = leave_as_is
+    *,
+    notebooks: Path = NOTEBOOKS,
+    image: str = IMAGE,
+    configure: Configure = leave_as_is,
+    tunes_generator: bool = False,
 ) -> Any:
     """Return the pipeline; ``configure`` is called with every step's name and task.
+
+    ``tunes_generator`` adds the training of the generator's adapter, for recipes that have one.
 
     The graph is the same on a laptop and on a cluster. What differs is what a step may use there.
     """
@@ -67,6 +73,10 @@ def retrain_graph(
         train_embedder = step("train_embedder", prepared=prepared, recipe=recipe, seed=seed)
         classifier = train_classifier.outputs["classifier"]
         embedder = train_embedder.outputs["embedder"]
+        adapter = ""
+        if tunes_generator:
+            train_generator = step("train_generator", prepared=prepared, recipe=recipe, seed=seed)
+            adapter = train_generator.outputs["Output"]
         index = step("index", prepared=prepared, embedder=embedder, milvus_uri=milvus_uri)
         evaluate = step(
             "evaluate",
@@ -88,6 +98,7 @@ def retrain_graph(
             release=promote.outputs["release"],
             prepared=prepared,
             engine=engine,
+            adapter=adapter,
             fingerprint=decisions_fingerprint,
         )
         return Outputs(

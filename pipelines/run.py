@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -114,15 +115,21 @@ def check(request: Request) -> Request:
 def run(request: Request, *, use_cache: bool = True, notebooks: Path = NOTEBOOKS) -> Produced:
     """Run the graph and return where its results lie; raises what :func:`run_graph` raises."""
     recipe = Path(request.recipe)
+    build = graph_for(request)
     finished = run_graph(
-        lambda configure: retrain_graph(notebooks=notebooks, configure=configure),
-        _parameters(request),
+        lambda configure: build(notebooks=notebooks, configure=configure),
+        parameters_of(request),
         notebooks=notebooks,
         recipe=recipe if recipe.is_file() else None,
         use_cache=use_cache,
     )
     paths = {name: Path(artifact.uri) for name, artifact in finished.outputs.items()}
     return produced_by(paths, finished.log)
+
+
+def graph_for(request: Request) -> Callable[..., Any]:
+    """Return what builds the graph of a request: its recipe says whether the generator is trained."""
+    return partial(retrain_graph, tunes_generator=load_recipe(request.recipe).generator is not None)
 
 
 def produced_by(paths: Mapping[str, Path], log: Path | None = None) -> Produced:
@@ -212,7 +219,8 @@ def _check_archive(archive: Path) -> None:
         raise UserError(f"the archive {archive} is empty; give a folder with mail or chat exports")
 
 
-def _parameters(request: Request) -> dict[str, Any]:
+def parameters_of(request: Request) -> dict[str, Any]:
+    """Return the parameters of the graph, with the fingerprints of what lies behind them."""
     local_archive = request.archive != "sample" and "://" not in request.archive
     labels = Path(request.labels) if request.labels and "://" not in request.labels else None
     fingerprint = archive_fingerprint(Path(request.archive), labels) if local_archive else ""

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from data.redact import model_view
-from serving.bundle import Prompts, Thresholds
+from data.prompts import Prompts, conversation
+from serving.bundle import Thresholds
 from serving.client import EngineClient
 from serving.embed import question_input
 from serving.evidence import RETRIEVED, Embed, Evidence, evidence_for
@@ -103,9 +103,7 @@ def compose(found: Found, *, client: EngineClient, prompts: Prompts) -> Answer:
 
 def chat_turns(question: str, shown: Sequence[Sentence], prompts: Prompts) -> list[dict[str, str]]:
     """Return the conversation for the generator: sentences as quoted material, then the question."""
-    excerpts = "\n".join(f'"{_one_line(sentence.text)}"' for sentence in shown)
-    asked = prompts.question.replace("{question}", _one_line(question)).replace("{excerpts}", excerpts)
-    return [{"role": "system", "content": prompts.system}, {"role": "user", "content": asked}]
+    return conversation(question, [sentence.text for sentence in shown], prompts)
 
 
 def cite(text: str, sources: Sequence[Sentence], question: str) -> tuple[Citation, ...]:
@@ -131,7 +129,3 @@ def citation_of(sentence: Sentence) -> Citation:
 
 def _quote(best: Evidence) -> Answer:
     return Answer(best.sentence.text, (citation_of(best.sentence),), True, "extracted", best.similarity)
-
-
-def _one_line(text: str) -> str:
-    return " ".join(model_view(text).split()).replace('"', "'")

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import yaml
-
 from data.dataset import read_manifest
+from data.prompts import PROMPTS, Prompts, read_prompts
 from data.workspace import UserError, locate, write_atomically
+from serving.adapter import ADAPTER, check_adapter
 from serving.calibrate import refusal_threshold
 from serving.champion import Champion, champion_index, champion_models, read_champion
 from serving.digest import file_digest, files_below, folder_digest
@@ -24,7 +24,6 @@ from serving.launch import engine_model
 
 MANIFEST = "manifest.json"
 UNHASHED = (MANIFEST, "deploy.json")  # the manifest itself, and what was measured afterwards
-PROMPTS = Path(__file__).with_name("prompts.yaml")
 SIMILARITY = 0.5  # cosine below which MiniLM's nearest sentence is about something else
 
 
@@ -34,15 +33,6 @@ class Thresholds:
 
     temperature: float = 1.0  # divides the classifier's logits
     similarity: float = SIMILARITY  # the nearest sentence must be this near, or the archive does not say
-
-
-@dataclass(frozen=True, slots=True)
-class Prompts:
-    """What the generator is asked with."""
-
-    system: str
-    question: str
-    refusal: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +52,13 @@ class Bundle:
 
     @property
     def prompts(self) -> Prompts:
-        return Prompts(**yaml.safe_load((self.folder / "prompts.yaml").read_text()))
+        return read_prompts(self.folder / "prompts.yaml")
 
 
-def build_bundle(release: str | Path, bundle: str | Path, prepared: str | Path) -> Bundle:
-    """Build the bundle of the champion release.
+def build_bundle(
+    release: str | Path, bundle: str | Path, prepared: str | Path, *, adapter: str | Path = ""
+) -> Bundle:
+    """Build the bundle of the champion release, with an adapter of the generator where one is given.
 
     ``release`` is the folder of 06_promote. Whatever it proposes, the bundle holds the release that
     the decision log says is live, and only when log and aliases agree.
@@ -87,6 +79,7 @@ def build_bundle(release: str | Path, bundle: str | Path, prepared: str | Path) 
             bundle=bundle,
             thresholds=Thresholds(temperature=models.temperature, similarity=similarity),
             champion=champion,
+            adapter=adapter,
         )
 
 
@@ -98,8 +91,13 @@ def bundle_of(
     bundle: str | Path,
     thresholds: Thresholds | None = None,
     champion: Champion | None = None,
+    adapter: str | Path = "",
 ) -> Bundle:
-    """Put models and index into one folder; the manifest with all hashes is written last."""
+    """Put models and index into one folder; the manifest with all hashes is written last.
+
+    Raises:
+        UserError: a model that no engine serves, an index or an adapter that belongs to another model.
+    """
     sources = {
         "classifier": servable_folder(classifier),
         "embedder": servable_folder(embedder),
@@ -108,11 +106,15 @@ def bundle_of(
     for role, folder in sources.items():
         engine_model(role, folder)  # type: ignore[arg-type]  # the keys are the roles
     _check_belongs(index, sources["embedder"])
+    if adapter:
+        check_adapter(locate(adapter), sources["generator"])
     target = locate(bundle)
     with write_atomically(target) as unfinished:
         for role, folder in sources.items():
             copy_tree(folder, unfinished / role, links=role == "generator")
         copy_tree(locate(index), unfinished / "index")
+        if adapter:
+            copy_tree(locate(adapter), unfinished / ADAPTER)
         shutil.copy(PROMPTS, unfinished / "prompts.yaml")
         (unfinished / "thresholds.json").write_text(json.dumps(asdict(thresholds or Thresholds()), indent=1))
         document = {

@@ -85,7 +85,12 @@ class Deployment:
 
 
 def deploy(
-    release: str | Path, prepared: str | Path, bundle: str | Path, *, engine: str = "auto"
+    release: str | Path,
+    prepared: str | Path,
+    bundle: str | Path,
+    *,
+    engine: str = "auto",
+    adapter: str = "",
 ) -> Deployment:
     """Build the champion's bundle and make it live once its engines have proved themselves.
 
@@ -98,7 +103,8 @@ def deploy(
         UserError: the decision log does not verify, or a part of the release is missing.
         RuntimeError: an engine died, or does not agree with transformers; what was live stays live.
     """
-    return deploy_bundle(build_bundle(release, bundle, prepared), prepared, engine=engine)
+    built = build_bundle(release, bundle, prepared, adapter=adapter)
+    return deploy_bundle(built, prepared, engine=engine)
 
 
 def deploy_bundle(built: Bundle, prepared: str | Path, *, engine: str = "auto") -> Deployment:

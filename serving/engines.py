@@ -16,6 +16,7 @@ from typing import Literal
 import httpx
 
 from data.workspace import UserError, home
+from serving.adapter import adapter_environment, adapter_of, serve_adapter
 from serving.fork_server import ServerPlan, write_plan
 from serving.launch import (
     ROLES,
@@ -89,6 +90,8 @@ def engines(
     try:
         urls = _start(kind, models, scratch, servers)
         _await_ready(urls, servers, started, timeout_s, stop or threading.Event())
+        if kind == "vllm" and (adapter := adapter_of(bundle / "generator")) and "generator" in urls:
+            serve_adapter(urls["generator"], adapter)
         yield Engines(kind, urls, round(time.monotonic() - started, 1), tuple(servers))
     finally:
         stop_processes(servers)
@@ -118,7 +121,7 @@ def _start_forked(models: list[EngineModel], scratch: Path, servers: list[Server
     write_plan(plan_path, plans)
     process = start_process(
         [sys.executable, "-m", "serving.fork_server", str(plan_path)],
-        environment=engine_environment("cpu"),
+        environment=engine_environment("cpu") | _of_adapters(models),
         stdout=events_path,
         stderr=_fresh_log("fork_server"),
     )
@@ -137,7 +140,7 @@ def _start_one_by_one(models: list[EngineModel], servers: list[ServerProcess]) -
                 "vllm.entrypoints.openai.api_server",
                 *vllm_arguments(model, port, "cuda"),
             ],
-            environment=engine_environment("cuda"),
+            environment=engine_environment("cuda") | _of_adapters([model]),
             stdout=log,
             stderr=log,
         )
@@ -159,6 +162,15 @@ def _start_in_one_process(models: list[EngineModel], servers: list[ServerProcess
         ServerProcess(process, tuple(model.role for model in models), {m.role: log for m in models})
     )
     return _urls(models, (port,) * len(models))
+
+
+def _of_adapters(models: list[EngineModel]) -> dict[str, str]:
+    return {
+        name: value
+        for model in models
+        if model.role == "generator"
+        for name, value in adapter_environment(model.folder).items()
+    }
 
 
 def _urls(models: list[EngineModel], ports: tuple[int, ...]) -> dict[Role, str]:

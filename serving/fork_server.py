@@ -52,9 +52,12 @@ def _import_vllm(architectures: set[str]) -> None:
     from vllm import ModelRegistry
 
     for architecture in sorted(architectures):
-        known = ModelRegistry.models.get(architecture)
-        if known is not None:
-            ModelRegistry.register_model(architecture, known.load_model_cls())
+        # a decoder's classifier is to vLLM its language model, with a head that it puts on itself
+        language_model = architecture.replace("ForSequenceClassification", "ForCausalLM")
+        for name in (architecture, language_model):
+            if known := ModelRegistry.models.get(name):
+                ModelRegistry.register_model(name, known.load_model_cls())
+                break
     # vLLM insists on spawn on the CPU, which imports everything again; fork shares what is here.
     vllm.v1.engine.utils.get_mp_context = lambda: multiprocessing.get_context("fork")
 

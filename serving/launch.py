@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from data.workspace import UserError, home
+from serving.adapter import adapter_arguments, served_name
 from serving.embed import longest_input
 from serving.ports import LOOPBACK
 
@@ -74,11 +75,11 @@ def vllm_device() -> Literal["cpu", "cuda", ""]:
 
 def vllm_arguments(model: EngineModel, port: int, device: str) -> tuple[str, ...]:
     """Return the flags of one server."""
-    shared = ["--model", str(model.folder), "--served-model-name", model.role]
+    shared = ["--model", str(model.folder), "--served-model-name", served_name(model.role, model.folder)]
     shared += ["--host", LOOPBACK, "--port", str(port), "--max-model-len", str(model.longest_input)]
     shared += ["--uvicorn-log-level", "warning", "--shutdown-timeout", "15"]
     if model.role == "generator":
-        chosen = ["--dtype", "bfloat16"]
+        chosen = ["--dtype", "bfloat16", *adapter_arguments(model.folder)]
         cpu = ["--max-num-seqs", "8", "--enforce-eager", "--kv-cache-memory-bytes", "256M"]
         cuda = ["--gpu-memory-utilization", "0.4"]
     else:

@@ -14,6 +14,7 @@ import numpy as np
 from fastapi import FastAPI, HTTPException
 from pydantic import BaseModel, Field
 
+from serving.adapter import adapter_of
 from serving.embed import Vectors, load_embedder
 from serving.launch import CLASSIFIER_TOKENS, GENERATOR_TOKENS
 from serving.ports import LOOPBACK
@@ -81,7 +82,7 @@ class TextClassifier:
 
 
 class TextGenerator:
-    """A chat model in bfloat16."""
+    """A chat model in bfloat16, with the adapter that its bundle holds."""
 
     def __init__(self, folder: Path) -> None:
         import torch
@@ -89,6 +90,10 @@ class TextGenerator:
 
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         self._model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
+        if adapter := adapter_of(folder):
+            from peft import PeftModel
+
+            self._model = PeftModel.from_pretrained(self._model, adapter).eval()
 
     def answer(self, request: ChatRequest) -> tuple[list[int], list[int]]:
         """Return the prompt's and the answer's token ids.

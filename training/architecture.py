@@ -1,15 +1,16 @@
-"""The kinds of encoder that training and the engines know, and where they differ.
+"""The kinds of base model that training and the engines know, and where they differ.
 
 Each stays the standard sequence classifier of its kind, whose class transformers, MLflow and vLLM load
-by name: ``BertForSequenceClassification``, ``RobertaForSequenceClassification`` (XLM-R is one) and
-``ModernBertForSequenceClassification``.
+by name: ``BertForSequenceClassification``, ``RobertaForSequenceClassification`` (XLM-R is one),
+``ModernBertForSequenceClassification``, and of decoders ``LlamaForSequenceClassification`` and
+``Qwen3ForSequenceClassification``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from data.workspace import UserError, model_path
 from training.encode import quietly
@@ -18,14 +19,14 @@ from training.warm_start import add_averaging_layer
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """Where a kind of encoder keeps its parts; a path of modules is relative to the classifier."""
+    """Where a kind of base model keeps its parts; a path of modules is relative to the classifier."""
 
     encoder: str
-    dense: str  # the head's square layer; what it reads is the vector of the whole text
+    dense: str  # the head's square layer, which reads the vector of the whole text; decoders have none
     output: str  # the linear layer that gives the logits
     head: tuple[str, ...]  # saved with the adapter, or the warm start would be lost
     features: Callable[[Any, Any], Any]  # (model, vectors) → what the output layer reads of them
-    averages: bool  # can average all tokens by itself; the others get a layer that does
+    vector: Literal["added", "mean", "last"]  # the mean by a layer that is added, or its own; the last token
     normalises: bool  # undoes the scale of the dense layer before the output layer
 
     def longest_input(self, model: Any) -> int:
@@ -36,7 +37,12 @@ class Architecture:
 
     def output_scale(self, head_scale: float) -> float:
         """Return how much smaller than the text's vector that is what the output layer reads."""
-        return 1.0 if self.normalises else head_scale
+        return 1.0 if self.normalises or not self.dense else head_scale
+
+    @property
+    def reads(self) -> str:
+        """Return the layer that reads the vector of the whole text; a decoder's reads every token's."""
+        return self.dense or self.output
 
 
 def _pooled(model: Any, vectors: Any) -> Any:
@@ -51,13 +57,17 @@ def _normalised(model: Any, vectors: Any) -> Any:
     return model.head(vectors)
 
 
+def _as_they_are(_model: Any, vectors: Any) -> Any:
+    return vectors
+
+
 BERT = Architecture(
     encoder="bert",
     dense="bert.pooler.dense",
     output="classifier",
     head=("pooler", "classifier"),
     features=_pooled,
-    averages=False,
+    vector="added",
     normalises=False,
 )
 ROBERTA = Architecture(
@@ -66,7 +76,7 @@ ROBERTA = Architecture(
     output="classifier.out_proj",
     head=("classifier",),
     features=_squashed,
-    averages=False,
+    vector="added",
     normalises=False,
 )
 MODERNBERT = Architecture(
@@ -75,10 +85,20 @@ MODERNBERT = Architecture(
     output="classifier",
     head=("head", "classifier"),
     features=_normalised,
-    averages=True,
+    vector="mean",
     normalises=True,
 )
-ARCHITECTURES = {"bert": BERT, "roberta": ROBERTA, "xlm-roberta": ROBERTA, "modernbert": MODERNBERT}
+DECODER = Architecture(
+    encoder="model",
+    dense="",
+    output="score",
+    head=("score",),
+    features=_as_they_are,
+    vector="last",
+    normalises=False,
+)
+ENCODERS = {"bert": BERT, "roberta": ROBERTA, "xlm-roberta": ROBERTA, "modernbert": MODERNBERT}
+ARCHITECTURES = ENCODERS | {"llama": DECODER, "qwen3": DECODER}
 
 
 def architecture_of(model: Any) -> Architecture:
@@ -88,6 +108,8 @@ def architecture_of(model: Any) -> Architecture:
 
 def base_model(name: str, labels: Sequence[str]) -> tuple[Any, Any]:
     """Return what an adapter is trained on and can be loaded onto: an encoder that averages, a fresh head.
+
+    A decoder keeps its last token, which has read all the others; it is told which token is padding.
 
     In float32, whatever the base is stored in.
 
@@ -109,10 +131,14 @@ def base_model(name: str, labels: Sequence[str]) -> tuple[Any, Any]:
     config.label2id = {label: position for position, label in enumerate(labels)}
     config.problem_type = "single_label_classification"
     known = ARCHITECTURES[config.model_type]
-    if known.averages:
+    if known.vector == "mean":
         config.classifier_pooling = "mean"
     with quietly():
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        if tokenizer.pad_token_id is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        config.pad_token_id = tokenizer.pad_token_id
         model = AutoModelForSequenceClassification.from_pretrained(folder, config=config, dtype=torch.float32)
-        if not known.averages:
+        if known.vector == "added":
             add_averaging_layer(model.get_submodule(known.encoder))
-        return model, AutoTokenizer.from_pretrained(folder)
+        return model, tokenizer

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from data.workspace import home, model_path, write_atomically
-from training.tracking import Provenance, weights_digest
+from training.tracking import Provenance, Role, weights_digest
 
 EVERY_S = 30.0
 KEPT_S = 7 * 86_400.0
 
 
-def checkpoint_path(provenance: Provenance, base_model: str) -> Path:
+def checkpoint_path(provenance: Provenance, base_model: str, role: Role = "classifier") -> Path:
     """Return where the training with this provenance keeps its checkpoint.
 
     Weights of the base, code and torch are part of the name: half a training with each of two would be
@@ -37,7 +37,7 @@ def checkpoint_path(provenance: Provenance, base_model: str) -> Path:
     base = weights_digest(model_path(base_model))
     parts = [asdict(provenance), base, torch.__version__, code.hexdigest()]
     name = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-    return home() / "checkpoints" / f"classifier-{name[:24]}.pt"
+    return home() / "checkpoints" / f"{role}-{name[:24]}.pt"
 
 
 def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ from data.workspace import UserError, locate, write_atomically
 from training.architecture import architecture_of, base_model
 from training.checkpoint import checkpoint_path, sweep_checkpoints
 from training.encode import choose_device, merged_folder, quietly
-from training.finetune import Examples, Finetuned, finetune
+from training.finetune import AfterEpoch, Examples, Finetuned, finetune, go_on
 from training.predict import score
 from training.recipe import ClassifierRecipe, load_recipe
 from training.results import TrainedClassifier, write_training_json
@@ -50,8 +50,8 @@ def train_classifier(
     """
     chosen = load_recipe(recipe)
     source, target = locate(prepared), locate(classifier)
-    train, valid = _examples(source, "train"), _examples(source, "valid")
-    labels = _labels_of(train, valid)
+    train, valid = examples_of(source, "train"), examples_of(source, "valid")
+    labels = labels_of(train, valid)
     provenance = provenance_of(chosen, source, seed)
     checkpoint = checkpoint_path(provenance, chosen.classifier.base_model)
     with (
@@ -95,6 +95,7 @@ def fit(
     *,
     seed: int,
     checkpoint: Path | None = None,
+    after_epoch: AfterEpoch = go_on,
 ) -> tuple[Finetuned, Any]:
     """Return the tuned model and its tokenizer; the same seed gives the same weights.
 
@@ -113,7 +114,10 @@ def fit(
             f"reads {longest} tokens at most; lower it"
         )
     model.to(device)
-    return finetune(model, tokenizer, train, valid, recipe, seed=seed, checkpoint=checkpoint), tokenizer
+    tuned = finetune(
+        model, tokenizer, train, valid, recipe, seed=seed, checkpoint=checkpoint, after_epoch=after_epoch
+    )
+    return tuned, tokenizer
 
 
 def predict_proba(model_folder: str | Path, texts: Sequence[str], *, max_length: int = 256) -> Scores:
@@ -133,15 +137,20 @@ def predict_proba(model_folder: str | Path, texts: Sequence[str], *, max_length:
     return score(model, tokenizer, [model_view(text) for text in texts], max_length, labels)
 
 
-def _examples(prepared: Path, split: str) -> Examples:
+def examples_of(prepared: Path, split: str) -> Examples:
+    """Return the labelled messages of a split as the classifier reads them."""
     columns = ["subject", "text", "label"]
     rows = read_messages(prepared, columns=columns, split=split, labelled=True).to_pylist()
     texts = (classifier_input(row["subject"] or "", row["text"] or "") for row in rows)
     return Examples(tuple(texts), tuple(row["label"] for row in rows))
 
 
-def _labels_of(train: Examples, valid: Examples) -> tuple[str, ...]:
-    """Return the labels of train in order, once it is certain that they can be learned and checked."""
+def labels_of(train: Examples, valid: Examples) -> tuple[str, ...]:
+    """Return the labels of train in order, once it is certain that they can be learned and checked.
+
+    Raises:
+        UserError: under two labels in train, or too few messages in valid.
+    """
     counts = Counter(train.labels)
     if len(counts) < 2:
         found = ", ".join(sorted(counts)) or "none"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,6 +56,13 @@ class Encoded:
     weights: torch.Tensor
 
 
+AfterEpoch = Callable[[Epoch], None]
+
+
+def go_on(_: Epoch) -> None:
+    """Let the training go on."""
+
+
 def warm_start(
     model: Any, tokenizer: Any, train: Examples, labels: Sequence[str], recipe: ClassifierRecipe
 ) -> None:
@@ -63,22 +70,27 @@ def warm_start(
     import torch
 
     known = architecture_of(model)
-    dense = model.get_submodule(known.dense)
-    pass_through(dense, recipe.head_scale)
+    reads, output = model.get_submodule(known.reads), model.get_submodule(known.output)
+    if known.dense:
+        pass_through(reads, recipe.head_scale)
     read: list[torch.Tensor] = []
-    hook = dense.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0].float()))
+    hook = reads.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0].float()))
     ids = tokenise(tokenizer, train.texts, recipe.max_length)
-    vectors = np.zeros((len(ids), dense.in_features), dtype=np.float32)
+    vectors = np.zeros((len(ids), reads.in_features), dtype=np.float32)
     with autocast(recipe.precision, model.device):
         for batch, _ in forward(model, tokenizer, ids, recipe.max_length, "reading train"):
-            vectors[batch] = read.pop().cpu().numpy()
+            states = read.pop()
+            if known.vector == "last":
+                states = states[range(len(batch)), [len(ids[each]) - 1 for each in batch]]
+            vectors[batch] = states.cpu().numpy()
     hook.remove()
     scale = known.output_scale(recipe.head_scale)
     with torch.inference_mode():
         features = known.features(model, torch.from_numpy(vectors).to(model.device)).cpu().numpy() / scale
     targets = [labels.index(label) for label in train.labels]
-    head = fit_head(features, targets, len(labels), recipe.warm_start_strength)
-    install_head(model.get_submodule(known.output), head, scale)
+    strength, has_bias = recipe.warm_start_strength, output.bias is not None
+    head = fit_head(features, targets, len(labels), strength, intercept=has_bias)
+    install_head(output, head, scale)
 
 
 def finetune(
@@ -90,11 +102,13 @@ def finetune(
     *,
     seed: int,
     checkpoint: Path | None = None,
+    after_epoch: AfterEpoch = go_on,
 ) -> Finetuned:
     """Train LoRA and head on ``train`` and return the state with the best macro-F1 on ``valid``.
 
     The warm start takes part in the comparison: training never ends below it on valid. With a
     ``checkpoint``, a training that was killed goes on where it was saved last, to the same weights.
+    ``after_epoch`` is told of every epoch, the warm start first; what it raises ends the training.
     """
     from tqdm import tqdm
 
@@ -109,6 +123,7 @@ def finetune(
         restore(training, saved)
     else:
         _evaluate(training, tokenizer, valid, recipe)
+        after_epoch(training.history[-1])
     encoded = _encode(tokenizer, train, labels, recipe)
     written = time.monotonic()
     with tqdm(total=steps, initial=training.steps, desc="training the classifier", unit="step") as progress:
@@ -121,6 +136,7 @@ def finetune(
                     checkpoints.save_checkpoint(checkpoint, snapshot(training))
                     written = time.monotonic()
             _evaluate(training, tokenizer, valid, recipe)
+            after_epoch(training.history[-1])
     adapted.load_state_dict(training.best_weights, strict=False)
     adapted.eval()
     scores = Scores(tuple(labels), training.best_probabilities.numpy())

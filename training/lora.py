@@ -19,7 +19,16 @@ ALL = ("all-linear",)
 
 
 def adapted_layers(model: Any, lora: LoraRecipe) -> str:
-    """Return the pattern of the adapted layers: within the encoder's blocks, never the head's ``dense``.
+    """Return the pattern of the adapted layers: within the model's blocks, never the head's ``dense``.
+
+    Raises:
+        UserError: the model's blocks have no linear layer of that name.
+    """
+    return rf"{BLOCKS}(.*\.)?({'|'.join(layer_names(model, lora))})"
+
+
+def layer_names(model: Any, lora: LoraRecipe) -> list[str]:
+    """Return the adapted layers by name alone, which is how engines read them of an adapter.
 
     Raises:
         UserError: the model's blocks have no linear layer of that name.
@@ -35,7 +44,7 @@ def adapted_layers(model: Any, lora: LoraRecipe) -> str:
             f"the recipe's lora.targets name {', '.join(unknown)}, and the base model's layers are "
             f"{', '.join(known)}; name some of these, or write: targets: [all-linear]"
         )
-    return rf"{BLOCKS}(.*\.)?({'|'.join(wanted)})"
+    return list(wanted)
 
 
 def take_step(model: Any, optimiser: Optimizer, schedule: LRScheduler) -> None:

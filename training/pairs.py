@@ -19,8 +19,8 @@ SHORTEST_TEXT = 20  # characters: below it a text says too little to be found by
 SHORTEST_HALVED = 160
 MOST_OPEN = 64  # batches filled side by side
 
-_REPLY_MARKS = re.compile(r"^\s*(?:(?:re|aw|fw|fwd|wg|sv|antw|tr|rv)\s*:\s*)+", re.IGNORECASE)
-_BREAK = re.compile(r"\n+|(?<=[.!?])\s+")
+REPLY_MARKS = re.compile(r"^\s*(?:(?:re|aw|fw|fwd|wg|sv|antw|tr|rv)\s*:\s*)+", re.IGNORECASE)
+BREAK = re.compile(r"\n+|(?<=[.!?])\s+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def own_sentences(messages: pa.Table, *, most: int) -> tuple[Pair, ...]:
         Pair("sentence", message.thread_id, max(later, key=len), message.text)
         for thread in _threads(messages)
         for message in thread
-        if (later := [each for each in _BREAK.split(message.text)[1:] if _says_enough(each)])
+        if (later := [each for each in BREAK.split(message.text)[1:] if _says_enough(each)])
     ]
     return tuple(_chosen(pairs, most))
 
@@ -115,7 +115,7 @@ def _subject_pairs(thread: Sequence[_Message]) -> Iterator[Pair]:
     """A reply's subject is its thread's: it is paired with the first text only."""
     seen: set[str] = set()
     for message in thread:
-        subject = _REPLY_MARKS.sub("", message.subject)
+        subject = REPLY_MARKS.sub("", message.subject)
         if subject and subject not in seen and _says_enough(message.text):
             seen.add(subject)
             yield Pair("subject", message.thread_id, subject, message.text)
@@ -132,7 +132,7 @@ def _halves(thread: Sequence[_Message]) -> Iterator[Pair]:
         if len(message.text) < SHORTEST_HALVED:
             continue
         middle = len(message.text) / 2
-        cuts = list(_BREAK.finditer(message.text))
+        cuts = list(BREAK.finditer(message.text))
         if not cuts:
             continue
         cut = min(cuts, key=lambda match: abs(match.start() - middle))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -69,13 +69,32 @@ class EmbedderRecipe(_Part):
     hard_negatives: Annotated[int, Field(strict=True, ge=0, le=8)]
 
 
+class GeneratorRecipe(_Part):
+    """How the generator's adapter is trained."""
+
+    base_model: str
+    max_length: Annotated[int, Field(strict=True, ge=64, le=2048)]
+    precision: Literal["bf16", "float32"]
+    lora: LoraRecipe
+    max_pairs: Count
+    epochs: Count
+    max_steps: Count
+    batch_size: Count
+    learning_rate: Rate
+    warm_up: Share
+
+
 class Recipe(_Part):
-    """Everything that a training run produces, but for the data and the seed."""
+    """Everything that a training run produces, but for the data and the seed.
+
+    Without the section ``generator`` the generator stays as it is.
+    """
 
     name: str
     description: str
     classifier: ClassifierRecipe
     embedder: EmbedderRecipe
+    generator: GeneratorRecipe | None = None
 
 
 def load_recipe(name_or_path: str) -> Recipe:
@@ -103,7 +122,8 @@ def load_recipe(name_or_path: str) -> Recipe:
 
 def recipe_digest(recipe: Recipe) -> str:
     """Return the SHA-256 of what the recipe says, whatever its layout and comments."""
-    canonical = json.dumps(recipe.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    content = recipe.model_dump(mode="json", exclude_none=True)  # as before there were optional sections
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
@@ -137,6 +157,7 @@ def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
     part: type[BaseModel] = Recipe
     for step in location[:-1]:
         inner = part.model_fields[str(step)].annotation
+        inner = next((each for each in get_args(inner) if each is not type(None)), inner)
         assert isinstance(inner, type)  # noqa: S101 (an unknown key can only stand in a part)
         part = inner
     return list(part.model_fields)

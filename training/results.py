@@ -141,7 +141,46 @@ class TrainedEmbedder:
         return Curve("contrastive loss on train", tuple(range(1, len(self.losses) + 1)), self.losses)
 
 
-def write_training_json(folder: Path, result: TrainedClassifier | TrainedEmbedder) -> None:
+@dataclass(frozen=True, slots=True)
+class TrainedGenerator:
+    """A trained adapter of the generator; without ``adapter`` the base was not bettered and stays alone."""
+
+    path: str
+    provenance: Provenance
+    train_pairs: Mapping[str, int]
+    valid_pairs: int
+    valid_losses: tuple[float, ...]  # of an answer's token, one an epoch; the base's first
+    losses: tuple[float, ...]
+    adapter: str
+    weights_digest: str
+    mlflow_run_id: str
+    seconds: float
+
+    def __str__(self) -> str:
+        return _as_text(self._rows())
+
+    def _repr_html_(self) -> str:
+        return _as_table(self._rows())
+
+    def _rows(self) -> dict[str, str]:
+        pairs = ", ".join(f"{kind} {number:,}" for kind, number in self.train_pairs.items())
+        return {
+            "recipe": f"{self.provenance.recipe} ({self.provenance.recipe_digest[:12]})",
+            "train pairs": pairs,
+            "valid pairs": f"{self.valid_pairs:,}",
+            "loss on valid": f"{min(self.valid_losses):.3f} (base {self.valid_losses[0]:.3f})",
+            "kept": self.adapter or "nothing: the base was not bettered",
+            "time": f"{self.seconds:.0f} s",
+            "MLflow run": self.mlflow_run_id,
+            "written to": self.path,
+        }
+
+    def plot(self) -> Curve:
+        """Return the loss by step."""
+        return Curve("loss of the answers on train", tuple(range(1, len(self.losses) + 1)), self.losses)
+
+
+def write_training_json(folder: Path, result: TrainedClassifier | TrainedEmbedder | TrainedGenerator) -> None:
     """Write ``training.json``: everything but where the folder lies, the provenance at the top level."""
     content = asdict(result)
     del content["path"]

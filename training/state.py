@@ -55,18 +55,38 @@ class Training:
         return {name: weight.detach().clone() for name, weight in named if weight.requires_grad}
 
 
-def snapshot(training: Training) -> dict[str, Any]:
-    """Return everything as tensors and plain values, the random states among them."""
+def moving_parts(adapted: Any, optimiser: Optimizer, schedule: LRScheduler) -> dict[str, Any]:
+    """Return weights, optimiser, schedule and random states, as tensors and plain values."""
     import torch
 
     saved = ("lora_", "modules_to_save.")
-    named = training.adapted.named_parameters()
+    named = adapted.named_parameters()
     return {
         "weights": {name: weight for name, weight in named if any(part in name for part in saved)},
-        "optimiser": training.optimiser.state_dict(),
-        "schedule": training.schedule.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "schedule": schedule.state_dict(),
         "random": torch.get_rng_state(),
         "random_on_gpus": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def set_moving_parts(
+    adapted: Any, optimiser: Optimizer, schedule: LRScheduler, saved: Mapping[str, Any]
+) -> None:
+    """Bring what has just been set up to where the saved parts were."""
+    import torch
+
+    adapted.load_state_dict(saved["weights"], strict=False)
+    optimiser.load_state_dict(saved["optimiser"])
+    schedule.load_state_dict(saved["schedule"])
+    torch.set_rng_state(saved["random"])
+    if saved["random_on_gpus"]:
+        torch.cuda.set_rng_state_all(saved["random_on_gpus"])
+
+
+def snapshot(training: Training) -> dict[str, Any]:
+    """Return everything as tensors and plain values, the random states among them."""
+    return moving_parts(training.adapted, training.optimiser, training.schedule) | {
         "history": [asdict(epoch) for epoch in training.history],
         "losses": training.losses,
         "best_weights": training.best_weights,
@@ -79,11 +99,7 @@ def snapshot(training: Training) -> dict[str, Any]:
 
 def restore(training: Training, saved: Mapping[str, Any]) -> None:
     """Bring a training that has just been set up to where the saved one was."""
-    import torch
-
-    training.adapted.load_state_dict(saved["weights"], strict=False)
-    training.optimiser.load_state_dict(saved["optimiser"])
-    training.schedule.load_state_dict(saved["schedule"])
+    set_moving_parts(training.adapted, training.optimiser, training.schedule, saved)
     training.history = [Epoch(**epoch | {"valid": Metrics(**epoch["valid"])}) for epoch in saved["history"]]
     training.losses = list(saved["losses"])
     training.best_weights = saved["best_weights"]
@@ -91,6 +107,3 @@ def restore(training: Training, saved: Mapping[str, Any]) -> None:
     training.tokens, training.positions = saved["tokens"], saved["positions"]
     training.seconds = saved["seconds"]
     training.resumed_at = training.steps
-    torch.set_rng_state(saved["random"])
-    if saved["random_on_gpus"]:
-        torch.cuda.set_rng_state_all(saved["random_on_gpus"])

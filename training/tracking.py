@@ -23,7 +23,7 @@ from data.workspace import tracking
 from training.recipe import Recipe, recipe_digest
 
 REPOSITORY = Path(__file__).parent.parent
-Role = Literal["classifier", "embedder"]
+Role = Literal["classifier", "embedder", "generator"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def training_run(name: Role, provenance: Provenance, recipe: Recipe) -> Iterator
             "mailroom.account": account(),
         }
         mlflow.set_tags({key: value for key, value in tags.items() if value})
-        content = recipe.model_dump(mode="json")
+        content = recipe.model_dump(mode="json", exclude_none=True)
         mlflow.log_params(_flat({name: content[name]}) | {f"{name}.seed": provenance.seed})
         mlflow.log_text(yaml.safe_dump(content, sort_keys=False), recipe_artifact(name))
         yield run
@@ -126,6 +126,12 @@ def weights_digest(model_path: Path) -> str:
     for path in sorted(model_path.glob("*.safetensors")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def file_digests(model_path: Path) -> dict[str, str]:
+    """Return the SHA-256 of every file of a saved model's weights, by name."""
+    files = sorted(model_path.glob("*.safetensors"))
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def device() -> str:

@@ -24,18 +24,29 @@ class LinearHead:
     bias: NDArray[np.float32]
 
 
-def fit_head(vectors: NDArray[np.float32], targets: Sequence[int], count: int, strength: float) -> LinearHead:
+def fit_head(
+    vectors: NDArray[np.float32],
+    targets: Sequence[int],
+    count: int,
+    strength: float,
+    *,
+    intercept: bool = True,
+) -> LinearHead:
     """Fit logistic regression with balanced class weights.
 
     ``targets`` hold every position below ``count`` at least once. Vectors are standardised for the
-    solver, and the scaling is folded into the weights.
+    solver, and the scaling is folded into the weights. Without ``intercept`` (a decoder's head has no
+    bias) they are not centred, and the bias is zero.
     """
     from sklearn.linear_model import LogisticRegression
 
-    mean, spread = vectors.mean(axis=0), vectors.std(axis=0) + 1e-6
-    model = LogisticRegression(C=strength, class_weight="balanced", max_iter=300, tol=1e-3)
+    mean = vectors.mean(axis=0) if intercept else np.zeros(vectors.shape[1], np.float32)
+    spread = vectors.std(axis=0) + 1e-6
+    model = LogisticRegression(
+        C=strength, class_weight="balanced", max_iter=300, tol=1e-3, fit_intercept=intercept
+    )
     model.fit((vectors - mean) / spread, np.asarray(targets))
-    weight, bias = model.coef_, model.intercept_
+    weight, bias = model.coef_, np.broadcast_to(model.intercept_, len(model.coef_))
     if count == 2:  # scikit-learn keeps one row for two classes; the softmax of ± half of it is its sigmoid
         weight, bias = np.vstack([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
     weight = weight / spread
@@ -87,7 +98,8 @@ def install_head(output: Any, head: LinearHead, scale: float) -> None:
 
     with torch.no_grad():
         output.weight.copy_(torch.from_numpy(head.weight / scale))
-        output.bias.copy_(torch.from_numpy(head.bias))
+        if output.bias is not None:
+            output.bias.copy_(torch.from_numpy(head.bias))
 
 
 def class_weights(targets: Sequence[int], count: int, mode: str) -> NDArray[np.float32]:

@@ -40,6 +40,7 @@ def contract(parameters: str) -> Contract:
         ('a: "Input[Dataset]" = "in"', Parameter("a", "input", "Dataset", "in", False, "")),
         ('a: "Output[Model]" = "out"', Parameter("a", "output", "Model", "out", False, "")),
         ('a: "OutputPath[bool]" = "r"', Parameter("a", "result", "bool", "r", False, "")),
+        ('a: "OutputPath[list]" = "r"', Parameter("a", "result", "list", "r", False, "")),
     ],
 )
 def test_reads_every_declared_form(line: str, expected: Parameter) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from components.embed import embed
 from components.failure import StepFailed, read_failure
-from components.step import run_step
+from components.step import _as_type, run_step
 
 WriteNotebook = Callable[..., Path]
 PARAMETERS = """x: int = 1  # a number
@@ -150,3 +150,10 @@ def test_refuses_bad_arguments_before_anything_runs(
 
     assert not (tmp_path / "step" / "executed.ipynb").exists()
     assert json.loads((tmp_path / "step" / "error.json").read_text())["error"] == "ContractError"
+
+
+def test_a_result_that_is_a_list_is_read_as_json_and_as_nothing_else() -> None:
+    assert ["a", 0.5] == _as_type('["a", 0.5]', "list")
+    for text in ("", '{"a": 1}', "a, b"):
+        with pytest.raises(ValueError):  # noqa: PT011 (the step names the result itself)
+            _as_type(text, "list")

@@ -6,6 +6,7 @@ commit it:  make golden && git diff tests/pipelines/golden
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import yaml
 
 from pipelines.cluster import Cluster
 from pipelines.compiled import MAX_BYTES, compile_graph, mistakes
-from pipelines.retrain import NOTEBOOKS
+from pipelines.retrain import NOTEBOOKS, retrain_graph
 
 GOLDEN = Path(__file__).parent / "golden" / "retrain.yaml"
 
@@ -57,6 +58,17 @@ def test_has_one_step_for_every_numbered_notebook_in_order(compiled: Path) -> No
     assert names == set(tasks)
     assert "dependentTasks" not in tasks["prepare"]
     assert tasks["deploy"]["dependentTasks"] == ["prepare", "promote"]
+
+
+def test_trains_the_generator_only_when_asked_and_deploys_what_comes_of_it(tmp_path: Path) -> None:
+    build = partial(retrain_graph, tunes_generator=True)
+    spec, _ = yaml.safe_load_all(compile_graph(tmp_path / "it.yaml", Cluster(), build).read_text())
+
+    tasks = spec["root"]["dag"]["tasks"]
+    assert "train-generator" in tasks["deploy"]["dependentTasks"]
+    assert {"producerTask": "train-generator", "outputParameterKey": "Output"} == tasks["deploy"]["inputs"][
+        "parameters"
+    ]["adapter"]["taskOutputParameter"]
 
 
 def test_every_step_has_limits_a_deadline_and_its_secrets(compiled: Path) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from data.prompts import Prompts, read_prompts
 from serving.answers import Citation, chat_turns, cite
-from serving.bundle import PROMPTS, Prompts
 from serving.calibrate import best_threshold
 from serving.evidence import evidence_for, names_in
 from serving.index import Hit
@@ -89,9 +89,8 @@ def test_what_a_message_says_stays_inside_quotes():
 
 
 def test_the_shipped_prompts_have_a_place_for_question_and_excerpts():
-    import yaml
 
-    prompts = Prompts(**yaml.safe_load(PROMPTS.read_text()))
+    prompts = read_prompts()
 
     assert "{question}" in prompts.question
     assert "{excerpts}" in prompts.question

@@ -11,7 +11,9 @@ from serving.client import engine_client
 from serving.engines import engines
 from serving.launch import vllm_device
 from serving.parity import reference_probabilities
+from tests.training.made_decoders import write_decoder
 from tests.training.made_encoders import write_encoder
+from training.architecture import ENCODERS
 from training.classifier import fit, save_merged
 from training.finetune import Examples
 from training.recipe import ClassifierRecipe, load_recipe
@@ -22,11 +24,16 @@ TEXTS = ("the private phone tonight", "the canteen serves soup and bread", "clai
 
 @pytest.mark.slow
 @pytest.mark.skipif(vllm_device() != "cpu", reason="needs vLLM's CPU build")
-@pytest.mark.parametrize("kind", ["roberta", "modernbert"])
-def test_vllm_classifies_as_transformers_does(kind: str, tmp_path: Path) -> None:
-    encoder = write_encoder(kind, tmp_path / "encoder", positions=256, hidden_size=64)
+@pytest.mark.parametrize(
+    ("kind", "tolerance"), [("roberta", 1e-3), ("modernbert", 1e-3), ("llama", 1e-4), ("qwen3", 1e-4)]
+)
+def test_vllm_classifies_as_transformers_does(kind: str, tolerance: float, tmp_path: Path) -> None:
+    if kind in ENCODERS:
+        base = write_encoder(kind, tmp_path / "base", positions=256, hidden_size=64)
+    else:
+        base = write_decoder(kind, tmp_path / "base")
     lora = {"rank": 4, "alpha": 8, "dropout": 0.0, "targets": ("all-linear",)}
-    fields = load_recipe("smoke").classifier.model_dump() | {"base_model": str(encoder), "lora": lora}
+    fields = load_recipe("smoke").classifier.model_dump() | {"base_model": str(base), "lora": lora}
     examples = Examples(TEXTS * 8, LABELS * 8)
     tuned, tokenizer = fit(examples, examples, LABELS, ClassifierRecipe.model_validate(fields), seed=7)
     save_merged(tuned, tokenizer, tmp_path / "trained")
@@ -41,5 +48,5 @@ def test_vllm_classifies_as_transformers_does(kind: str, tmp_path: Path) -> None
         served = client.classify(texts)
 
     expected = reference_probabilities(tmp_path / "bundle" / "classifier", texts)
-    assert np.abs(expected - served).max() <= 1e-3
+    assert np.abs(expected - served).max() <= tolerance
     assert np.ptp(expected, axis=0).max() > 0.1  # the texts are told apart

@@ -25,7 +25,7 @@ def write_encoder(kind: str, folder: Path, *, positions: int = 64, **size: Any) 
         bos_token_id=0, pad_token_id=1, eos_token_id=2, cls_token_id=0, sep_token_id=2, **(SIZE | size),
     )  # fmt: skip
     AutoModel.from_config(config).save_pretrained(folder)
-    _tokenizer(vocabulary, positions).save_pretrained(folder)
+    write_tokenizer(vocabulary, positions).save_pretrained(folder)
     return folder
 
 
@@ -36,7 +36,8 @@ def _vocabulary() -> list[str]:
     return ["<s>", "<pad>", "</s>", "<unk>", *sorted(words), *"0123456789", ",", "."]
 
 
-def _tokenizer(vocabulary: list[str], positions: int) -> Any:
+def write_tokenizer(vocabulary: list[str], positions: int) -> Any:
+    """Return a tokenizer that knows whole words alone."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 

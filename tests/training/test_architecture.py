@@ -11,7 +11,7 @@ import torch
 
 from data.workspace import UserError
 from tests.training.made_encoders import write_encoder
-from training.architecture import ARCHITECTURES, architecture_of, base_model
+from training.architecture import ENCODERS, architecture_of, base_model
 from training.classifier import predict_proba, save_merged
 from training.encode import pad, tokenise
 from training.finetune import Examples, add_lora, finetune, warm_start
@@ -24,7 +24,7 @@ TEXTS = ("the private phone tonight", "the canteen serves soup and bread", "clai
 EXAMPLES = Examples(TEXTS, LABELS * 8)
 
 
-@pytest.fixture(scope="module", params=ARCHITECTURES)
+@pytest.fixture(scope="module", params=ENCODERS)
 def encoder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_encoder(request.param, tmp_path_factory.mktemp(request.param))
 
@@ -132,5 +132,5 @@ def test_a_target_that_the_encoder_lacks_is_refused_with_those_it_has(tmp_path: 
 def test_a_kind_that_no_engine_serves_is_refused_with_those_that_are(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "distilbert"}')
 
-    with pytest.raises(UserError, match=r"'distilbert'; .* bert, roberta, xlm-roberta, modernbert"):
+    with pytest.raises(UserError, match=r"'distilbert'; .* roberta, xlm-roberta, modernbert, llama, qwen3"):
         base_model(str(tmp_path), LABELS)

@@ -1,0 +1,62 @@
+"""``mailroom search``: recipes tried side by side, here or on a cluster; the best one as a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from components.component import IMAGE
+from pipelines.retrain import NOTEBOOKS
+from pipelines.search import search_graph
+
+PARAMETERS = ("archive", "labels", "recipe", "seed", "spark_master", "retention", "archive_fingerprint")
+
+
+def search_command(
+    *,
+    trials: Annotated[int, typer.Option(min=1, max=200, help="How many recipes to try this time.")] = 8,
+    archive: Annotated[str, typer.Option(help='Folder or file with the messages, or "sample".')] = "sample",
+    labels: Annotated[str, typer.Option(help="CSV with the columns source,label.")] = "",
+    recipe: Annotated[str, typer.Option(help="Where the search begins: a name or a YAML file.")] = "laptop",
+    seed: Annotated[int, typer.Option(help="One seed for every random choice.")] = 7,
+    spark_master: Annotated[str, typer.Option(help="local[*], spark://host:7077 or k8s://...")] = "local[*]",
+    retention: Annotated[str, typer.Option(help="A retention policy (YAML).")] = "",
+    endpoint: Annotated[str, typer.Option(help="A Kubeflow cluster to search on; empty: here.")] = "",
+    image: Annotated[str, typer.Option(help="Container image of the steps; pin it by digest.")] = IMAGE,
+    gpu: Annotated[str, typer.Option(help="Accelerator for training; empty: none.")] = "",
+    gpus: Annotated[int, typer.Option(help="How many accelerators a training step gets.")] = 1,
+) -> None:
+    """Search for a better recipe of the classifier, on train and valid alone; called again, it goes on."""
+    from pipelines.cluster import cluster
+    from pipelines.kubeflow import submit
+    from pipelines.run import Request, check, parameters_of
+
+    request = Request(archive, labels, recipe, seed=seed, spark_master=spark_master, retention=retention)
+    if endpoint:
+        chosen = {"trials": trials} | _of_the_search(
+            {name: getattr(request, name) for name in Request.__dataclass_fields__}
+        )
+        typer.echo(submit(endpoint, cluster(image=image, gpu=gpu, gpus=gpus), chosen, search_graph))
+        return
+    request = check(request)
+    best = search_here({"trials": trials} | _of_the_search(parameters_of(request)), Path(request.recipe))
+    typer.echo(f"{best.read_text(encoding='utf-8')}\nmailroom run --recipe {best}")
+
+
+def search_here(parameters: dict[str, Any], recipe: Path, notebooks: Path = NOTEBOOKS) -> Path:
+    """Run the graph of the search on this machine and return the file of the best recipe."""
+    from pipelines.run import run_graph
+
+    finished = run_graph(
+        lambda configure: search_graph(notebooks=notebooks, configure=configure),
+        parameters,
+        notebooks=notebooks,
+        recipe=recipe if recipe.is_file() else None,
+    )
+    return Path(finished.outputs["best"].uri)
+
+
+def _of_the_search(parameters: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in parameters.items() if name in PARAMETERS}

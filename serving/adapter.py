@@ -1,0 +1,85 @@
+"""The generator's adapter: LoRA beside the base model in a bundle, loaded into a running engine.
+
+Where a bundle has one, the base is served as ``generator-base`` and the adapter as ``generator``, so
+that nobody who asks the generator has to know. vLLM forgets adapters when it ends: whoever starts an
+engine calls :func:`serve_adapter`, and calling it again changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import httpx
+
+from data.workspace import UserError
+from serving.digest import file_digest
+
+ADAPTER = "generator_adapter"
+NAME = "generator"
+BASE_NAME = "generator-base"
+RANKS = (8, 16, 32, 64, 128, 256)  # what vLLM takes for the largest rank
+LOAD_S = 60.0
+
+
+def adapter_of(generator: Path) -> Path | None:
+    """Return the adapter that lies beside a bundle's generator, if there is one."""
+    folder = generator.parent / ADAPTER
+    return folder if (folder / "adapter_config.json").is_file() else None
+
+
+def served_name(role: str, folder: Path) -> str:
+    """Return what vLLM calls the model of a role; the base steps aside for its adapter."""
+    return BASE_NAME if role == NAME and adapter_of(folder) else role
+
+
+def adapter_arguments(generator: Path) -> list[str]:
+    """Return vLLM's flags for a generator with an adapter beside it; none without."""
+    adapter = adapter_of(generator)
+    if adapter is None:
+        return []
+    largest = next(rank for rank in RANKS if rank >= _rank(adapter))
+    return ["--enable-lora", "--max-loras", "1", "--max-lora-rank", str(largest)]
+
+
+def adapter_environment(folder: Path) -> dict[str, str]:
+    """Return what lets a generator's engine load adapters while it runs, where it has one at all."""
+    return {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"} if adapter_of(folder) else {}
+
+
+def check_adapter(adapter: Path, base: Path) -> None:
+    """Refuse what cannot be served on the base.
+
+    Raises:
+        UserError: no adapter there, too high a rank, or one that was trained on another base.
+    """
+    if not (adapter / "adapter_config.json").is_file() or not any(adapter.glob("*.safetensors")):
+        raise UserError(f"the folder {adapter} holds no adapter; train one: notebook train_generator")
+    if _rank(adapter) > RANKS[-1]:
+        raise UserError(f"the adapter {adapter} has rank {_rank(adapter)}; engines take {RANKS[-1]} at most")
+    try:
+        trained_on = json.loads((adapter / "base.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        trained_on = {}
+    if trained_on != {path.name: file_digest(path) for path in sorted(base.glob("*.safetensors"))}:
+        raise UserError(f"the adapter {adapter} was trained on another base than {base}; train it again")
+
+
+def serve_adapter(url: str, adapter: Path) -> None:
+    """Have a running engine answer with this adapter, in place of whichever it had; no restart.
+
+    Raises:
+        RuntimeError: the engine has no such adapter, cannot read it, or was started without adapters.
+    """
+    with httpx.Client(base_url=url, timeout=LOAD_S, trust_env=False) as http:
+        models = http.get("/v1/models").raise_for_status().json()["data"]
+        if any(each["id"] == NAME and each.get("root") == str(adapter) for each in models):
+            return
+        body = {"lora_name": NAME, "lora_path": str(adapter), "load_inplace": True}
+        reply = http.post("/v1/load_lora_adapter", json=body)
+    if reply.status_code != httpx.codes.OK:
+        raise RuntimeError(f"the generator engine refused the adapter {adapter} (HTTP {reply.status_code})")
+
+
+def _rank(adapter: Path) -> int:
+    return int(json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))["r"])

@@ -1,0 +1,141 @@
+"""The generator's adapter: in the bundle, served beside its base, changed without a restart."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import httpx
+import pytest
+
+from data.prompts import conversation, read_prompts
+from data.workspace import UserError
+from serving.adapter import adapter_of, check_adapter, serve_adapter
+from serving.client import engine_client
+from serving.engines import engines
+from serving.launch import engine_environment, engine_model, vllm_arguments, vllm_device
+from tests.training.made_decoders import write_decoder
+from tests.training.made_messages import messages_table, thread_rows
+from training.encode import quietly
+from training.generator import fit_generator
+from training.grounded import grounded_pairs
+from training.recipe import GeneratorRecipe, LoraRecipe
+from training.tracking import file_digests
+
+RECIPE = GeneratorRecipe(
+    base_model="none",
+    max_length=256,
+    precision="float32",
+    lora=LoraRecipe(rank=4, alpha=16, dropout=0.0, targets=("all-linear",)),
+    max_pairs=40,
+    epochs=4,
+    max_steps=30,
+    batch_size=8,
+    learning_rate=2e-2,
+    warm_up=0.1,
+)
+QUESTION = conversation(
+    "What was said about canteen menu?",
+    ("The canteen serves soup and bread at noon", "You have won a voucher, claim the prize now"),
+    read_prompts(),
+)
+
+
+def write_adapter(base: Path, folder: Path, *, seed: int = 7) -> Path:
+    pairs = grounded_pairs(messages_table(thread_rows(60)), most=40)
+    tuned = fit_generator(base, pairs, pairs[:20], RECIPE, seed=seed)
+    with quietly():
+        tuned.model.save_pretrained(folder, save_embedding_layers=False)
+    (folder / "base.json").write_text(json.dumps(file_digests(base)))
+    return folder
+
+
+def fake_adapter(base: Path, folder: Path, rank: int = 4) -> Path:
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text(json.dumps({"r": rank}))
+    (folder / "adapter_model.safetensors").write_bytes(b"weights")
+    (folder / "base.json").write_text(json.dumps(file_digests(base)))
+    return folder
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    return write_decoder("llama", tmp_path / "bundle" / "generator", positions=2048)
+
+
+def test_an_adapter_belongs_to_its_base_and_has_a_rank_that_engines_take(base: Path, tmp_path: Path) -> None:
+    other = write_decoder("llama", tmp_path / "other", seed=1)
+
+    check_adapter(fake_adapter(base, tmp_path / "right"), base)
+
+    with pytest.raises(UserError, match="trained on another base"):
+        check_adapter(tmp_path / "right", other)
+    with pytest.raises(UserError, match="rank 999"):
+        check_adapter(fake_adapter(base, tmp_path / "high", 999), base)
+    with pytest.raises(UserError, match="holds no adapter"):
+        check_adapter(tmp_path / "none", base)
+
+
+def test_the_base_steps_aside_for_the_adapter_and_only_then(base: Path) -> None:
+    alone = vllm_arguments(engine_model("generator", base), 8001, "cpu")
+
+    fake_adapter(base, base.parent / "generator_adapter", rank=12)
+    beside = vllm_arguments(engine_model("generator", base), 8001, "cpu")
+
+    assert "--enable-lora" not in alone
+    assert "generator" == alone[alone.index("--served-model-name") + 1]
+    assert "generator-base" == beside[beside.index("--served-model-name") + 1]
+    assert "16" == beside[beside.index("--max-lora-rank") + 1]
+    assert "VLLM_ALLOW_RUNTIME_LORA_UPDATING" not in engine_environment("cpu")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(vllm_device() != "cpu", reason="needs vLLM's CPU build")
+def test_vllm_answers_with_the_adapter_and_changes_it_without_a_restart(base: Path, tmp_path: Path) -> None:
+    adapter = write_adapter(base, base.parent / "generator_adapter")
+    other = write_adapter(base, tmp_path / "other", seed=8)
+    bundle = base.parent
+    assert adapter == adapter_of(base)
+
+    with engines(bundle, "vllm", roles=("generator",)) as running, engine_client(running) as client:
+        url = running.urls["generator"]
+        plain = said(url, "generator-base")
+        first = said(url, "generator")
+        assert first == client.chat(QUESTION, max_tokens=12).text
+        serve_adapter(url, adapter)  # there already: nothing changes
+        assert first == said(url, "generator")
+
+        serve_adapter(url, other)
+        second = said(url, "generator")
+        with pytest.raises(RuntimeError, match="refused the adapter"):
+            serve_adapter(url, tmp_path / "gone")
+        assert second == said(url, "generator")
+
+        serve_adapter(url, adapter)
+        assert first == said(url, "generator")
+        assert plain == said(url, "generator-base")
+        assert () == running.dead_roles()
+    shutil.rmtree(adapter)
+    shutil.copytree(other, adapter)
+    with engines(bundle, "vllm", roles=("generator",)) as restarted:
+        assert second == said(restarted.urls["generator"], "generator")
+
+    assert 3 == len({plain, first, second})
+
+
+@pytest.mark.slow
+def test_transformers_answers_with_the_adapter_too(base: Path) -> None:
+    from serving.transformers_engine import ChatMessage, ChatRequest, TextGenerator
+
+    request = ChatRequest(messages=[ChatMessage(**turn) for turn in QUESTION], max_tokens=12)
+    plain = TextGenerator(base).answer(request)
+    write_adapter(base, base.parent / "generator_adapter")
+
+    assert plain != TextGenerator(base).answer(request)
+
+
+def said(url: str, model: str) -> str:
+    body = {"model": model, "messages": QUESTION, "max_tokens": 12, "temperature": 0.0}
+    reply = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=60, trust_env=False)
+    return str(reply.raise_for_status().json()["choices"][0]["message"]["content"])
