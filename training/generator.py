@@ -105,15 +105,17 @@ def fit_generator(
         tokenizer = AutoTokenizer.from_pretrained(base)
         model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).to(device)
     prompts = read_prompts()
-    sides: list[list[Encoded]] = []
+    encoded: dict[str, list[Encoded]] = {}
     for name, pairs in (("train", train), ("valid", valid)):
-        sides.append(encode(tokenizer, pairs, prompts, recipe.max_length))
-        if len(sides[-1]) < FEWEST_PAIRS:
+        encoded[name] = encode(tokenizer, pairs, prompts, recipe.max_length)
+        if len(encoded[name]) < FEWEST_PAIRS:
             raise UserError(
-                f"{len(sides[-1])} of {len(pairs)} pairs of {name} have at most {recipe.max_length} tokens, "
-                f"and {FEWEST_PAIRS} are needed; raise generator.max_length in the recipe"
+                f"{len(encoded[name])} of {len(pairs)} pairs of {name} have at most {recipe.max_length} "
+                f"tokens, and {FEWEST_PAIRS} are needed; raise generator.max_length in the recipe"
             )
-    return tune(model, tokenizer, *sides, recipe, seed=seed, checkpoint=checkpoint)
+    learned, held = encoded["train"], encoded["valid"]
+    return tune(model, tokenizer, learned, held, recipe, seed=seed, checkpoint=checkpoint)
+
 
 
 def _pairs(prepared: Path, split: str, most: int) -> tuple[Grounded, ...]:
