@@ -10,6 +10,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from data.schema import CHANNELS
 from serving.scope import Scope
 
+NAME = r"^[0-9A-Za-z_-]{1,128}$"  # of a message, a thread or a release
+
 
 def _encodable(text: str) -> str:
     """Refuse half of a surrogate pair: JSON can say it, UTF-8 cannot."""
@@ -96,6 +98,14 @@ class SearchRequest(BaseModel):
     filters: Filters = Filters()
 
 
+class ThreadRequest(BaseModel):
+    """A thread by its id."""
+
+    model_config = _closed({"thread_id": "b1b4a6033de8a20e1d05280c"})
+
+    thread_id: Annotated[str, StringConstraints(pattern=NAME)]
+
+
 class AskRequest(BaseModel):
     """A question that the archive may answer; ``stream`` sends the sources first, as server-sent events."""
 
@@ -111,7 +121,7 @@ class FeedbackRequest(BaseModel):
 
     model_config = _closed({"message_id": "b1b4a6033de8a20e1d05280c", "label": "ordinary"})
 
-    message_id: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z_-]{1,128}$")]
+    message_id: Annotated[str, StringConstraints(pattern=NAME)]
     label: Word
     reason: Annotated[str, StringConstraints(max_length=200), AfterValidator(_encodable)] = ""
 
