@@ -17,8 +17,16 @@ from serving.door import Door, Doors
 from serving.embed import question_input
 from serving.guard import Guards, saw
 from serving.index import Hit, Mode
-from serving.requests import ClassifyRequest, SearchRequest, ThreadRequest
+from serving.requests import (
+    ClassifyRequest,
+    SearchRequest,
+    StatisticsRequest,
+    SummariseRequest,
+    ThreadRequest,
+)
 from serving.scope import within
+from serving.statistics import Statistics, TooManyGroupsError, count_messages
+from serving.summary import Summary, summarise_thread
 
 
 def search(
@@ -61,6 +69,35 @@ def classify(
         results.append({"label": label, "probability": probability, "probabilities": probabilities})
     saw(request, [], classified=len(results), release=release)
     return {"release": release, "results": results}
+
+
+def statistics(
+    doors: Doors, _guards: Guards, body: StatisticsRequest, request: Request, caller: Caller
+) -> Statistics:
+    """Return counts over the messages that the caller may see."""
+    with doors.lease() as door:
+        try:
+            counted = count_messages(
+                archive_of(door), caller.scope, body.filters.scope(), by=body.group_by, limit=body.limit
+            )
+        except TooManyGroupsError:
+            raise HTTPException(400, "there are too many groups; filter, or group by less") from None
+    saw(request, [], grouped_by=body.group_by, counted=counted.total)
+    return counted
+
+
+def summarise(
+    doors: Doors, guards: Guards, body: SummariseRequest, request: Request, caller: Caller
+) -> Summary:
+    """Return a summary of those messages of a thread that the caller may see."""
+    with doors.lease() as door:
+        rows = rows_of_thread(door, body.thread_id, request, caller)[-MOST:]
+        summary = summarise_thread(
+            body.thread_id, rows, count=body.sentences, client=door.client, prompts=door.bundle.prompts
+        )
+    guards.metrics.summaries.labels(summary.origin).inc()
+    saw(request, list(dict.fromkeys(each.message_id for each in summary.sentences)), origin=summary.origin)
+    return summary
 
 
 def rows_of_thread(door: Door, thread_id: str, request: Request, caller: Caller) -> list[dict[str, Any]]:

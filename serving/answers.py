@@ -101,8 +101,8 @@ def compose(found: Found, *, client: EngineClient, prompts: Prompts) -> Answer:
 
 def chat_turns(question: str, shown: Sequence[Sentence], prompts: Prompts) -> list[dict[str, str]]:
     """Return the conversation for the generator: sentences as quoted material, then the question."""
-    excerpts = "\n".join(f'"{_one_line(sentence.text)}"' for sentence in shown)
-    asked = prompts.question.replace("{question}", _one_line(question)).replace("{excerpts}", excerpts)
+    excerpts = "\n".join(f'"{one_line(sentence.text)}"' for sentence in shown)
+    asked = prompts.question.replace("{question}", one_line(question)).replace("{excerpts}", excerpts)
     return [{"role": "system", "content": prompts.system}, {"role": "user", "content": asked}]
 
 
@@ -131,5 +131,6 @@ def _quote(best: Evidence) -> Answer:
     return Answer(best.sentence.text, (citation_of(best.sentence),), True, "extracted", best.similarity)
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """Return a text as models see it, without what could end a line or a quotation."""
     return " ".join(model_view(text).split()).replace('"', "'")

@@ -16,8 +16,17 @@ from serving.door import Doors
 from serving.findings import Finding, find_in_thread
 from serving.guard import Guards, audited, needs, saw
 from serving.problems import MISSING, Documented
-from serving.requests import NAME, AskRequest, FeedbackRequest, SearchRequest, ThreadRequest
+from serving.requests import (
+    NAME,
+    AskRequest,
+    FeedbackRequest,
+    SearchRequest,
+    SummariseRequest,
+    SummaryRequest,
+    ThreadRequest,
+)
 from serving.scope import within
+from serving.summary import Summary
 
 EVENT = {name: {"type": "string"} for name in ("event", "data")}
 EVENTS: Documented = {
@@ -27,7 +36,7 @@ Name = Annotated[str, Path(pattern=NAME)]
 
 
 def add_archive_routes(app: FastAPI, doors: Doors, guards: Guards) -> None:
-    """Add search, answers, messages, threads, findings and labels."""
+    """Add search, answers, messages, threads, findings, summaries and labels."""
 
     @app.post("/v1/search")
     def search(
@@ -82,6 +91,16 @@ def add_archive_routes(app: FastAPI, doors: Doors, guards: Guards) -> None:
             )
         saw(request, [row["message_id"] for row in rows], action=found.action, label=found.label)
         return found
+
+    @app.post("/v1/threads/{thread_id}/summary", responses=MISSING)
+    def summary(
+        thread_id: Name,
+        body: SummaryRequest,
+        request: Request,
+        caller: Annotated[Caller, Depends(needs("read"))],
+    ) -> Summary:
+        asked = SummariseRequest(thread_id=thread_id, sentences=body.sentences)
+        return actions.summarise(doors, guards, asked, request, caller)
 
     @app.post("/v1/feedback", responses=MISSING)
     def label(

@@ -43,6 +43,7 @@ class Prompts:
     system: str
     question: str
     refusal: str
+    summary: str = ""  # without it, as in bundles from before, summaries are extracted
 
 
 @dataclass(frozen=True, slots=True)

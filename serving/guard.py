@@ -25,6 +25,7 @@ from serving.audit import AuditLog
 from serving.findings import Policy, read_policy
 from serving.limits import Limits, Rate, deadline, seconds_left
 from serving.metrics import Metrics
+from serving.tool_matrix import NEEDED, ToolMatrix, ToolName, may_call, read_matrix
 
 OPEN_ROUTES = frozenset({"/healthz", "/readyz"})
 PAGE = "/page/"
@@ -65,6 +66,7 @@ class Guards:
     metrics: Metrics
     limits: Limits = field(default_factory=Limits)
     policy: Policy = field(default_factory=read_policy)
+    tools: ToolMatrix = field(default_factory=read_matrix)
     encrypted: bool = False  # TLS ends here: browsers are told to insist on it
 
 
@@ -95,6 +97,21 @@ def needs(right: Right) -> Callable[[Request], Caller]:
         return visit.caller
 
     check.right = right  # type: ignore[attr-defined]  # for the test that walks all routes
+    return check
+
+
+def needs_tool(tool: ToolName, matrix: ToolMatrix) -> Callable[[Request], Caller]:
+    """Return the dependency of a tool that only callers may use to whom the table gives it."""
+    has_right = needs(NEEDED[tool])
+
+    def check(request: Request) -> Caller:
+        caller = has_right(request)
+        if not may_call(matrix, caller, tool):
+            request.scope["visit"].refused = "tool"
+            raise HTTPException(403, f"this key may not call the tool {tool}")
+        return caller
+
+    check.right = NEEDED[tool]  # type: ignore[attr-defined]  # for the test that walks all routes
     return check
 
 

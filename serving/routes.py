@@ -29,6 +29,7 @@ from serving.page import add_page
 from serving.problems import DOCUMENTED, MISSING, Documented, add_problems
 from serving.requests import ChatRequest, ClassifyRequest, EmbeddingsRequest
 from serving.reviews import report_of, reviewed_releases
+from serving.tool_routes import add_tool_routes
 
 READY_S = 1.0
 PAGE: Documented = {200: {"content": {"text/html": {}}}}
@@ -62,6 +63,7 @@ def build_app(doors: Doors, guards: Guards) -> FastAPI:
     _add_health(app, doors, guards)
     _add_models(app, doors, guards)
     add_archive_routes(app, doors, guards)
+    add_tool_routes(app, doors, guards)
     _add_reviews(app)
     add_page(app)
     add_problems(app)
