@@ -14,7 +14,7 @@ from serving.client import EngineClient, EngineRefusedError, EngineUnavailableEr
 from serving.limits import DeadlineError, deadline, seconds_left
 from serving.sentences import Sentence, sentence_spans, sentences_in, support
 
-FEWEST_WORDS = 2  # that carry meaning: "Hi Anna," says nothing
+FEWEST_WORDS = 3  # that carry meaning: "Hi Anna," says nothing
 COMPARED = 300  # sentences of a thread; of a longer one every message gives its first ones
 SHOWN_CHARACTERS = 3_000  # of sentences that the generator sees: its context has 2,048 tokens
 KEPT = 0.5  # share of a source's words that a sentence must keep: a scrap of an order is not its meaning

@@ -39,7 +39,14 @@ BODIES: dict[str, dict[str, object]] = {
     "/v1/ask": QUESTION,
     "/v1/feedback": {"message_id": "m1", "label": "ham"},
     "/v1/threads/{thread_id}/finding": {},
+    "/v1/threads/{thread_id}/summary": {},
+    "/v1/tools/search": QUESTION,
+    "/v1/tools/thread": {"thread_id": "t1"},
+    "/v1/tools/classify": {"messages": [{"text": "hello"}]},
+    "/v1/tools/statistics": {},
+    "/v1/tools/summarise": {"thread_id": "t1"},
 }
+ENGINES = [*BODIES][:5]  # routes that ask an engine before anything else
 
 
 @pytest.fixture
@@ -115,7 +122,7 @@ def test_health_needs_no_key_and_readiness_names_the_dead(dead_door: Door, guard
     assert not any(client.get("/readyz").json()["engines"].values())
 
 
-@pytest.mark.parametrize("path", [path for path in BODIES if "feed" not in path and "thread" not in path])
+@pytest.mark.parametrize("path", [*ENGINES, "/v1/tools/search", "/v1/tools/classify"])
 def test_a_dead_engine_gives_503(dead_door: Door, guards: Guards, path: str):
     reply = client_of(dead_door, guards).post(path, json=BODIES[path])
 
