@@ -29,7 +29,7 @@ def most_central(sentences: Sequence[str], count: int) -> list[int]:
     alike = _similarities(sentences)
     scores = _stationary(alike)
     chosen: list[int] = []
-    for place in sorted(range(len(sentences)), key=lambda place: (-round(scores[place], 9), place)):
+    for place in sorted(range(len(sentences)), key=lambda place: (-round(float(scores[place]), 9), place)):
         if len(chosen) == count:
             break
         if not chosen or alike[place, chosen].max() <= REPEATED:

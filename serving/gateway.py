@@ -24,9 +24,11 @@ from serving.limits import Limits
 from serving.live import served_bundle
 from serving.metrics import Metrics
 from serving.ports import require_free
+from serving.revealing import Reveals
 from serving.routes import build_app
 from serving.swap import follow_live, start_door
 from serving.tokens import Issuer, TokenCheck, keep_fresh
+from serving.tool_matrix import read_matrix
 
 STOP_S = 10
 
@@ -39,6 +41,8 @@ class Settings(BaseModel):
     limits: Limits = Limits()
     issuers: tuple[Issuer, ...] = Field(default=(), description="whose tokens count, beside our own keys")
     policy: Path | None = Field(default=None, description="what labels ask for; serving/policy.yaml")
+    tools: Path | None = Field(default=None, description="who may call which tool; serving/tools.yaml")
+    reveal: Reveals | None = Field(default=None, description="absent: no pseudonym is undone here")
     tls_certificate: Path | None = None
     tls_key: Path | None = None
 
@@ -85,7 +89,7 @@ def serve(
     import uvicorn
 
     chosen, metrics, doors, stop = settings or Settings(), Metrics(), Doors(), threading.Event()
-    policy = read_policy(chosen.policy or "")
+    policy, tools = read_policy(chosen.policy or ""), read_matrix(chosen.tools or "")
     served = served_bundle(bundle)
     require_free(host, port)
     key_file = ensure_owner_key()
@@ -106,7 +110,16 @@ def serve(
             stack.callback(follower.join)
             stack.callback(stop.set)
         encrypted = chosen.tls_key is not None
-        guards = Guards(checks, audit, metrics, chosen.limits, policy, encrypted=encrypted)
+        guards = Guards(
+            checks,
+            audit,
+            metrics,
+            chosen.limits,
+            policy,
+            tools,
+            reveals=chosen.reveal,
+            encrypted=encrypted,
+        )
         _announce(served, host, port, key_file, encrypted=guards.encrypted)
         server = uvicorn.Config(
             build_app(doors, guards),

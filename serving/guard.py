@@ -25,6 +25,7 @@ from serving.audit import AuditLog
 from serving.findings import Policy, read_policy
 from serving.limits import Limits, Rate, deadline, seconds_left
 from serving.metrics import Metrics
+from serving.revealing import Reveals
 from serving.tool_matrix import NEEDED, ToolMatrix, ToolName, may_call, read_matrix
 
 OPEN_ROUTES = frozenset({"/healthz", "/readyz"})
@@ -67,6 +68,7 @@ class Guards:
     limits: Limits = field(default_factory=Limits)
     policy: Policy = field(default_factory=read_policy)
     tools: ToolMatrix = field(default_factory=read_matrix)
+    reveals: Reveals | None = None  # without it no pseudonym is undone here
     encrypted: bool = False  # TLS ends here: browsers are told to insist on it
 
 
@@ -128,7 +130,7 @@ class Guard:
     def __init__(self, app: App, *, guards: Guards) -> None:
         self._app = app
         self._guards = guards
-        self._rate = Rate(guards.limits)
+        self._rate = Rate(guards.limits.requests_per_minute, guards.limits.burst)
         self._flying: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -7,11 +7,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from data.redact import KINDS
 from data.schema import CHANNELS
 from serving.scope import Scope
 from serving.statistics import By
 
 NAME = r"^[0-9A-Za-z_-]{1,128}$"  # of a message, a thread or a release
+PSEUDONYM = rf"^\[?({'|'.join(KINDS)})_[0-9a-fA-F]{{8}}\]?$"
 
 
 def _encodable(text: str) -> str:
@@ -161,6 +163,15 @@ class FeedbackRequest(BaseModel):
     message_id: Annotated[str, StringConstraints(pattern=NAME)]
     label: Word
     reason: Annotated[str, StringConstraints(max_length=200), AfterValidator(_encodable)] = ""
+
+
+class RevealRequest(BaseModel):
+    """A pseudonym to undo, and why; the reason is written into the audit and names nobody."""
+
+    model_config = _closed({"pseudonym": "[EMAIL_1f3a9c2b]", "reason": "subject access request 12"})
+
+    pseudonym: Annotated[str, StringConstraints(pattern=PSEUDONYM)]
+    reason: Annotated[str, StringConstraints(max_length=200, pattern=r"\S"), AfterValidator(_encodable)]
 
 
 class Turn(BaseModel):

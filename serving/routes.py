@@ -28,6 +28,7 @@ from serving.launch import ROLES
 from serving.page import add_page
 from serving.problems import DOCUMENTED, MISSING, Documented, add_problems
 from serving.requests import ChatRequest, ClassifyRequest, EmbeddingsRequest
+from serving.reveal_routes import add_reveal_route
 from serving.reviews import report_of, reviewed_releases
 from serving.tool_routes import add_tool_routes
 
@@ -64,6 +65,7 @@ def build_app(doors: Doors, guards: Guards) -> FastAPI:
     _add_models(app, doors, guards)
     add_archive_routes(app, doors, guards)
     add_tool_routes(app, doors, guards)
+    add_reveal_route(app, guards)
     _add_reviews(app)
     add_page(app)
     add_problems(app)
