@@ -16,6 +16,7 @@ import jsonschema
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from made_dataset import write_dataset
 from made_gateway import client_of, made_door, open_guards
@@ -28,7 +29,7 @@ from serving.access import ROLES, Caller, Role
 from serving.door import Door, Doors
 from serving.guard import Guards
 from serving.routes import build_app
-from serving.scope import Scope
+from serving.scope import Scope, within
 from serving.tool_matrix import TOOL_NAMES, ToolName, read_matrix
 
 MATRIX: dict[str, set[str]] = {
@@ -137,7 +138,6 @@ def scattered(folder: Path, *, outside: str) -> Path:
     """Write ninety messages of all kinds; those outside the scope ``INSIDE`` say what ``outside`` says."""
     write_dataset(folder)
     rows = read_messages(folder).to_pylist()
-    copies = []
     for number, row in enumerate(rows):
         row["channel"] = ("email", "chat", "chat")[number % 3]
         row["source"] = ("mailbox-a/1.eml", "mailbox-b/1.eml", "mailbox-b!1.eml")[number % 3]
@@ -145,9 +145,8 @@ def scattered(folder: Path, *, outside: str) -> Path:
         row["label"] = row["label"] if number % 5 else None
         if not is_inside(row):
             row |= {"label": outside, "sender": f"[EMAIL_{outside}]", "language": outside[:2]}
-    files = {"messages": rows, "duplicates": copies}
-    for name, content in files.items():
-        pq.write_table(pa.Table.from_pylist(content, TABLES[name]), folder / name / "part-0.parquet")
+            row |= {"text": f"The {outside} is told to nobody at all.", "full_text": outside}
+    pq.write_table(pa.Table.from_pylist(rows, TABLES["messages"]), folder / "messages" / "part-0.parquet")
     return folder
 
 
@@ -164,10 +163,14 @@ class Limited:
 
 
 def limited_client(folder: Path, dataset: Path, guards: Guards) -> TestClient:
-    doors = Doors()
-    doors.open(made_door(folder, dataset), ExitStack())
-    app = build_app(doors, replace(guards, credentials=[Limited()]))
+    app = app_of(made_door(folder, dataset), guards)
     return TestClient(app, headers={"Authorization": "Bearer limited"}, raise_server_exceptions=False)
+
+
+def app_of(door: Door, guards: Guards) -> FastAPI:
+    doors = Doors()
+    doors.open(door, ExitStack())
+    return build_app(doors, replace(guards, credentials=[Limited()]))
 
 
 def questions() -> list[dict[str, Any]]:
@@ -193,6 +196,51 @@ def test_statistics_say_nothing_of_what_lies_outside(tmp_path: Path, guards: Gua
         assert 200 == said[0].status_code
         assert said[0].content == said[1].content
         assert b"secret" not in said[0].content
+
+
+def test_no_route_and_no_tool_says_anything_of_what_lies_outside(tmp_path: Path, guards: Guards):
+    folders = {name: scattered(tmp_path / f"{name}-data", outside=name) for name in ("secret_a", "secret_b")}
+    one, other = (limited_client(tmp_path / name, folder, guards) for name, folder in folders.items())
+    rows = read_messages(folders["secret_a"]).to_pylist()
+    statuses = Counter[int]()
+
+    for method, path, body in archive_requests(rows):
+        said = [client.request(method, path, json=body) for client in (one, other)]
+        assert said[0].content == said[1].content
+        assert b"secret" not in said[0].content
+        statuses[said[0].status_code] += 1
+    inside = [row for row in rows if is_inside(row)]
+    threads = {row["thread_id"] for row in rows}
+    shown = {row["thread_id"] for row in inside}
+    assert {
+        200: len(inside) + 5 * len(shown),
+        404: len(rows) - len(inside) + 5 * len(threads - shown),
+    } == statuses
+
+
+def archive_requests(rows: list[dict[str, Any]]) -> Iterator[tuple[str, str, dict[str, Any] | None]]:
+    """Yield a request for every message, and for every thread by every route and tool that reads one."""
+    for row in rows:
+        yield "GET", f"/v1/messages/{row['message_id']}", None
+    for thread in sorted({row["thread_id"] for row in rows}):
+        yield "GET", f"/v1/threads/{thread}", None
+        yield "POST", f"/v1/threads/{thread}/finding", {}
+        yield "POST", f"/v1/threads/{thread}/summary", {"sentences": 8}
+        yield "POST", "/v1/tools/thread", {"thread_id": thread}
+        yield "POST", "/v1/tools/summarise", {"thread_id": thread, "sentences": 8}
+
+
+@pytest.mark.parametrize("path", ["/v1/search", "/v1/tools/search"])
+def test_a_search_is_limited_by_the_caller_and_by_what_is_asked(
+    tmp_path: Path, door: Door, guards: Guards, path: str
+):
+    asked: list[str] = []
+    door.index.search = lambda *_, within, **__: [asked.append(within) or []]  # type: ignore[method-assign,func-returns-value]
+    client = TestClient(app_of(door, guards), headers={"Authorization": "Bearer limited"})
+
+    assert 200 == client.post(path, json=BODIES["search"] | {"filters": {"languages": ["en"]}}).status_code
+
+    assert [within(INSIDE, Scope(languages=("en",)))] == asked
 
 
 def test_statistics_count_what_lies_inside(tmp_path: Path, guards: Guards):
