@@ -37,6 +37,7 @@ class Normal:
     channel: str
     sent_at: datetime | None
     sender: str
+    sender_domain: str
     recipients: tuple[str, ...]
     subject: str
     text: str
@@ -94,6 +95,7 @@ def normalise(record: Record, *, source: str, source_sha256: str, secret: bytes)
         channel=record.channel,
         sent_at=record.sent_at,
         sender=sender,
+        sender_domain=_where(record.sender, secret),
         recipients=recipients,
         subject=subject,
         text=text,
@@ -195,6 +197,12 @@ def _who(party: Party, secret: bytes) -> str:
     if party.address:
         return pseudonym("EMAIL", party.address, key=secret)
     return pseudonym("PERSON", party.name, key=secret) if party.name else ""
+
+
+@functools.lru_cache(maxsize=50_000)
+def _where(party: Party, secret: bytes) -> str:
+    domain = party.address.rpartition("@")[2]
+    return pseudonym("DOMAIN", domain, key=secret) if domain and "@" in party.address else ""
 
 
 def _with_speakers_replaced(body: str, names: frozenset[str], secret: bytes) -> str:

@@ -22,6 +22,7 @@ MODEL_WORDS = {
     "EMAIL": "email", "PHONE": "phone", "CARD": "card", "IBAN": "bank", "SSN": "social", "IP": "ip",
     "NATIONAL_ID": "identity", "MAC": "device", "URL": "link", "ACCOUNT": "account", "PASSPORT": "passport",
     "DOB": "birthday", "PERSON": "person", "CRYPTO": "wallet", "SECRET": "password", "ADDRESS": "address",
+    "DOMAIN": "domain",
 }  # fmt: skip
 MASK = "\0"
 APART = "\n" + 64 * MASK + "\n"

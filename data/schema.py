@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 SCHEMA_VERSION = 1
-PARSER = "mailroom-1"
+PARSER = "mailroom-2"
 
 SPLITS = ("train", "valid", "test")
 CHANNELS = ("email", "chat", "transcript")
@@ -28,6 +28,7 @@ MESSAGES = pa.schema(
         ("channel", pa.string()),
         ("sent_at", INSTANT),
         ("sender", pa.string()),
+        ("sender_domain", pa.string()),
         ("recipients", pa.list_(pa.string())),
         ("subject", pa.string()),
         ("text", pa.string()),

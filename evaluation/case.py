@@ -12,9 +12,12 @@ from data.dataset import read_messages
 from data.model_input import classifier_input
 from data.workspace import UserError
 from evaluation.metrics import TestSet
-from evaluation.slices import length_bands, months, quarters
+from evaluation.slices import length_bands, months, most_frequent, quarters
 
-COLUMNS = ("message_id", "thread_id", "subject", "text", "label", "channel", "language", "sent_at")
+COLUMNS = (
+    *("message_id", "thread_id", "subject", "text", "label", "channel", "language", "sent_at"),
+    "sender_domain",
+)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -28,6 +31,7 @@ class Messages:
     channels: tuple[str, ...]
     languages: tuple[str, ...]
     times: tuple[object, ...]
+    domains: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.message_ids)
@@ -72,6 +76,7 @@ def read_case(prepared: str | Path) -> Case:
         "length": tuple(length_bands([len(text) for text in messages.texts])),
         "sent": tuple(quarters(messages.times)),  # type: ignore[arg-type]
         "month": tuple(months(messages.times)),  # type: ignore[arg-type]
+        "sender's domain": tuple(most_frequent(messages.domains)),
     }
     return Case(test, messages, slices, _chosen(train, labelled), _joined(train, valid))
 
@@ -90,6 +95,7 @@ def _read(prepared: str | Path, split: str, *, labelled: bool) -> Messages:
         tuple(channel or "unknown" for channel in table["channel"]),
         tuple(language or "unknown" for language in table["language"]),
         tuple(table["sent_at"]),
+        tuple(domain or "" for domain in table["sender_domain"]),
     )
 
 
@@ -111,6 +117,7 @@ def _columns(messages: Messages) -> tuple[tuple[object, ...], ...]:
         messages.channels,
         messages.languages,
         messages.times,
+        messages.domains,
     )
 
 

@@ -14,6 +14,7 @@ from serving.evidence import RETRIEVED, Embed, Evidence, evidence_for
 from serving.index import OpenIndex
 from serving.scope import EVERYTHING
 from serving.sentences import Sentence, content_words, sentences_in, support
+from serving.traces import asked
 
 SHOWN = 3  # sentences that the generator sees at most
 MARGIN = 0.05  # and no farther than this behind the nearest: 135 million parameters choose badly
@@ -77,6 +78,7 @@ def find(
 
     ``within`` is the condition of ``serving.scope``: what it leaves out never reaches a prompt.
     """
+    asked(question)
     vector = embed([question_input(question)])
     hits = index.search([question], vector, k=RETRIEVED, within=within)[0]
     evidence = evidence_for(question, vector[0], hits, embed)

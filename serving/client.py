@@ -18,6 +18,7 @@ from serving.engines import Engines
 from serving.launch import Role
 from serving.limits import DeadlineError, seconds_left
 from serving.request_id import HEADER, current
+from serving.traces import step
 
 BATCH = 32
 REQUEST_S = 120.0
@@ -96,7 +97,8 @@ class EngineClient:
         if schema is not None:
             asked = {"name": "answer", "schema": dict(schema)}
             body["response_format"] = {"type": "json_schema", "json_schema": asked}
-        reply = self.ask("generator", "/v1/chat/completions", body)
+        with step("generator", max_tokens=max_tokens):
+            reply = self.ask("generator", "/v1/chat/completions", body)
         choice, usage = reply["choices"][0], reply["usage"]
         return Completion(
             text=choice["message"]["content"] or "",

@@ -15,6 +15,7 @@ from serving.engines import Engines
 from serving.index import OpenIndex, open_index
 from serving.launch import Role
 from serving.metrics import Metrics
+from serving.traces import as_step
 
 DRAIN_S = 60.0
 
@@ -52,9 +53,11 @@ def open_door(bundle: Bundle, running: Engines, metrics: Metrics) -> Iterator[Do
             client=client,
             index=index,
             labels=labels_of(bundle.folder / "classifier"),
-            classify=classify,
-            embed_afresh=embed,
-            embed=remembered(embed, observe=lambda hit: cached.labels("yes" if hit else "no").inc()),
+            classify=as_step("classifier", classify),
+            embed_afresh=as_step("embedder", embed),
+            embed=remembered(
+                as_step("embedder", embed), observe=lambda hit: cached.labels("yes" if hit else "no").inc()
+            ),
             archive=archive,
         )
 

@@ -29,6 +29,7 @@ from serving.routes import build_app
 from serving.swap import follow_live, start_door
 from serving.tokens import Issuer, TokenCheck, keep_fresh
 from serving.tool_matrix import read_matrix
+from serving.traces import start_tracing, stop_tracing
 
 STOP_S = 10
 
@@ -43,6 +44,7 @@ class Settings(BaseModel):
     policy: Path | None = Field(default=None, description="what labels ask for; serving/policy.yaml")
     tools: Path | None = Field(default=None, description="who may call which tool; serving/tools.yaml")
     reveal: Reveals | None = Field(default=None, description="absent: no pseudonym is undone here")
+    traces: float = Field(default=0.0, ge=0, le=1, description="share of requests traced into MLflow")
     tls_certificate: Path | None = None
     tls_key: Path | None = None
 
@@ -97,6 +99,8 @@ def serve(
     checks: list[Checks] = [Keyring(), *tokens]
     with _leave_on_sigterm(), ExitStack() as stack:
         audit = stack.enter_context(open_audit())
+        start_tracing(chosen.traces)
+        stack.callback(stop_tracing)
         stack.callback(doors.close)
         stack.callback(stop.set)
         doors.open(*start_door(served, engine, metrics, stop=stop))

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import anyio
 from fastapi import HTTPException, Request
 
-from serving import request_id
+from serving import request_id, traces
 from serving.access import Caller, Right
 from serving.audit import AuditLog
 from serving.findings import Policy, read_policy
@@ -144,7 +144,8 @@ class Guard:
         scope["visit"] = visit
         token = request_id.current.set(visit.id)
         try:
-            await self._answer(scope, receive, send, visit, headers)
+            with traces.traced(visit.id, visit.method):
+                await self._answer(scope, receive, send, visit, headers)
         finally:
             request_id.current.reset(token)
 
@@ -305,6 +306,7 @@ class _Leaving:
         seconds = time.monotonic() - visit.started
         metrics.requests.labels(route, str(status)).inc()
         metrics.seconds.labels(route).observe(seconds)
+        traces.say(route=route, status=status)
         if visit.refused:
             metrics.refusals.labels(visit.refused).inc()
         if visit.silent or (visit.caller is None and not visit.refused):

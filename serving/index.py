@@ -26,6 +26,7 @@ from serving.fusion import fuse
 from serving.limits import seconds_left
 from serving.milvus import milvus_client
 from serving.scope import EVERYTHING, custodian_code
+from serving.traces import step
 
 Mode = Literal["hybrid", "dense", "bm25"]
 LITE_FILE = "vectors.db"
@@ -160,27 +161,29 @@ class OpenIndex:
         return dense if mode == "dense" else worded
 
     def _near(self, vectors: Vectors, k: int, within: str) -> list[list[Hit]]:
-        found = self._client.search(
-            self.index.collection,
-            data=list(vectors),
-            anns_field="vector",
-            limit=k,
-            filter=_condition(within),
-            output_fields=RETURNED,
-            timeout=seconds_left(SEARCH_S),
-        )
+        with step("vectors", k=k):
+            found = self._client.search(
+                self.index.collection,
+                data=list(vectors),
+                anns_field="vector",
+                limit=k,
+                filter=_condition(within),
+                output_fields=RETURNED,
+                timeout=seconds_left(SEARCH_S),
+            )
         return [[_hit(row, row["distance"], row["distance"]) for row in rows] for rows in found]
 
     def _worded(self, questions: Sequence[str], k: int, within: str) -> list[list[Hit]]:
-        found = self._client.search(
-            self.index.collection,
-            data=[_clip(question) or "?" for question in questions],
-            anns_field="sparse",
-            limit=k,
-            filter=_condition(within),
-            output_fields=RETURNED,
-            timeout=seconds_left(SEARCH_S),
-        )
+        with step("words", k=k):
+            found = self._client.search(
+                self.index.collection,
+                data=[_clip(question) or "?" for question in questions],
+                anns_field="sparse",
+                limit=k,
+                filter=_condition(within),
+                output_fields=RETURNED,
+                timeout=seconds_left(SEARCH_S),
+            )
         # Milvus Lite gives BM25 as a negative distance, a server as a positive weight.
         return [[_hit(row, abs(row["distance"]), math.nan) for row in rows] for rows in found]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 from data.workspace import model_path
 from training.encode import autocast, by_length, choose_device, quietly
 from training.lora import adapted_layers, take_step, warm_up_and_decay
+from training.negatives import mine_negatives
 from training.pairs import Pair, batches_of_strangers
 from training.recipe import EmbedderRecipe
 from training.results import Retrieval
@@ -38,8 +41,9 @@ def tune(
 ) -> Iterator[float]:
     """Train LoRA with in-batch negatives (MultipleNegativesRankingLoss); yield each step's loss.
 
-    Texts are cut at the recipe's length, which is shorter than what the model reads later. The
-    model's transformer is a PEFT model afterwards.
+    With ``hard_negatives`` in the recipe, every pair also brings so many texts that the frozen model
+    takes for its partner. Texts are cut at the recipe's length, which is shorter than what the model
+    reads later. The model's transformer is a PEFT model afterwards.
     """
     import torch
     from peft import LoraConfig, get_peft_model
@@ -47,6 +51,10 @@ def tune(
     from sentence_transformers.util import batch_to_device
     from tqdm import tqdm
 
+    model.max_seq_length = recipe.max_length
+    batches = list(islice(_endless(pairs, recipe, seed), recipe.max_steps))
+    read, count = [pair for batch in batches for pair in batch], recipe.hard_negatives
+    negatives = mine_negatives(partial(encode, model), read, count) if count else {}
     torch.manual_seed(seed)
     config = LoraConfig(
         r=recipe.lora.rank,
@@ -60,11 +68,11 @@ def tune(
     trainable = [weight for weight in model.parameters() if weight.requires_grad]
     optimiser = torch.optim.AdamW(trainable, lr=recipe.learning_rate, weight_decay=0.0)
     schedule = warm_up_and_decay(optimiser, recipe.max_steps, recipe.warm_up)
-    model.max_seq_length = recipe.max_length
     model.train()
-    batches = _endless(pairs, recipe, seed)
-    for batch in tqdm(batches, "training the embedder", recipe.max_steps, unit="step"):
-        sides = [pair.anchor for pair in batch], [pair.positive for pair in batch]
+    for batch in tqdm(batches, "training the embedder", unit="step"):
+        sides = [[pair.anchor for pair in batch], [pair.positive for pair in batch]]
+        if all(pair in negatives for pair in batch):
+            sides += [[negatives[pair][place] for pair in batch] for place in range(count)]
         features = [batch_to_device(model.preprocess(side), model.device) for side in sides]
         with autocast(recipe.precision, model.device):
             loss = loss_of(features, rows[: len(batch)])
@@ -136,7 +144,5 @@ def _endless(pairs: Sequence[Pair], recipe: EmbedderRecipe, seed: int) -> Iterat
     done = 0
     while True:
         for batch in batches_of_strangers(pairs, recipe.batch_size, seed=seed + done):
-            if done == recipe.max_steps:
-                return
             done += 1
             yield batch

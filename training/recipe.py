@@ -66,6 +66,7 @@ class EmbedderRecipe(_Part):
     learning_rate: Rate
     warm_up: Share
     scale: Positive
+    hard_negatives: Annotated[int, Field(strict=True, ge=0, le=8)]
 
 
 class Recipe(_Part):

@@ -12,9 +12,10 @@ from data.disguise import undisguise
 
 KINDS = (
     "URL", "CARD", "IBAN", "SSN", "NATIONAL_ID", "MAC", "IP", "CRYPTO", "EMAIL", "DOB", "PASSPORT", "ACCOUNT",
-    "SECRET", "PHONE", "ADDRESS", "PERSON",
+    "SECRET", "PHONE", "ADDRESS", "PERSON", "DOMAIN",
 )  # fmt: skip
-"""The most specific first: of two finds in the same place, the earlier kind holds."""
+"""The most specific first: of two finds in the same place, the earlier kind holds. DOMAIN is found in no
+text: it is where a sender's address lies, so that messages can be told apart by it."""
 
 NOT_ALPHANUMERIC = re.compile(r"[\W_]+")
 EXTENSION = re.compile(r" ?(?:x|ext\.?|extension|Durchwahl|App\.|poste) ?(\d{1,6})$", re.IGNORECASE)
@@ -55,8 +56,8 @@ def lowered(text: str) -> str:
 def canonical(kind: str, value: str) -> str:
     """Return the spelling that all writings of the same entity share, so that they share a pseudonym."""
     text = undisguise(value).text.strip()
-    if kind in ("EMAIL", "URL"):
-        return text.casefold() if kind == "EMAIL" else text
+    if kind in ("EMAIL", "DOMAIN", "URL"):
+        return text if kind == "URL" else text.casefold()
     if kind == "PHONE":
         return canonical_phone(text)
     if kind == "PERSON":

@@ -28,7 +28,7 @@ TEXT = (
     * 2
 )
 MESSAGE = Normal(
-    *("0", "email", None, "[EMAIL_00000000]", (), "", TEXT, TEXT, (), "en", (), "a", 0, "", 0, 0, "", "k")
+    *("0", "email", None, "[EMAIL_00000000]", "", (), "", TEXT, TEXT, (), "en", (), "a", 0, "", 0, 0, "", "k")
 )
 
 

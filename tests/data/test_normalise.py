@@ -37,6 +37,15 @@ def test_no_column_holds_the_people() -> None:
     assert not [name for name in ("ada", "raymond", "bo@", "lindqvist") if name in written]
 
 
+def test_messages_from_one_place_can_be_told_apart_without_naming_it() -> None:
+    bo, other = Party("Bo", "bo@EXAMPLE.org"), Party("Ada", "ada@example.com")
+    domains = [normal(replace(MAIL, sender=each)).sender_domain for each in (MAIL.sender, bo, other)]
+
+    assert domains[0] == domains[1] != domains[2]
+    assert domains[0].startswith("[DOMAIN_")
+    assert "" == normal(replace(MAIL, sender=Party("Ada Raymond"))).sender_domain
+
+
 def test_text_is_what_the_author_wrote_and_zones_cover_the_rest() -> None:
     message = normal(MAIL)
 

@@ -37,6 +37,12 @@ def test_shows_the_values_of_a_pseudonym_and_signs_the_access(archive: Path) -> 
     assert "harbour" not in governance.ledger_path().read_text()
 
 
+def test_the_place_that_senders_share_is_found_too(archive: Path) -> None:
+    mark = pseudonym("DOMAIN", "harbour.example", key=secret("redaction"))
+
+    assert ("harbour.example",) == reveal(mark, str(archive), reason="which mail gateway", by="officer")
+
+
 def test_a_number_in_a_text_is_found_too(archive: Path) -> None:
     mark = pseudonym("PHONE", "+49 40 1234567", key=secret("redaction"))
 

@@ -12,7 +12,7 @@ from sklearn.metrics import average_precision_score, f1_score
 from evaluation.metrics import Predictions, TestSet, assess, calibration, curve, interval, resample, wilson
 from evaluation.paired import compare, holm, mcnemar
 from evaluation.retrieval import measure_retrieval, rank_scores
-from evaluation.slices import length_bands, measure_slices, months, quarters
+from evaluation.slices import length_bands, measure_slices, months, most_frequent, quarters
 from evaluation.workload import measure_workload
 
 Maker = Callable[..., Predictions]
@@ -154,6 +154,14 @@ def test_small_slices_are_not_judged(test_set: TestSet, answer: Maker) -> None:
 
 def test_lengths_fall_into_three_bands() -> None:
     assert ["short", "short", "middle", "middle", "long", "long"] == length_bands([1, 2, 30, 40, 500, 600])
+
+
+def test_frequent_domains_are_named_by_rank_whatever_their_pseudonyms_are() -> None:
+    inside, partner, once = "[DOMAIN_ffffffff]", "[DOMAIN_00000000]", "[DOMAIN_11111111]"
+
+    named = most_frequent([partner, inside, "", inside, once], count=2)
+
+    assert [f"02 {partner}", f"01 {inside}", "", f"01 {inside}", "another"] == named
 
 
 def test_months_stand_beside_quarters_and_share_their_correction(test_set: TestSet, answer: Maker) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 import yaml
 
 from serving import metrics as measured
@@ -55,3 +58,26 @@ def test_every_alert_says_what_is_wrong_and_how_urgent_it_is():
         for rule in group["rules"]:
             assert rule["labels"]["severity"] in ("page", "ticket")
             assert len(rule["annotations"]["summary"]) > 20
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="no promtool: apt-get install prometheus")
+def test_alerts_fire_on_what_is_wrong_and_on_nothing_else():
+    said = subprocess.run(
+        ["promtool", "test", "rules", str(Path(__file__).with_name("alerts_test.yaml"))],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert said.returncode == 0, said.stdout + said.stderr
+
+
+def test_every_alert_is_tried():
+    rules = yaml.safe_load((FOLDER / "alerts.yaml").read_text())["groups"]
+    tried = yaml.safe_load(Path(__file__).with_name("alerts_test.yaml").read_text())["tests"]
+    asked = [each for test in tried for each in test["alert_rule_test"]]
+
+    for wanted in (True, False):
+        names = {each["alertname"] for each in asked if bool(each["exp_alerts"]) == wanted}
+        assert {rule["alert"] for group in rules for rule in group["rules"]} == names

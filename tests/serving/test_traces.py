@@ -1,0 +1,59 @@
+"""A traced request tells where its time went, under the audit's name for it, and no message's text."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_gateway import client_of, made_door, open_guards
+
+from serving.audit import audit_path
+from serving.traces import EXPERIMENT, as_step, start_tracing, stop_tracing
+
+
+def traces() -> list[dict[str, Any]]:
+    import mlflow
+
+    number = mlflow.get_experiment_by_name(EXPERIMENT).experiment_id
+    return [each.to_dict() for each in mlflow.search_traces(locations=[number], return_type="list")]
+
+
+@pytest.mark.slow
+def test_a_trace_names_its_request_and_its_steps_and_quotes_no_message(
+    tmp_path: Path, workspace: Path, small_dataset: Path
+) -> None:
+    door = made_door(tmp_path, small_dataset)
+    door = replace(door, embed=as_step("embedder", door.embed))
+    start_tracing(1.0)
+    try:
+        with open_guards() as guards:
+            client = client_of(door, guards)
+            answer = client.post("/v1/ask", json={"question": "When did ada@example.org end the lease?"})
+            denied = client_of(door, guards, key="").get("/v1/models")
+    finally:
+        stop_tracing()
+
+    assert (200, 401) == (answer.status_code, denied.status_code)
+    found = {each["info"]["client_request_id"]: each for each in traces()}
+    trace = found[answer.headers["x-request-id"]]
+    spans = {span["name"]: span for span in trace["data"]["spans"]}
+    told = {name: json.loads(value) for name, value in spans["request"]["attributes"].items()}
+    assert ("/v1/ask", 200) == (told["route"], told["status"])
+    assert {"question": "When did email end the lease?"} == told["mlflow.spanInputs"]
+    assert spans["embedder"]["parent_span_id"] == spans["request"]["span_id"]
+    assert answer.headers["x-request-id"] in audit_path().read_text()
+    assert denied.headers["x-request-id"] in found
+    assert "30 June" in answer.text
+    assert "30 June" not in json.dumps(trace)
+
+
+def test_without_a_share_nothing_is_traced(tmp_path: Path, workspace: Path, small_dataset: Path) -> None:
+    start_tracing(0.0)
+    with open_guards() as guards:
+        client_of(made_door(tmp_path, small_dataset), guards).get("/v1/models")
+    stop_tracing()
+
+    assert not (tmp_path / "mlflow.db").exists()
