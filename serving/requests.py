@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from data.redact import KINDS
+from data.recognisers.found import KINDS
 from data.schema import CHANNELS
 from serving.scope import Scope
 from serving.statistics import By

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from data import governance
-from data.redact import KINDS, pseudonym
+from data.recognisers.found import KINDS
+from data.redact import pseudonym
 from data.reveal import TellingReasonError, placeholder_of, reveal
 from data.workspace import UserError, keys, secret
 
