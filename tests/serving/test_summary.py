@@ -6,11 +6,13 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import httpx
+import jsonschema
 import pytest
 
 from serving.bundle import PROMPTS, Prompts
 from serving.centrality import most_central
-from serving.client import Completion, EngineUnavailableError
+from serving.client import Completion, EngineClient, EngineUnavailableError
 from serving.limits import DeadlineError
 from serving.summary import Summary, summarise_thread
 
@@ -181,6 +183,27 @@ def test_the_most_central_sentence_is_the_one_that_others_share_words_with():
     sentences = [COOLING, "The warehouse stands in the harbour.", SHIP, "The ship sails from Antwerp."]
 
     assert 2 == most_central(sentences, 1)[0]
+
+
+def test_the_generator_is_asked_by_its_schema():
+    asked: list[dict[str, Any]] = []
+
+    def write(request: httpx.Request) -> httpx.Response:
+        asked.append(json.loads(request.content))
+        choice = {"message": {"content": written((1, LEASE))}, "finish_reason": "stop"}
+        usage = {"prompt_tokens": 9, "completion_tokens": 9}
+        return httpx.Response(200, json={"choices": [choice], "usage": usage})
+
+    http = httpx.Client(transport=httpx.MockTransport(write))
+    client = EngineClient({"generator": "http://engine"}, http)
+
+    summary = summarise_thread("t", ROWS[:1], count=3, client=client, prompts=PROMPTED)
+
+    assert "generated" == summary.origin
+    schema = asked[0]["response_format"]["json_schema"]["schema"]
+    jsonschema.validate(json.loads(written((1, LEASE))), schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(json.loads(written((99, LEASE))), schema)
 
 
 def test_the_shipped_prompt_has_a_place_for_sentences_and_their_number():
