@@ -20,6 +20,7 @@ class Prompts:
     system: str
     question: str
     refusal: str
+    summary: str = ""  # without it, as in bundles from before, summaries are extracted
 
 
 def read_prompts(path: Path = PROMPTS) -> Prompts:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from data.dataset import custodians_of, read_manifest
+from data.dataset import read_manifest
 from data.schema import TABLES
 from data.workspace import UserError
+from serving.places import Place, Places, find_places
 from serving.scope import Scope
 
 READ = (
@@ -20,37 +24,93 @@ READ = (
     "zones", "language", "attachments", "label",
 )  # fmt: skip
 MOST = 500  # messages of a thread that are shown: the newest
+Stamp = tuple[int, int, int]
+
+
+class ChangedDatasetError(Exception):
+    """The dataset was written anew since it was opened; what the lookup says is no longer true."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Archive:
     """The redacted messages, read from Parquet as they are asked for."""
 
-    folder: Path
     digest: str
-    custodians: Mapping[str, tuple[str, ...]]
+    files: tuple[ds.ParquetFileFragment, ...]
+    stamps: tuple[Stamp, ...]
+    places: Places
 
     def message(self, message_id: str, scope: Scope) -> dict[str, Any] | None:
-        """Return one message, or None when there is none or it lies outside the scope: both look alike."""
-        found = self._rows(pc.field("message_id") == message_id, scope)
+        """Return one message, or None when there is none or it lies outside the scope: both look alike.
+
+        Raises:
+            ChangedDatasetError: the dataset was written anew.
+        """
+        found = self._rows(self.places.of_message(message_id), scope)
         return found[0] if found else None
 
     def thread(self, thread_id: str, scope: Scope) -> list[dict[str, Any]]:
-        """Return those messages of a thread that lie in the scope, oldest first."""
-        found = self._rows(pc.field("thread_id") == thread_id, scope)
+        """Return those messages of a thread that lie in the scope, oldest first.
+
+        Raises:
+            ChangedDatasetError: the dataset was written anew.
+        """
+        found = self._rows(self.places.of_thread(thread_id), scope)
         return sorted(found, key=lambda row: (row["sent_at"] or "", row["message_id"]))
 
-    def _rows(self, condition: Any, scope: Scope) -> list[dict[str, Any]]:
-        dataset = ds.dataset(self.folder / "messages", schema=TABLES["messages"], format="parquet")
-        rows = dataset.to_table(columns=list(READ), filter=condition).to_pylist()
-        kept = [row for row in rows if scope.holds(row, self.custodians.get(row["message_id"], ()))]
-        return [row | {"sent_at": row["sent_at"].isoformat() if row["sent_at"] else None} for row in kept]
+    def batches(self, columns: Sequence[str], *scopes: Scope) -> Iterator[pa.RecordBatch]:
+        """Yield some columns of all messages that lie in every one of the scopes, a few rows at a time.
+
+        Raises:
+            ChangedDatasetError: the dataset was written anew.
+        """
+        condition = pc.scalar(True)
+        for scope in scopes:
+            condition &= scope.condition(self.places.copied(scope.custodians))
+        for number, file in enumerate(self.files):
+            self._require_unchanged(number)
+            yield from file.to_batches(
+                schema=TABLES["messages"],
+                columns=list(columns),
+                filter=condition,
+                batch_readahead=1,
+                fragment_readahead=1,
+            )
+
+    def close(self) -> None:
+        self.places.close()
+
+    def _rows(self, places: Sequence[Place], scope: Scope) -> list[dict[str, Any]]:
+        ids = [place.message_id for place in places]
+        condition = pc.field("message_id").isin(pa.array(ids, pa.string()))
+        condition &= scope.condition(self.places.copied(scope.custodians, ids) if scope.custodians else ())
+        groups: dict[int, set[int]] = defaultdict(set)
+        for place in places:
+            groups[place.file].add(place.row_group)
+        rows: list[dict[str, Any]] = []
+        for number, wanted in groups.items():
+            self._require_unchanged(number)
+            part = self.files[number].subset(row_group_ids=sorted(wanted))
+            table = part.to_table(schema=TABLES["messages"], columns=list(READ), filter=condition)
+            rows += table.to_pylist()
+        return [row | {"sent_at": row["sent_at"].isoformat() if row["sent_at"] else None} for row in rows]
+
+    def _require_unchanged(self, number: int) -> None:
+        try:
+            unchanged = _stamp(self.files[number].path) == self.stamps[number]
+        except FileNotFoundError:
+            unchanged = False
+        if not unchanged:
+            raise ChangedDatasetError
 
 
 def open_archive(dataset: str, indexed: str) -> Archive | None:
     """Open the dataset that an index was made of; ``indexed`` is the digest that the index names.
 
     None when the folder is gone or holds another dataset by now: search and answers work without it.
+
+    Raises:
+        UserError: there is no room for the lookup of its messages.
     """
     try:
         manifest = read_manifest(dataset)
@@ -58,4 +118,13 @@ def open_archive(dataset: str, indexed: str) -> Archive | None:
         return None
     if indexed not in (manifest.digest, *manifest.former_digests):
         return None
-    return Archive(Path(dataset), manifest.digest, custodians_of(dataset))
+    folder = Path(dataset)
+    opened = ds.dataset(folder / "messages", schema=TABLES["messages"], format="parquet")
+    files = tuple(sorted(opened.get_fragments(), key=lambda file: str(file.path)))
+    stamps = tuple(_stamp(file.path) for file in files)
+    return Archive(manifest.digest, files, stamps, find_places(folder, files))
+
+
+def _stamp(path: str) -> Stamp:
+    status = os.stat(path)
+    return status.st_ino, status.st_size, status.st_mtime_ns

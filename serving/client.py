@@ -81,11 +81,22 @@ class EngineClient:
         return self._rows("embedder", "/v1/embeddings", texts, "embedding")
 
     def chat(
-        self, messages: Sequence[Mapping[str, str]], *, max_tokens: int = 64, temperature: float = 0.0
+        self,
+        messages: Sequence[Mapping[str, str]],
+        *,
+        max_tokens: int = 64,
+        temperature: float = 0.0,
+        schema: Mapping[str, Any] | None = None,
     ) -> Completion:
-        """Return the generator's next turn, greedy unless a temperature is given."""
-        body = {"model": "generator", "messages": list(messages), "max_tokens": max_tokens,
-                "temperature": temperature, "seed": 7}  # fmt: skip
+        """Return the generator's next turn, greedy unless a temperature is given.
+
+        With a JSON schema vLLM writes nothing else; the transformers engine does not know schemas.
+        """
+        body: dict[str, Any] = {"model": "generator", "messages": list(messages), "max_tokens": max_tokens,
+                                "temperature": temperature, "seed": 7}  # fmt: skip
+        if schema is not None:
+            asked = {"name": "answer", "schema": dict(schema)}
+            body["response_format"] = {"type": "json_schema", "json_schema": asked}
         with step("generator", max_tokens=max_tokens):
             reply = self.ask("generator", "/v1/chat/completions", body)
         choice, usage = reply["choices"][0], reply["usage"]

@@ -43,11 +43,15 @@ def open_door(bundle: Bundle, running: Engines, metrics: Metrics) -> Iterator[Do
     """Connect a bundle with its running engines."""
     batch_of, cached = metrics.batch_texts, metrics.cached
     with (
+        ExitStack() as stack,
         engine_client(running, observe=_observer(metrics)) as client,
         open_index(bundle.folder / "index") as index,
         batched(client.classify, observe=batch_of.labels("classifier").observe) as classify,
         batched(client.embed, observe=batch_of.labels("embedder").observe) as embed,
     ):
+        archive = open_archive(index.index.dataset, index.index.dataset_digest)
+        if archive is not None:
+            stack.callback(archive.close)
         yield Door(
             bundle=bundle,
             client=client,
@@ -58,7 +62,7 @@ def open_door(bundle: Bundle, running: Engines, metrics: Metrics) -> Iterator[Do
             embed=remembered(
                 as_step("embedder", embed), observe=lambda hit: cached.labels("yes" if hit else "no").inc()
             ),
-            archive=open_archive(index.index.dataset, index.index.dataset_digest),
+            archive=archive,
         )
 
 

@@ -25,9 +25,11 @@ from serving.limits import Limits
 from serving.live import served_bundle
 from serving.metrics import Metrics
 from serving.ports import require_free
+from serving.revealing import Reveals
 from serving.routes import build_app
 from serving.swap import follow_live, start_door
 from serving.tokens import Issuer, TokenCheck, keep_fresh
+from serving.tool_matrix import read_matrix
 from serving.traces import start_tracing, stop_tracing
 
 STOP_S = 10
@@ -42,6 +44,8 @@ class Settings(BaseModel):
     issuers: tuple[Issuer, ...] = Field(default=(), description="whose tokens count, beside our own keys")
     canary: Canary | None = Field(default=None, description="what becomes live is tried first; default: not")
     policy: Path | None = Field(default=None, description="what labels ask for; serving/policy.yaml")
+    tools: Path | None = Field(default=None, description="who may call which tool; serving/tools.yaml")
+    reveal: Reveals | None = Field(default=None, description="absent: no pseudonym is undone here")
     traces: float = Field(default=0.0, ge=0, le=1, description="share of requests traced into MLflow")
     tls_certificate: Path | None = None
     tls_key: Path | None = None
@@ -89,7 +93,7 @@ def serve(
     import uvicorn
 
     chosen, metrics, doors, stop = settings or Settings(), Metrics(), Doors(), threading.Event()
-    policy = read_policy(chosen.policy or "")
+    policy, tools = read_policy(chosen.policy or ""), read_matrix(chosen.tools or "")
     served = served_bundle(bundle)
     require_free(host, port)
     key_file = ensure_owner_key()
@@ -115,7 +119,16 @@ def serve(
             stack.callback(follower.join)
             stack.callback(stop.set)
         encrypted = chosen.tls_key is not None
-        guards = Guards(checks, audit, metrics, chosen.limits, policy, encrypted=encrypted)
+        guards = Guards(
+            checks,
+            audit,
+            metrics,
+            chosen.limits,
+            policy,
+            tools,
+            reveals=chosen.reveal,
+            encrypted=encrypted,
+        )
         _announce(served, host, port, key_file, encrypted=guards.encrypted)
         server = uvicorn.Config(
             build_app(doors, guards),

@@ -25,6 +25,8 @@ from serving.audit import AuditLog
 from serving.findings import Policy, read_policy
 from serving.limits import Limits, Rate, deadline, seconds_left
 from serving.metrics import Metrics
+from serving.revealing import Reveals
+from serving.tool_matrix import NEEDED, ToolMatrix, ToolName, may_call, read_matrix
 
 OPEN_ROUTES = frozenset({"/healthz", "/readyz"})
 PAGE = "/page/"
@@ -65,6 +67,8 @@ class Guards:
     metrics: Metrics
     limits: Limits = field(default_factory=Limits)
     policy: Policy = field(default_factory=read_policy)
+    tools: ToolMatrix = field(default_factory=read_matrix)
+    reveals: Reveals | None = None  # without it no pseudonym is undone here
     encrypted: bool = False  # TLS ends here: browsers are told to insist on it
 
 
@@ -98,6 +102,21 @@ def needs(right: Right) -> Callable[[Request], Caller]:
     return check
 
 
+def needs_tool(tool: ToolName, matrix: ToolMatrix) -> Callable[[Request], Caller]:
+    """Return the dependency of a tool that only callers may use to whom the table gives it."""
+    has_right = needs(NEEDED[tool])
+
+    def check(request: Request) -> Caller:
+        caller = has_right(request)
+        if not may_call(matrix, caller, tool):
+            request.scope["visit"].refused = "tool"
+            raise HTTPException(403, f"this key may not call the tool {tool}")
+        return caller
+
+    check.right = NEEDED[tool]  # type: ignore[attr-defined]  # for the test that walks all routes
+    return check
+
+
 def saw(request: Request, message_ids: Sequence[str], **details: Any) -> None:
     """Tell the audit which messages an answer shows, and what else it should know."""
     visit: Visit = request.scope["visit"]
@@ -111,7 +130,7 @@ class Guard:
     def __init__(self, app: App, *, guards: Guards) -> None:
         self._app = app
         self._guards = guards
-        self._rate = Rate(guards.limits)
+        self._rate = Rate(guards.limits.requests_per_minute, guards.limits.burst)
         self._flying: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -37,9 +37,9 @@ class DeadlineError(Exception):
 class Rate:
     """A bucket of tokens per caller: full at the start, refilled evenly."""
 
-    def __init__(self, limits: Limits, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._per_second = limits.requests_per_minute / 60
-        self._burst = float(limits.burst)
+    def __init__(self, per_minute: float, burst: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._per_second = per_minute / 60
+        self._burst = float(burst)
         self._clock = clock
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self._lock = threading.Lock()

@@ -22,7 +22,7 @@ class Metrics:
         self.in_flight = Gauge("mailroom_requests_in_flight", "requests being answered", registry=registry)
         self.refusals = Counter(
             "mailroom_refusals",
-            "requests refused before a route: credential, right, rate, busy, length, size",
+            "requests refused before a route: credential, right, tool, rate, busy, length, size",
             ("reason",),
             registry=registry,
         )
@@ -54,6 +54,9 @@ class Metrics:
             "answers by origin: generated, extracted, refused",
             ("origin",),
             registry=registry,
+        )
+        self.summaries = Counter(
+            "mailroom_summaries", "summaries by origin: generated, extracted", ("origin",), registry=registry
         )
         self.tokens = Counter(
             "mailroom_generator_tokens", "tokens of the generator", ("kind",), registry=registry

@@ -7,8 +7,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from data.recognisers.found import KINDS
 from data.schema import CHANNELS
 from serving.scope import Scope
+from serving.statistics import By
+
+NAME = r"^[0-9A-Za-z_-]{1,128}$"  # of a message, a thread or a release
+PSEUDONYM = rf"^\[?({'|'.join(KINDS)})_[0-9a-fA-F]{{8}}\]?$"
 
 
 def _encodable(text: str) -> str:
@@ -96,6 +101,50 @@ class SearchRequest(BaseModel):
     filters: Filters = Filters()
 
 
+class ThreadRequest(BaseModel):
+    """A thread by its id."""
+
+    model_config = _closed({"thread_id": "b1b4a6033de8a20e1d05280c"})
+
+    thread_id: Annotated[str, StringConstraints(pattern=NAME)]
+
+
+class SummaryRequest(BaseModel):
+    """How long a summary may be."""
+
+    model_config = _closed({"sentences": 3})
+
+    sentences: int = Field(default=4, ge=1, le=8)
+
+
+class SummariseRequest(SummaryRequest):
+    """A thread to summarise."""
+
+    model_config = _closed({"thread_id": "b1b4a6033de8a20e1d05280c", "sentences": 3})
+
+    thread_id: Annotated[str, StringConstraints(pattern=NAME)]
+
+
+def _distinct(names: list[By]) -> list[By]:
+    if len(set(names)) < len(names):
+        raise ValueError("a property is named twice")
+    return names
+
+
+class StatisticsRequest(BaseModel):
+    """How many messages there are, by up to two of their properties; sender is a pseudonym, month in UTC."""
+
+    model_config = _closed({"group_by": ["channel", "month"], "filters": {"languages": ["en"]}, "limit": 50})
+
+    group_by: Annotated[
+        list[By],
+        Field(max_length=2, json_schema_extra={"uniqueItems": True}),
+        AfterValidator(_distinct),
+    ] = []
+    filters: Filters = Filters()
+    limit: int = Field(default=100, ge=1, le=1_000, description="groups that are shown, the largest first")
+
+
 class AskRequest(BaseModel):
     """A question that the archive may answer; ``stream`` sends the sources first, as server-sent events."""
 
@@ -111,9 +160,18 @@ class FeedbackRequest(BaseModel):
 
     model_config = _closed({"message_id": "b1b4a6033de8a20e1d05280c", "label": "ordinary"})
 
-    message_id: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z_-]{1,128}$")]
+    message_id: Annotated[str, StringConstraints(pattern=NAME)]
     label: Word
     reason: Annotated[str, StringConstraints(max_length=200), AfterValidator(_encodable)] = ""
+
+
+class RevealRequest(BaseModel):
+    """A pseudonym to undo, and why; the reason is written into the audit and names nobody."""
+
+    model_config = _closed({"pseudonym": "[EMAIL_1f3a9c2b]", "reason": "subject access request 12"})
+
+    pseudonym: Annotated[str, StringConstraints(pattern=PSEUDONYM)]
+    reason: Annotated[str, StringConstraints(max_length=200, pattern=r"\S"), AfterValidator(_encodable)]
 
 
 class Turn(BaseModel):

@@ -6,12 +6,18 @@ and never to what has already been found: what somebody may not see has no rank,
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from datetime import date
-from typing import Any
+from datetime import UTC, date, datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from data.schema import INSTANT, top_of
 
 EVERYTHING = "chunk_id != ''"
 
@@ -54,17 +60,27 @@ class Scope:
             parts.append(f'sent_at < "{self.until.isoformat()}"')
         return " and ".join(parts) or EVERYTHING
 
-    def holds(self, message: Mapping[str, Any], custodians: Sequence[str]) -> bool:
-        """Say whether a message of the dataset lies in the scope; ``custodians`` are all that hold it."""
-        sent = message["sent_at"]
-        return (
-            (not self.channels or message["channel"] in self.channels)
-            and (not self.labels or message["label"] in self.labels)
-            and (not self.languages or message["language"] in self.languages)
-            and (not self.custodians or not set(self.custodians).isdisjoint(custodians))
-            and (self.since is None or (sent is not None and sent.date() >= self.since))
-            and (self.until is None or (sent is not None and sent.date() < self.until))
-        )
+    def condition(self, copied: Sequence[str] = ()) -> pc.Expression:
+        """Return the condition as messages of a dataset are filtered by it.
+
+        ``copied`` are the messages of which one of the custodians holds a copy.
+        """
+        parts = [
+            pc.field(name).isin(pa.array(values, pa.string()))
+            for name, values in (
+                ("channel", self.channels),
+                ("label", self.labels),
+                ("language", self.languages),
+            )
+            if values
+        ]
+        if self.custodians:
+            parts.append(_lies_with(self.custodians, copied))
+        if self.since:
+            parts.append(pc.field("sent_at") >= _midnight(self.since))
+        if self.until:
+            parts.append(pc.field("sent_at") < _midnight(self.until))
+        return functools.reduce(operator.and_, parts, pc.scalar(True))
 
 
 def within(*scopes: Scope) -> str:
@@ -81,3 +97,18 @@ def custodian_code(name: str) -> str:
 def _among(field: str, values: tuple[str, ...]) -> list[str]:
     """Return the condition that a field has one of the values; JSON's quoting is Milvus' quoting."""
     return [f"{field} in {json.dumps(list(values), ensure_ascii=False)}"] if values else []
+
+
+def _lies_with(custodians: Sequence[str], copied: Sequence[str]) -> pc.Expression:
+    """Return the condition that a message, or a copy of it, lies in one of the top-level folders or files."""
+    source = pc.field("source")
+    found = pc.field("message_id").isin(pa.array(copied, pa.string()))
+    for name in custodians:
+        if top_of(name) != name or name != name.encode(errors="ignore").decode():
+            continue  # no source begins so, and a longer name must not open a part of a folder
+        found |= (source == name) | pc.starts_with(source, f"{name}/") | pc.starts_with(source, f"{name}!")
+    return found
+
+
+def _midnight(day: date) -> pa.Scalar:
+    return pa.scalar(datetime(day.year, day.month, day.day, tzinfo=UTC), INSTANT)

@@ -117,7 +117,6 @@ def fit_generator(
     return tune(model, tokenizer, learned, held, recipe, seed=seed, checkpoint=checkpoint)
 
 
-
 def _pairs(prepared: Path, split: str, most: int) -> tuple[Grounded, ...]:
     pairs = grounded_pairs(read_messages(prepared, columns=COLUMNS, split=split), most=most)
     if len(pairs) < FEWEST_PAIRS:

@@ -67,6 +67,18 @@ def erased(folder: Path, *holds: KeyedHold) -> ErasedDataset:
     return erase_dataset(folder, eraser, foreseen(files, eraser).message_ids)
 
 
+def test_what_is_left_is_written_in_groups_of_which_one_can_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("data.erase.ROWS_PER_GROUP", 1)
+    others = [message(name, OTHER, f"mails/{name}.eml") for name in ("b", "c")]
+    folder = write_dataset(tmp_path / "prepared", [message("a", MARK, "mails/a.eml"), *others])
+
+    erased(folder)
+
+    assert 2 == pq.read_metadata(folder / "messages" / "part-0.parquet").num_row_groups
+
+
 def with_a_held_copy(tmp_path: Path) -> Path:
     return write_dataset(
         tmp_path / "prepared",

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from data import governance
+from data.recognisers.found import KINDS
 from data.redact import pseudonym
-from data.reveal import reveal
+from data.reveal import TellingReasonError, placeholder_of, reveal
 from data.workspace import UserError, keys, secret
 
 
@@ -59,6 +60,33 @@ def test_what_only_an_attachment_says_is_found_too(archive: Path) -> None:
     mark = pseudonym("EMAIL", "dora@elsewhere.example", key=secret("redaction"))
 
     assert ("dora@elsewhere.example",) == reveal(mark, str(archive), reason="request 12")
+
+
+def test_a_reason_that_names_whom_it_reveals_is_written_down_nowhere(archive: Path) -> None:
+    mark = pseudonym("EMAIL", "anna@harbour.example", key=secret("redaction"))
+
+    with pytest.raises(TellingReasonError) as told:
+        reveal(mark, str(archive), reason="Lindqvist complained")
+
+    assert "indqvist" not in str(told.value)
+    assert not governance.ledger_path().exists()
+    assert reveal(mark, str(archive), reason="harbour audit, item 12")  # a host is no name
+
+
+def test_whoever_counts_the_time_ends_the_search(archive: Path) -> None:
+    mark = pseudonym("EMAIL", "anna@harbour.example", key=secret("redaction"))
+
+    def over() -> None:
+        raise TimeoutError("over")
+
+    with pytest.raises(TimeoutError):
+        reveal(mark, str(archive), reason="request 12", before_each=over)
+    assert not governance.ledger_path().exists()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_pseudonym_of_every_kind_is_one(kind: str) -> None:
+    assert f"[{kind}_1f3a9c2b]" == placeholder_of(f"{kind}_1F3A9C2B")
 
 
 def test_without_key_reason_or_pseudonym_it_is_one_line(archive: Path) -> None:

@@ -34,4 +34,4 @@ def test_no_answer_is_a_bug_and_none_is_undocumented(tmp_path: Path, workspace: 
 
             ask()
 
-    assert len(operations) >= 14
+    assert len(operations) >= 24

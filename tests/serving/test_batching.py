@@ -13,7 +13,7 @@ import pytest
 from serving.batching import batched, remembered
 from serving.client import EngineRefusedError
 from serving.embed import Vectors
-from serving.limits import DeadlineError, Limits, Rate, deadline, seconds_left
+from serving.limits import DeadlineError, Rate, deadline, seconds_left
 
 
 def rows_of(texts: Sequence[str]) -> Vectors:
@@ -109,7 +109,7 @@ def test_a_text_is_embedded_once_and_the_oldest_is_forgotten():
 
 def test_a_rate_refills_evenly_and_by_caller():
     now = [0.0]
-    rate = Rate(Limits(requests_per_minute=60, burst=2), clock=lambda: now[0])
+    rate = Rate(60, 2, clock=lambda: now[0])
 
     assert [rate.wait("a"), rate.wait("a")] == [0, 0]
     assert rate.wait("a") == pytest.approx(1.0)

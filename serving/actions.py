@@ -1,0 +1,132 @@
+"""What a caller can have done, by a route of its own or as a tool: one function each, one scope for both."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import HTTPException, Request
+
+from data.model_input import classifier_input
+from data.redact import redact
+from data.workspace import secret
+from serving.access import Caller
+from serving.archive import MOST, Archive
+from serving.canary import classified
+from serving.client import calibrated
+from serving.door import Door, Doors
+from serving.embed import question_input
+from serving.guard import Guards, saw
+from serving.index import Hit, Mode
+from serving.requests import (
+    ClassifyRequest,
+    SearchRequest,
+    StatisticsRequest,
+    SummariseRequest,
+    ThreadRequest,
+)
+from serving.scope import within
+from serving.statistics import Statistics, TooManyGroupsError, count_messages
+from serving.summary import Summary, summarise_thread
+from serving.traces import asked
+
+
+def search(
+    doors: Doors, _guards: Guards, body: SearchRequest, request: Request, caller: Caller
+) -> dict[str, Any]:
+    """Return the nearest chunks among what the caller may see."""
+    question, limits = redacted(body.question), within(caller.scope, body.filters.scope())
+    asked(question)
+    with doors.lease() as door:
+        vector = door.embed([question_input(question)])
+        hits = door.index.search([question], vector, k=body.k, mode=body.mode, within=limits)[0]
+    saw(request, list(dict.fromkeys(hit.message_id for hit in hits)))
+    return {"hits": [_as_json(hit, rank, body.mode) for rank, hit in enumerate(hits, start=1)]}
+
+
+def thread(
+    doors: Doors, _guards: Guards, body: ThreadRequest, request: Request, caller: Caller
+) -> dict[str, Any]:
+    """Return the newest messages of a thread that the caller may see, oldest first."""
+    with doors.lease() as door:
+        found = rows_of_thread(door, body.thread_id, request, caller)
+    shown = found[-MOST:]
+    saw(request, [row["message_id"] for row in shown])
+    return {"thread_id": body.thread_id, "total": len(found), "messages": shown}
+
+
+def classify(
+    doors: Doors, guards: Guards, body: ClassifyRequest, request: Request, _caller: Caller
+) -> dict[str, Any]:
+    """Return label and probabilities of messages that the caller brings."""
+    texts = [classifier_input(redacted(each.subject), redacted(each.text)) for each in body.messages]
+    with doors.lease() as door:
+        answering, scores = classified(doors.trial, door, texts)
+        rows = calibrated(scores, answering.bundle.thresholds.temperature)
+        labels, release = answering.labels, answering.bundle.release_id
+    results = []
+    for row in rows:
+        label, probability = labels[int(row.argmax())], float(row.max())
+        guards.metrics.labels.labels(label).inc()
+        guards.metrics.confidence.observe(probability)
+        probabilities = dict(zip(labels, row.tolist(), strict=True))
+        results.append({"label": label, "probability": probability, "probabilities": probabilities})
+    saw(request, [], classified=len(results), release=release)
+    return {"release": release, "results": results}
+
+
+def statistics(
+    doors: Doors, _guards: Guards, body: StatisticsRequest, request: Request, caller: Caller
+) -> Statistics:
+    """Return counts over the messages that the caller may see."""
+    with doors.lease() as door:
+        try:
+            counted = count_messages(
+                archive_of(door), caller.scope, body.filters.scope(), by=body.group_by, limit=body.limit
+            )
+        except TooManyGroupsError:
+            raise HTTPException(400, "there are too many groups; filter, or group by less") from None
+    saw(request, [], grouped_by=body.group_by, counted=counted.total)
+    return counted
+
+
+def summarise(
+    doors: Doors, guards: Guards, body: SummariseRequest, request: Request, caller: Caller
+) -> Summary:
+    """Return a summary of those messages of a thread that the caller may see."""
+    with doors.lease() as door:
+        rows = rows_of_thread(door, body.thread_id, request, caller)[-MOST:]
+        summary = summarise_thread(
+            body.thread_id, rows, count=body.sentences, client=door.client, prompts=door.bundle.prompts
+        )
+    guards.metrics.summaries.labels(summary.origin).inc()
+    saw(request, list(dict.fromkeys(each.message_id for each in summary.sentences)), origin=summary.origin)
+    return summary
+
+
+def rows_of_thread(door: Door, thread_id: str, request: Request, caller: Caller) -> list[dict[str, Any]]:
+    """Return the messages of a thread that the caller may see, oldest first; 404 when there are none."""
+    saw(request, [], asked=thread_id)
+    rows = archive_of(door).thread(thread_id, caller.scope)
+    if not rows:
+        raise HTTPException(404, "there is no such thread")
+    return rows
+
+
+def archive_of(door: Door) -> Archive:
+    """Return the messages behind a door; 503 when they are not at hand."""
+    if door.archive is None:
+        raise HTTPException(503, "the dataset of this index is not at hand; search and ask work without it")
+    return door.archive
+
+
+def redacted(text: str) -> str:
+    """Redact as the archive was redacted, so that the same person has the same pseudonym."""
+    return redact(text, key=secret("redaction")).text
+
+
+def _as_json(hit: Hit, rank: int, mode: Mode) -> dict[str, Any]:
+    """Return a hit without its BM25 weight, which counts how many other messages use a word."""
+    similarity = hit.similarity if hit.similarity == hit.similarity else None  # JSON knows no NaN
+    score = 1 / rank if mode == "bm25" else hit.score
+    return asdict(hit) | {"similarity": similarity, "score": score}

@@ -1,0 +1,123 @@
+"""The routes that read the archive, and the one that labels it: each within the caller's scope."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, HTTPException, Path, Request
+from fastapi.responses import StreamingResponse
+
+from data import feedback
+from data.workspace import UserError
+from serving import actions
+from serving.access import Caller
+from serving.asking import answer_events, composed, found_for
+from serving.door import Doors
+from serving.findings import Finding, find_in_thread
+from serving.guard import Guards, audited, needs, saw
+from serving.problems import MISSING, Documented
+from serving.requests import (
+    NAME,
+    AskRequest,
+    FeedbackRequest,
+    SearchRequest,
+    SummariseRequest,
+    SummaryRequest,
+    ThreadRequest,
+)
+from serving.scope import within
+from serving.summary import Summary
+
+EVENT = {name: {"type": "string"} for name in ("event", "data")}
+EVENTS: Documented = {
+    200: {"content": {"text/event-stream": {"schema": {"type": "object", "properties": EVENT}}}}
+}
+Name = Annotated[str, Path(pattern=NAME)]
+
+
+def add_archive_routes(app: FastAPI, doors: Doors, guards: Guards) -> None:
+    """Add search, answers, messages, threads, findings, summaries and labels."""
+
+    @app.post("/v1/search")
+    def search(
+        body: SearchRequest, request: Request, caller: Annotated[Caller, Depends(needs("search"))]
+    ) -> dict[str, Any]:
+        return actions.search(doors, guards, body, request, caller)
+
+    @app.post("/v1/ask", responses=EVENTS, response_model=None)
+    def ask(
+        body: AskRequest, request: Request, caller: Annotated[Caller, Depends(needs("ask"))]
+    ) -> dict[str, Any] | StreamingResponse:
+        question, limits = actions.redacted(body.question), within(caller.scope, body.filters.scope())
+        if body.stream:
+            events = answer_events(doors, guards, request.scope["visit"], question, limits)
+            return StreamingResponse(events, media_type="text/event-stream")
+        with doors.lease() as door:
+            whole, seen = composed(door, guards, found_for(door, question, limits))
+        saw(request, seen, answer=whole["id"])
+        return whole
+
+    @app.get("/v1/messages/{message_id}", responses=MISSING)
+    def message(
+        message_id: Name, request: Request, caller: Annotated[Caller, Depends(needs("read"))]
+    ) -> dict[str, Any]:
+        with doors.lease() as door:
+            saw(request, [], asked=message_id)
+            found = actions.archive_of(door).message(message_id, caller.scope)
+        if found is None:
+            raise HTTPException(404, "there is no such message")
+        saw(request, [message_id])
+        return found
+
+    @app.get("/v1/threads/{thread_id}", responses=MISSING)
+    def thread(
+        thread_id: Name, request: Request, caller: Annotated[Caller, Depends(needs("read"))]
+    ) -> dict[str, Any]:
+        return actions.thread(doors, guards, ThreadRequest(thread_id=thread_id), request, caller)
+
+    @app.post("/v1/threads/{thread_id}/finding", responses=MISSING)
+    def finding(
+        thread_id: Name, request: Request, caller: Annotated[Caller, Depends(needs("find"))]
+    ) -> Finding:
+        with doors.lease() as door:
+            rows = actions.rows_of_thread(door, thread_id, request, caller)
+            found = find_in_thread(
+                thread_id,
+                rows,
+                classify=door.classify,
+                labels=door.labels,
+                temperature=door.bundle.thresholds.temperature,
+                policy=guards.policy,
+            )
+        saw(request, [row["message_id"] for row in rows], action=found.action, label=found.label)
+        return found
+
+    @app.post("/v1/threads/{thread_id}/summary", responses=MISSING)
+    def summary(
+        thread_id: Name,
+        body: SummaryRequest,
+        request: Request,
+        caller: Annotated[Caller, Depends(needs("read"))],
+    ) -> Summary:
+        asked = SummariseRequest(thread_id=thread_id, sentences=body.sentences)
+        return actions.summarise(doors, guards, asked, request, caller)
+
+    @app.post("/v1/feedback", responses=MISSING)
+    def label(
+        body: FeedbackRequest, request: Request, caller: Annotated[Caller, Depends(needs("label"))]
+    ) -> dict[str, str]:
+        with doors.lease() as door:
+            if actions.archive_of(door).message(body.message_id, caller.scope) is None:
+                raise HTTPException(404, "there is no such message")
+            if body.label not in door.labels:
+                raise HTTPException(400, "the classifier does not know this label; see /v1/me")
+        try:
+            feedback.refuse_telling_reason(body.reason)
+        except UserError as error:
+            raise HTTPException(400, str(error)) from None
+        # The audit first: a label that could not be audited is not signed.
+        guards.audit.write(audited(request.scope["visit"], 0, event="label", messages=[body.message_id]))
+        said = [(body.message_id, body.label, body.reason)]
+        feedback.add(feedback.as_proposed(said, feedback.read()), reviewer=caller.signer)
+        saw(request, [body.message_id], label=body.label)
+        return {"message_id": body.message_id, "label": body.label, "reviewer": caller.signer}

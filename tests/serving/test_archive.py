@@ -1,0 +1,135 @@
+"""A message is looked up where it stands: other row groups are not read, and what changed is not guessed."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from made_dataset import write_dataset
+
+from data.dataset import read_manifest, read_messages
+from data.schema import TABLES
+from serving.archive import Archive, ChangedDatasetError, open_archive
+from serving.scope import Scope
+
+GROUP = 10
+
+
+@pytest.fixture
+def dataset(tmp_path: Path, workspace: Path) -> Path:
+    """Ninety messages in two files of row groups of ten, with one copy that another custodian holds."""
+    folder = write_dataset(tmp_path / "prepared")
+    table = pq.read_table(folder / "messages" / "part-0.parquet")
+    pq.write_table(table.slice(0, 60), folder / "messages" / "part-0.parquet", row_group_size=GROUP)
+    pq.write_table(table.slice(60), folder / "messages" / "part-1.parquet", row_group_size=GROUP)
+    copy = {
+        "message_id": "copy",
+        "duplicate_of": table["message_id"][0].as_py(),
+        "kind": "exact",
+        "similarity": 1.0,
+        "source": "mailbox-b/1.eml",
+        "locator": 0,
+    }
+    copies = pa.Table.from_pylist([copy], schema=TABLES["duplicates"])
+    pq.write_table(copies, folder / "duplicates" / "part-0.parquet")
+    return folder
+
+
+@pytest.fixture
+def archive(dataset: Path) -> Iterator[Archive]:
+    opened = opened_at(dataset)
+    yield opened
+    opened.close()
+
+
+def opened_at(dataset: Path) -> Archive:
+    opened = open_archive(str(dataset), read_manifest(dataset).digest)
+    assert opened is not None
+    return opened
+
+
+def rows_of(dataset: Path) -> list[dict[str, Any]]:
+    return read_messages(dataset).to_pylist()
+
+
+def test_every_message_is_found_as_it_stands(dataset: Path, archive: Archive):
+    for row in rows_of(dataset):
+        found = archive.message(row["message_id"], Scope())
+
+        assert found is not None
+        assert row["text"] == found["text"]
+        assert row["sent_at"].isoformat() == found["sent_at"]
+
+
+def test_a_message_outside_looks_like_none_at_all(dataset: Path, archive: Archive):
+    known = rows_of(dataset)[0]["message_id"]
+
+    assert archive.message(known, Scope(channels=("email",))) is not None
+    assert archive.message(known, Scope(channels=("chat",))) is None
+    assert archive.message("none", Scope()) is None
+
+
+def test_a_copy_counts_for_who_holds_it(dataset: Path, archive: Archive):
+    copied, other = (row["message_id"] for row in rows_of(dataset)[:2])
+    scope = Scope(custodians=("mailbox-b",))
+
+    assert archive.message(copied, scope) is not None
+    assert archive.message(other, scope) is None
+    assert [copied] == [each for batch in archive.batches(["message_id"], scope) for each in ids(batch)]
+
+
+def test_a_thread_shows_what_lies_in_the_scope(dataset: Path, archive: Archive):
+    sizes = Counter(row["thread_id"] for row in rows_of(dataset))
+
+    for thread, size in sizes.items():
+        shown = archive.thread(thread, Scope())
+        assert size == len(shown)
+        assert [row["sent_at"] for row in shown] == sorted(row["sent_at"] for row in shown)
+        assert archive.thread(thread, Scope(languages=("fr",))) == []
+
+
+def test_only_the_row_group_of_a_message_is_read(dataset: Path):
+    first = rows_of(dataset)[0]["message_id"]
+    file = dataset / "messages" / "part-0.parquet"
+    text = pq.read_metadata(file).row_group(3).column(TABLES["messages"].names.index("subject"))
+    with open(file, "r+b") as handle:
+        handle.seek(text.dictionary_page_offset or text.data_page_offset)
+        handle.write(bytes(text.total_compressed_size))
+    archive = opened_at(dataset)
+
+    assert archive.message(first, Scope()) is not None
+    with pytest.raises((OSError, pa.ArrowException)):
+        archive.message(rows_of_group(dataset, 3)[0], Scope())
+
+
+def test_a_dataset_that_was_written_anew_is_not_read_by_old_places(dataset: Path, archive: Archive):
+    rows = rows_of(dataset)
+    file = dataset / "messages" / "part-0.parquet"
+    shutil.copy(file, file.with_suffix(".new"))
+    file.with_suffix(".new").replace(file)
+
+    with pytest.raises(ChangedDatasetError):
+        archive.message(rows[0]["message_id"], Scope())
+    file.unlink()
+    with pytest.raises(ChangedDatasetError):
+        list(archive.batches(["message_id"]))
+
+
+def test_another_dataset_in_its_place_is_not_shown(dataset: Path):
+    assert open_archive(str(dataset), "0" * 64) is None
+    assert open_archive(str(dataset / "nothing"), read_manifest(dataset).digest) is None
+
+
+def ids(batch: pa.RecordBatch) -> list[str]:
+    return batch.column("message_id").to_pylist()
+
+
+def rows_of_group(dataset: Path, group: int) -> list[str]:
+    with pq.ParquetFile(dataset / "messages" / "part-0.parquet") as opened:
+        return opened.read_row_group(group, columns=["message_id"])["message_id"].to_pylist()
