@@ -83,7 +83,7 @@ def members(path: Path, packing: Packing) -> list[Member]:
     if sum(each.compress_size for each in entries) > path.stat().st_size:
         raise PackedError("members that overlap")
     return [
-        Member(number, each.filename, each.compress_size, each.is_dir())
+        Member(number, each.filename, each.compress_size, each.filename.endswith("/"))  # "" has no end
         for number, each in enumerate(entries)
     ]
 

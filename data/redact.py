@@ -197,11 +197,18 @@ def without_overlaps(text: str, found: Iterable[Found]) -> list[Found]:
             kept.append(item)
         elif item.end <= last.end:
             continue
-        elif item.end - item.start > last.end - last.start:
+        elif _may_replace(item, kept):
             kept[-1:] = [*_clipped(text, last, last.start, item.start), item]
         else:
             kept += _clipped(text, item, last.end, item.end)
     return kept
+
+
+def _may_replace(item: Found, kept: Sequence[Found]) -> bool:
+    """Say whether a find is longer than the last one and reaches no farther back: that may be a rest."""
+    last = kept[-1]
+    is_longer = item.end - item.start > last.end - last.start
+    return is_longer and (len(kept) == 1 or item.start >= kept[-2].end)
 
 
 def _clipped(text: str, found: Found, start: int, end: int) -> list[Found]:

@@ -50,6 +50,21 @@ def taken(archive: Path) -> tuple[list[Normal], list[str], int]:
     )
 
 
+def test_a_member_without_a_name_is_read_or_a_reject(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
+        packed.writestr("x.eml", mail(1))
+    named = (tmp_path / "a.zip").read_bytes()
+    directory = named.rindex(b"PK\x01\x02")
+    nameless = bytearray(named)
+    nameless[directory + 28] = 0  # the length of the name in the directory; the name counts as a comment then
+    nameless[directory + 32] = 5
+    (tmp_path / "a.zip").write_bytes(nameless)
+
+    messages, rejects, entries = taken(tmp_path)
+
+    assert len(messages) + len(rejects) == entries == 1
+
+
 @pytest.mark.parametrize("suffix", COMPRESSORS)
 def test_a_compressed_mbox_is_read_like_a_plain_one(tmp_path: Path, suffix: str) -> None:
     (tmp_path / f"box.mbox.{suffix}").write_bytes(COMPRESSORS[suffix](mbox(5)))

@@ -294,6 +294,15 @@ def test_the_longer_of_two_finds_holds_and_nothing_stays_readable() -> None:
     assert "Haupt" not in redaction.text
 
 
+def test_three_cards_that_share_digits_are_covered_without_overlap() -> None:
+    text = "My card is 4111 1111 1111 4111 1111 1111 1111, IBAN"
+
+    spans = redact(text, key=KEY).spans
+
+    assert all(one.end <= other.start for one, other in pairwise(spans))
+    assert (text.index(" 1111") + 1, text.index(",")) == (spans[0].start, spans[-1].end)
+
+
 def test_spans_lead_back_into_the_input_and_never_overlap() -> None:
     text = "\u200bAnna\u200b <anna@example.com>, +49 30 901820, 4111 1111 1111 1111"
 
