@@ -44,7 +44,8 @@ def reveal(
         raise UserError(f"there is no redaction key in {keys()}; only who holds it can reveal a pseudonym")
     key = secret("redaction")
     found = tuple(sorted(set(_values(archive, placeholder, key, before_each))))
-    if _names(reason, found):
+    if _names(reason, found):  # on record too: who is refused here has learnt that the name was right
+        governance.record("reveal", by=by, pseudonym=placeholder, reason="withheld", found=0)
         raise TellingReasonError(
             "the reason names whom it is given for, and it is written down; say why without the name"
         )

@@ -81,6 +81,8 @@ class Archive:
         self.places.close()
 
     def _rows(self, places: Sequence[Place], scope: Scope) -> list[dict[str, Any]]:
+        for number in range(len(self.files)):  # first: what is refused must not depend on what there is
+            self._require_unchanged(number)
         ids = [place.message_id for place in places]
         condition = pc.field("message_id").isin(pa.array(ids, pa.string()))
         condition &= scope.condition(self.places.copied(scope.custodians, ids) if scope.custodians else ())
@@ -89,7 +91,6 @@ class Archive:
             groups[place.file].add(place.row_group)
         rows: list[dict[str, Any]] = []
         for number, wanted in groups.items():
-            self._require_unchanged(number)
             part = self.files[number].subset(row_group_ids=sorted(wanted))
             table = part.to_table(schema=TABLES["messages"], columns=list(READ), filter=condition)
             rows += table.to_pylist()

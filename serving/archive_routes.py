@@ -11,6 +11,7 @@ from data import feedback
 from data.workspace import UserError
 from serving import actions
 from serving.access import Caller
+from serving.archive import MOST
 from serving.asking import answer_events, composed, found_for
 from serving.door import Doors
 from serving.findings import Finding, find_in_thread
@@ -80,7 +81,7 @@ def add_archive_routes(app: FastAPI, doors: Doors, guards: Guards) -> None:
         thread_id: Name, request: Request, caller: Annotated[Caller, Depends(needs("find"))]
     ) -> Finding:
         with doors.lease() as door:
-            rows = actions.rows_of_thread(door, thread_id, request, caller)
+            rows = actions.rows_of_thread(door, thread_id, request, caller)[-MOST:]
             found = find_in_thread(
                 thread_id,
                 rows,

@@ -78,6 +78,7 @@ class Trial:
         self.tally = Tally()
         self._metrics = metrics
         self._lock = threading.Lock()
+        self._counted: set[bytes] = set()
 
     def takes(self, texts: Sequence[str]) -> bool:
         """Say whether the candidate answers these texts: always the same ones."""
@@ -106,11 +107,13 @@ class Trial:
                 rows = self.candidate.classify(texts)
             labels = [present.labels[place] for place in expected.argmax(axis=1)]
             others = [self.candidate.labels[place] for place in rows.argmax(axis=1)]
-            differing = sum(label != other for label, other in zip(labels, others, strict=True))
+            pairs = list(zip(labels, others, strict=True))
         except Exception:  # whatever it is: the caller has an answer
-            self._count(len(texts), failed=len(texts))
+            fresh = self._fresh(texts)
+            self._count(len(fresh), failed=len(fresh))
             return present, expected
-        self._count(len(texts), differing=differing)
+        fresh = self._fresh(texts)
+        self._count(len(fresh), differing=sum(pairs[place][0] != pairs[place][1] for place in fresh))
         with self._lock:
             self.tally.present_seconds.append(between - started)
             self.tally.seconds.append(time.monotonic() - between)
@@ -120,6 +123,17 @@ class Trial:
         """Return what `regressions` says of the trial so far."""
         with self._lock:
             return regressions(self.tally, self.rule)
+
+    def _fresh(self, texts: Sequence[str]) -> list[int]:
+        """Return the places of texts that were not counted: nobody decides a trial by repeating one."""
+        found = []
+        with self._lock:
+            for place, text in enumerate(texts):
+                code = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+                if code not in self._counted:
+                    self._counted.add(code)
+                    found.append(place)
+        return found
 
     def _count(self, messages: int, *, failed: int = 0, differing: int = 0) -> None:
         with self._lock:

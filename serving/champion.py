@@ -80,8 +80,8 @@ def decided_champion() -> Champion | None:
 
 
 def is_decided(release_id: str) -> bool:
-    """Say whether a decision ever made the release live; plain folders belong to no release."""
-    return release_id in {release["id"] for release in made_live()}
+    """Say whether the last decision made the release live; plain folders belong to no release."""
+    return [release_id] == [release["id"] for release in made_live()[-1:]]
 
 
 def champion_index(champion: Champion) -> Path:

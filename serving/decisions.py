@@ -81,21 +81,40 @@ def statuses(entries: Sequence[ledger.Entry]) -> dict[str, tuple[Release, str]]:
     return found
 
 
-def record_deployed(release_id: str, bundle: str, why: str = "") -> None:
+def record_deployed(release_id: str, bundle: str, why: str = "", *, instead_of: str = "") -> None:
     """Write down the digest of the bundle that goes live for a release, and why if it is no new one.
 
+    The release is the one that was decided last: who rolls back is not overtaken by a deployment that was
+    still on its way. With ``instead_of``, the digest of a bundle on trial, it may be any that was live
+    before, as long as that bundle is what is live.
+
     Raises:
-        UserError: no decision made the release live.
+        UserError: the release may not go live, or another bundle has gone live meanwhile.
     """
-    release = next((each for each in reversed(made_live()) if each["id"] == release_id), None)
+    entries = verified()
+    lived = [entry.event["release"] for entry in entries if entry.event["kind"] in MADE_LIVE]
+    release = next((each for each in reversed(lived) if each["id"] == release_id), None)
     if release is None:
         raise UserError(
             f"no decision made release {release_id or '(folders)'} live; it is not served: "
             "see mailroom review list"
         )
-    if deployed_bundle(verified()) != bundle:
+    if instead_of and deployed_bundle(entries) != instead_of:
+        raise UserError(f"bundle {instead_of[:12]} is no longer live; what went live meanwhile stays")
+    if not instead_of and lived[-1]["id"] != release_id:
+        raise UserError(
+            f"release {lived[-1]['id']} was decided after {release_id}, which does not go live: "
+            "see mailroom review list"
+        )
+    if deployed_bundle(entries) != bundle:
         reason = f"bundle {bundle[:12]}: {why}" if why else f"bundle {bundle[:12]}"
         append("deployed", release, reviewer=MACHINE, reason=reason, bundle=bundle)
+
+
+def is_rollback(release_id: str) -> bool:
+    """Say whether the last decision went back to this release."""
+    lived = [entry.event for entry in verified() if entry.event["kind"] in MADE_LIVE]
+    return bool(lived) and (lived[-1]["kind"], lived[-1]["release"]["id"]) == ("rolled_back", release_id)
 
 
 def bundles_of(entries: Sequence[ledger.Entry], release_id: str) -> list[str]:

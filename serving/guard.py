@@ -144,8 +144,7 @@ class Guard:
         scope["visit"] = visit
         token = request_id.current.set(visit.id)
         try:
-            with traces.traced(visit.id, visit.method):
-                await self._answer(scope, receive, send, visit, headers)
+            await self._answer(scope, receive, send, visit, headers)
         finally:
             request_id.current.reset(token)
 
@@ -168,7 +167,7 @@ class Guard:
             self._flying[who] += 1
             self._guards.metrics.in_flight.set(self._flying.total())
         try:
-            with deadline(self._guards.limits.seconds):
+            with deadline(self._guards.limits.seconds), traces.traced(visit.id, visit.method):
                 await self._app(scope, self._timely(receive), leaving)
         except Exception as error:
             tell(visit, error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import uuid
 from pathlib import Path
@@ -21,17 +22,20 @@ def keep(bundle: Bundle) -> Bundle:
     return read_bundle(folder)
 
 
-def go_live(bundle: Bundle, why: str = "") -> None:
-    """Write down that the bundle goes live, why, and point at it.
+def go_live(bundle: Bundle, why: str = "", *, instead_of: str = "") -> None:
+    """Write down that the bundle goes live, why, and point at it; two never do so at once.
 
     Raises:
-        UserError: the bundle is of no release that a decision made live.
+        UserError: the bundle is not of the release that was decided last; or, ``instead_of`` a bundle on
+            trial, another one has gone live meanwhile.
     """
-    record_deployed(bundle.release_id, bundle.digest, why)
-    pointer = home() / "live"
-    temporary = pointer.with_name(f".live.{uuid.uuid4().hex[:8]}")
-    temporary.symlink_to(bundle.folder)
-    os.replace(temporary, pointer)
+    with open(home() / ".live.lock", "wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        record_deployed(bundle.release_id, bundle.digest, why, instead_of=instead_of)
+        pointer = home() / "live"
+        temporary = pointer.with_name(f".live.{uuid.uuid4().hex[:8]}")
+        temporary.symlink_to(bundle.folder)
+        os.replace(temporary, pointer)
 
 
 def live_bundle() -> Bundle:

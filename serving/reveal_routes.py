@@ -14,7 +14,7 @@ from serving.requests import RevealRequest
 from serving.revealing import BusyError, Revealer, is_telling
 
 CLOSED = "this gateway reveals nothing to this key; who has archive and key can: mailroom reveal"
-WITHHELD = "withheld: it held personal data"
+WITHHELD = "withheld: only a reason that names nobody is written down"
 
 
 class Revealed(BaseModel):
@@ -33,7 +33,7 @@ def add_reveal_route(app: FastAPI, guards: Guards) -> None:
         body: RevealRequest, request: Request, caller: Annotated[Caller, Depends(needs("reveal"))]
     ) -> Revealed:
         placeholder, telling = placeholder_of(body.pseudonym), is_telling(body.reason)
-        saw(request, [], pseudonym=placeholder, reason=WITHHELD if telling else body.reason)
+        saw(request, [], pseudonym=placeholder, reason=WITHHELD)
         if revealer is None or not _may_reveal(guards, caller):
             request.scope["visit"].refused = "reveal"
             raise HTTPException(403, CLOSED)
@@ -45,9 +45,8 @@ def add_reveal_route(app: FastAPI, guards: Guards) -> None:
         except BusyError as error:
             raise HTTPException(429, str(error), {"Retry-After": str(int(error.seconds) + 1)}) from None
         except TellingReasonError as error:
-            saw(request, [], reason=WITHHELD)
             raise HTTPException(400, str(error)) from None
-        saw(request, [], revealed=len(found))
+        saw(request, [], revealed=len(found), reason=body.reason)  # which names none of the found
         return Revealed(pseudonym=placeholder, values=list(found))
 
 

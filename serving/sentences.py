@@ -10,7 +10,7 @@ from data.redact import model_view
 from serving.index import Hit
 
 _LINE = re.compile(r"[^\n]+")
-_SENTENCE = re.compile(r"\S.*?(?:[.!?]+(?=\s|$)|$)", re.DOTALL)
+_SENTENCE = re.compile(r"\S.*?(?:(?<![.!?])[.!?]++(?=\s|$)|$)", re.DOTALL)  # each run of signs is tried once
 _WORD = re.compile(r"\w+")
 LONGEST = 600  # characters; a "sentence" beyond it is a table or a log
 WRAPPED = 50  # a line this long goes on in the next one: mail programs wrap at 72

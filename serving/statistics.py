@@ -56,7 +56,9 @@ def count_messages(archive: Archive, *scopes: Scope, by: Sequence[By], limit: in
             counted.update(_groups(batch, by))
         if len(counted) > MOST_GROUPS:
             raise TooManyGroupsError
-    largest = sorted(counted.items(), key=lambda each: (-each[1], [value or "" for value in each[0]]))
+    if "sender" not in by:  # pseudonyms have no order: equal counts of them stand as they first occur
+        counted = Counter(dict(sorted(counted.items(), key=lambda each: [value or "" for value in each[0]])))
+    largest = sorted(counted.items(), key=lambda each: -each[1])
     return Statistics(
         total=total,
         groups=[
@@ -68,8 +70,8 @@ def count_messages(archive: Archive, *scopes: Scope, by: Sequence[By], limit: in
 
 def _groups(batch: pa.RecordBatch, by: Sequence[By]) -> dict[tuple[str | None, ...], int]:
     columns = {name: _month(batch["sent_at"]) if name == "month" else batch[name] for name in by}
-    rows = pa.table(columns).group_by(list(by)).aggregate([([], "count_all")]).to_pylist()
-    return {tuple(row[name] for name in by): row["count_all"] for row in rows}
+    rows = pa.table(columns).group_by(list(by), use_threads=False).aggregate([([], "count_all")]).to_pylist()
+    return {tuple(row[name] or None for name in by): row["count_all"] for row in rows}
 
 
 def _month(sent_at: pa.Array) -> pa.Array:

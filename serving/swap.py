@@ -12,6 +12,7 @@ from data.workspace import UserError
 from serving.audit import AuditLog
 from serving.bundle import Bundle
 from serving.canary import Canary, Trial
+from serving.decisions import is_rollback
 from serving.door import Door, Doors, open_door
 from serving.live import go_live, live_bundle, served_bundle
 from serving.metrics import Metrics
@@ -49,7 +50,8 @@ def follow_live(
 ) -> None:
     """Serve whatever becomes live until told to stop; where it cannot be served, the present bundle stays.
 
-    With ``canary`` it answers a share first, and a regression makes the present bundle live again.
+    With ``canary`` it answers a share first, and a regression makes the present bundle live again. What a
+    reviewer went back to is not tried: it was served before, and waits for nobody.
     """
     refused: Path | None = None
     again = 0.0
@@ -57,8 +59,8 @@ def follow_live(
         present = doors.current
         try:
             folder = live_bundle().folder
-        except UserError:
-            continue  # a pointer that is being replaced, or withdrawn: the present bundle stays
+        except Exception:  # noqa: S112 - being replaced, withdrawn or unreadable: the present bundle stays
+            continue
         refused = folder if folder == refused and time.monotonic() < again else None
         if present is None or folder in (present.bundle.folder, refused):
             continue
@@ -72,7 +74,8 @@ def follow_live(
                 words = str(error) if isinstance(error, UserError | RuntimeError) else type(error).__name__
                 _say(f"bundle {folder.name[:12]} is not served: {words}")
             continue
-        if canary and (reasons := _regressions(trial := Trial(door, canary, metrics), doors, stop)):
+        trial = Trial(door, canary, metrics) if canary and not _is_rollback(bundle) else None
+        if trial and (reasons := _regressions(trial, doors, stop)):
             refused, again = folder, time.monotonic() + AGAIN_S
             metrics.swaps.labels("rolled_back").inc()
             try:
@@ -111,13 +114,20 @@ def _go_back(trial: Trial, reasons: tuple[str, ...], present: Bundle, audit: Aud
          "messages": tally.messages, "failed": tally.failed, "differing": tally.differing,
          "rule": trial.rule.model_dump()}
     )  # fmt: skip
-    go_live(present, f"canary {candidate.digest[:12]} {why}")
+    go_live(present, f"canary {candidate.digest[:12]} {why}", instead_of=candidate.digest)
 
 
 def _is_live(folder: Path) -> bool:
     try:
         return live_bundle().folder == folder
-    except UserError:
+    except (UserError, OSError):
+        return False
+
+
+def _is_rollback(bundle: Bundle) -> bool:
+    try:
+        return is_rollback(bundle.release_id)
+    except (UserError, OSError):  # a log that cannot be read decides nothing
         return False
 
 

@@ -7,8 +7,8 @@ question alone, as the models see it: without a pseudonym in it, an erasure has 
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -28,7 +28,7 @@ _root: ContextVar[Span | None] = ContextVar("root", default=None)
 
 
 def start_tracing(share: float) -> None:
-    """Trace this share of the requests, chosen by their ids, into the workspace's MLflow; 0 is off.
+    """Trace this share of the requests, chosen by chance, into the workspace's MLflow; 0 is off.
 
     Raises:
         UserError: MLflow's store cannot be opened.
@@ -60,12 +60,12 @@ def stop_tracing() -> None:
 @contextmanager
 def traced(request: str, method: str) -> Iterator[None]:
     """Open the trace of a request, if it is one of those that are traced."""
-    if not _share or int(hashlib.sha256(request.encode()).hexdigest()[:8], 16) >= _share * 2**32:
+    if not _share or secrets.randbelow(2**32) >= _share * 2**32:
         yield
         return
     import mlflow
 
-    with mlflow.start_span("request", attributes={"request": request, "method": method}) as span:
+    with _span("request", {"request": request, "method": method}) as span:
         mlflow.update_current_trace(client_request_id=request)
         token = _root.set(span)
         try:
@@ -92,10 +92,25 @@ def step(name: str, **facts: Any) -> Iterator[None]:
     if _root.get() is None:
         yield
         return
+    with _span(name, facts):
+        yield
+
+
+@contextmanager
+def _span(name: str, facts: dict[str, Any]) -> Iterator[Span]:
+    """Open a span that learns the type of what goes wrong in it alone: an error's words may quote."""
     import mlflow
 
-    with mlflow.start_span(name, attributes=facts):
-        yield
+    failed: Exception | None = None
+    with mlflow.start_span(name, attributes=facts) as span:
+        try:
+            yield span
+        except Exception as error:
+            failed = error
+            span.set_status("ERROR")
+            span.set_attribute("error", type(error).__name__)
+    if failed is not None:
+        raise failed
 
 
 def as_step(name: str, ask: Callable[[Sequence[str]], R]) -> Callable[[Sequence[str]], R]:

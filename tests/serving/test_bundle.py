@@ -82,12 +82,13 @@ def test_a_folder_without_manifest_is_no_bundle(tmp_path: Path):
 
 
 def test_what_was_live_for_a_release_is_kept_and_goes_live_again(tmp_path: Path, workspace: Path):
-    first, second = (kept(tmp_path / name) for name in ("first", "second"))
+    first = kept(tmp_path / "first")
     go_live(first)
-    go_live(second)
+    go_live(kept(tmp_path / "second"))
 
     back = kept_bundle("first")
     assert back is not None
+    decide("rolled_back", "first")
     go_live(back)
 
     assert served_bundle().digest == first.digest
@@ -144,15 +145,42 @@ def test_a_kept_bundle_is_found_under_the_digest_that_an_erasure_gave_it(tmp_pat
 
 
 def test_only_what_went_live_last_is_served(tmp_path: Path, workspace: Path):
-    first, second = (kept(tmp_path / name) for name in ("first", "second"))
+    first = kept(tmp_path / "first")
     go_live(first)
     assert served_bundle().digest == first.digest
+    second = kept(tmp_path / "second")
     go_live(second)
 
     assert served_bundle().digest == second.digest
     with pytest.raises(UserError, match="not the one that went live"):
         served_bundle(first.folder)
+    decide("rolled_back", "first")
     go_live(first)
+    assert served_bundle().digest == first.digest
+
+
+def test_a_deployment_does_not_overtake_a_rollback(tmp_path: Path, workspace: Path):
+    first = kept(tmp_path / "first")
+    go_live(first)
+    second = kept(tmp_path / "second")  # its engines are being proved
+    decide("rolled_back", "first")
+
+    with pytest.raises(UserError, match="release first was decided after second"):
+        go_live(second)
+
+    assert served_bundle().digest == first.digest
+
+
+def test_a_trial_gives_back_only_what_is_still_on_trial(tmp_path: Path, workspace: Path):
+    first = kept(tmp_path / "first")
+    go_live(first)
+    second, third = (kept(tmp_path / name) for name in ("second", "third"))
+    go_live(third)
+
+    with pytest.raises(UserError, match="no longer live"):
+        go_live(first, "canary", instead_of=second.digest)
+    go_live(first, "canary", instead_of=third.digest)
+
     assert served_bundle().digest == first.digest
 
 

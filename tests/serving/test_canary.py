@@ -181,8 +181,9 @@ def lived(
     follow: Follow,
     request: pytest.FixtureRequest,
 ) -> Lived:
-    first, second = (kept(tmp_path / name) for name in ("first", "second"))
+    first = kept(tmp_path / "first")
     go_live(first)
+    second = kept(tmp_path / "second")
     doors, log = Doors(), list[str]()
     present = replace(candidate, bundle=first, labels=("ham", "spam"), classify=says(0))
     client = client_of(present, guards, doors=doors)
@@ -237,3 +238,21 @@ def test_who_rolls_back_during_a_trial_ends_it(lived: Lived):
     assert lived.doors.trial is None
     assert lived.doors.current is not None
     assert lived.doors.current.bundle.digest == lived.first.digest
+
+
+def test_what_a_reviewer_went_back_to_is_served_without_a_trial(lived: Lived):
+    decide("rolled_back", "second")
+    go_live(lived.second)
+    wait_until(lambda: lived.doors.current is not None and lived.doors.current.bundle == lived.second)
+
+    assert lived.doors.trial is None
+
+
+def test_a_text_counts_once_however_often_it_is_sent(candidate: Door):
+    trial = Trial(candidate, Canary(share=0.5, messages=10), Metrics())
+    present = replace(candidate, labels=("ham", "spam"), classify=says(0))
+
+    for _ in range(3):
+        trial.classify(["the same"] * 64, present)
+
+    assert trial.tally.messages == 1

@@ -10,7 +10,7 @@ from serving.answers import Citation, chat_turns, cite
 from serving.calibrate import best_threshold
 from serving.evidence import evidence_for, names_in
 from serving.index import Hit
-from serving.sentences import content_words, sentences_of, support
+from serving.sentences import content_words, sentence_spans, sentences_of, support
 
 TEXT = (
     "Hi Anna,\n"
@@ -99,3 +99,15 @@ def test_the_shipped_prompts_have_a_place_for_question_and_excerpts():
 
 def test_the_threshold_lies_between_questions_with_and_without_an_answer():
     assert 0.4 < best_threshold([0.6, 0.7, 0.8], [0.2, 0.3, 0.4]) < 0.6
+
+
+def test_a_run_of_dots_that_ends_no_sentence_takes_no_time_to_speak_of():
+    text = f"Well{'.' * 1_000_000}a. Good."  # quadratic, it would take days
+
+    assert [0, 1_000_007] == [start for start, _ in sentence_spans(text)]
+
+
+def test_a_run_of_signs_ends_one_sentence():
+    found = [sentence for _, sentence in sentence_spans("Is it due?! Yes... by noon. Good")]
+
+    assert ["Is it due?!", "Yes...", "by noon.", "Good"] == found

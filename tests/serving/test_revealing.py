@@ -127,7 +127,11 @@ def test_a_reason_that_tells_is_written_down_nowhere(
     assert 400 == reply.status_code
     assert last_line(guards)["reason"].startswith("withheld")
     assert reason not in guards.audit.path.read_text()
-    assert not governance.ledger_path().exists()
+    if "Lindqvist" in reason:  # a guess that was right is on record, without its words
+        assert ("reveal", "withheld") == tuple(
+            governance.verified()[-1].event[name] for name in ("kind", "reason")
+        )
+        assert "Lindqvist" not in governance.ledger_path().read_text()
 
 
 def test_the_caller_has_to_wait_after_a_few(door: Door, guards: Guards, asked: dict[str, str], archive: Path):
@@ -137,7 +141,7 @@ def test_the_caller_has_to_wait_after_a_few(door: Door, guards: Guards, asked: d
 
     assert [200, 200, 429] == [reply.status_code for reply in replies]
     assert 60 < int(replies[-1].headers["retry-after"]) <= 1801
-    assert REASON == last_line(guards)["reason"]
+    assert last_line(guards)["reason"].startswith("withheld")
 
 
 def test_one_pseudonym_at_a_time(

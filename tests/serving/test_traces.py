@@ -11,7 +11,7 @@ import pytest
 from made_gateway import client_of, made_door, open_guards
 
 from serving.audit import audit_path
-from serving.traces import EXPERIMENT, as_step, start_tracing, stop_tracing
+from serving.traces import EXPERIMENT, as_step, start_tracing, stop_tracing, traced
 
 
 def traces() -> list[dict[str, Any]]:
@@ -45,9 +45,26 @@ def test_a_trace_names_its_request_and_its_steps_and_quotes_no_message(
     assert {"question": "When did email end the lease?"} == told["mlflow.spanInputs"]
     assert spans["embedder"]["parent_span_id"] == spans["request"]["span_id"]
     assert answer.headers["x-request-id"] in audit_path().read_text()
-    assert denied.headers["x-request-id"] in found
+    assert denied.headers["x-request-id"] not in found
     assert "30 June" in answer.text
     assert "30 June" not in json.dumps(trace)
+
+
+@pytest.mark.slow
+def test_a_trace_has_the_type_of_an_error_and_none_of_its_words(tmp_path: Path, workspace: Path) -> None:
+    def failing(_: object) -> None:
+        raise ValueError("a quoted subject")
+
+    start_tracing(1.0)
+    try:
+        with pytest.raises(ValueError, match="quoted"), traced("r" * 12, "POST"):
+            as_step("embedder", failing)(["text"])
+    finally:
+        stop_tracing()
+
+    told = json.dumps(traces())
+    assert "ValueError" in told
+    assert "quoted" not in told
 
 
 def test_without_a_share_nothing_is_traced(tmp_path: Path, workspace: Path, small_dataset: Path) -> None:
