@@ -207,11 +207,13 @@ def sample(process: int, found: list[float], done: threading.Event) -> None:
         found.append(memory_gb(process))
 
 
-def classifier_process(folder: Path) -> int:
-    """Return the process that serves the classifier, as the fork server that started last told."""
-    events = sorted((folder / "tmp").glob("mailroom-engines-*/events.jsonl"), key=os.path.getmtime)
-    told = [json.loads(line) for line in events[-1].read_text().splitlines()]
-    return next(int(event["number"]) for event in told if event["role"] == "classifier")
+def classifier_process(folder: Path, gateway: int) -> int:
+    """Return the process below the gateway that serves the classifier, as fork servers told."""
+    alive = family_of(gateway)
+    files = (folder / "tmp").glob("mailroom-engines-*/events.jsonl")
+    told = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    numbers = {int(event["number"]) for event in told if event["role"] == "classifier"}
+    return next(number for number in numbers & alive)
 
 
 def report(name: str, answered: list[Answered], begun: float, ended: float) -> int:
@@ -276,7 +278,7 @@ def measure(asked: argparse.Namespace, folder: Path, url: str, process: int) -> 
     killed, own = 0, set[int]()
     if list((folder / "tmp").glob("mailroom-engines-*/events.jsonl")):
         mark("killed")
-        killed = classifier_process(folder)
+        killed = classifier_process(folder, process)
         own = family_of(killed)
         os.kill(killed, signal.SIGKILL)
         clients.wait(lambda each: each.kind == "classify" and each.code != "200")
