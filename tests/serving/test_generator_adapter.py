@@ -64,6 +64,7 @@ def base(tmp_path: Path) -> Path:
     return write_decoder("llama", tmp_path / "bundle" / "generator", positions=2048)
 
 
+@pytest.mark.slow
 def test_an_adapter_belongs_to_its_base_and_has_a_rank_that_engines_take(base: Path, tmp_path: Path) -> None:
     other = write_decoder("llama", tmp_path / "other", seed=1)
 

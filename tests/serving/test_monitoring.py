@@ -60,6 +60,7 @@ def test_every_alert_says_what_is_wrong_and_how_urgent_it_is():
             assert len(rule["annotations"]["summary"]) > 20
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("promtool"), reason="no promtool: apt-get install prometheus")
 def test_alerts_fire_on_what_is_wrong_and_on_nothing_else():
     said = subprocess.run(
