@@ -46,8 +46,23 @@ class Retrieval:
     own_mrr: float
 
 
+class _Shown:
+    """What a notebook and a terminal show: the rows, as a table or as lines."""
+
+    __slots__ = ()
+
+    def _rows(self) -> dict[str, str]:
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return _as_text(self._rows())
+
+    def _repr_html_(self) -> str:
+        return _as_table(self._rows())
+
+
 @dataclass(frozen=True, slots=True)
-class TrainedClassifier:
+class TrainedClassifier(_Shown):
     """A trained classifier: where it lies, what made it, how it does on valid."""
 
     path: str
@@ -64,12 +79,6 @@ class TrainedClassifier:
     model_id: str
     model_uri: str
     seconds: float
-
-    def __str__(self) -> str:
-        return _as_text(self._rows())
-
-    def _repr_html_(self) -> str:
-        return _as_table(self._rows())
 
     def _rows(self) -> dict[str, str]:
         start = self.history[0].valid
@@ -98,7 +107,7 @@ class TrainedClassifier:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainedEmbedder:
+class TrainedEmbedder(_Shown):
     """A trained embedder; ``kept`` says whether tuning helped on valid or the frozen weights stayed."""
 
     path: str
@@ -114,12 +123,6 @@ class TrainedEmbedder:
     model_id: str
     model_uri: str
     seconds: float
-
-    def __str__(self) -> str:
-        return _as_text(self._rows())
-
-    def _repr_html_(self) -> str:
-        return _as_table(self._rows())
 
     def _rows(self) -> dict[str, str]:
         pairs = ", ".join(f"{kind} {number:,}" for kind, number in self.train_pairs.items())
@@ -142,7 +145,7 @@ class TrainedEmbedder:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainedGenerator:
+class TrainedGenerator(_Shown):
     """A trained adapter of the generator; without ``adapter`` the base was not bettered and stays alone."""
 
     path: str
@@ -155,12 +158,6 @@ class TrainedGenerator:
     weights_digest: str
     mlflow_run_id: str
     seconds: float
-
-    def __str__(self) -> str:
-        return _as_text(self._rows())
-
-    def _repr_html_(self) -> str:
-        return _as_table(self._rows())
 
     def _rows(self) -> dict[str, str]:
         pairs = ", ".join(f"{kind} {number:,}" for kind, number in self.train_pairs.items())
