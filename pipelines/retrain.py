@@ -18,6 +18,18 @@ def leave_as_is(step: str, task: Any) -> None:
     """Configure nothing: a laptop has no resources to ask for."""
 
 
+def steps_of(notebooks: Path, image: str, configure: Configure) -> Callable[..., Any]:
+    """Return what adds the step of a name, with its arguments, to the graph that is being described."""
+    made = components(notebooks, image)
+
+    def step(name: str, **arguments: Any) -> Any:
+        task = made[name](**arguments)
+        configure(name, task)
+        return task
+
+    return step
+
+
 def retrain_graph(
     *,
     notebooks: Path = NOTEBOOKS,
@@ -33,18 +45,13 @@ def retrain_graph(
     """
     from kfp import dsl
 
-    steps = components(notebooks, image)
+    step = steps_of(notebooks, image, configure)
 
     class Outputs(NamedTuple):
         prepared: dsl.Dataset
         evaluation: dsl.Artifact
         release: dsl.Artifact
         bundle: dsl.Artifact
-
-    def step(name: str, **arguments: Any) -> Any:
-        task = steps[name](**arguments)
-        configure(name, task)
-        return task
 
     @dsl.pipeline(name=NAME, description="From a raw archive to a served, reviewed model.")
     def retrain(  # noqa: PLR0917 - kfp calls it with positions

@@ -6,8 +6,8 @@ No ``from __future__ import annotations`` here: kfp reads the pipeline's annotat
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from components.component import IMAGE, components
-from pipelines.retrain import NOTEBOOKS, Configure, leave_as_is
+from components.component import IMAGE
+from pipelines.retrain import NOTEBOOKS, Configure, leave_as_is, steps_of
 
 NAME = "mailroom-search"
 
@@ -25,15 +25,10 @@ def search_graph(
     """
     from kfp import dsl
 
-    steps = components(notebooks, image)
+    step = steps_of(notebooks, image, configure)
 
     class Outputs(NamedTuple):
         best: dsl.Artifact
-
-    def step(name: str, **arguments: Any) -> Any:
-        task = steps[name](**arguments)
-        configure(name, task)
-        return task
 
     @dsl.pipeline(name=NAME, description="Recipes tried side by side; the best one on valid.")
     def search(  # noqa: PLR0917 - kfp calls it with positions
