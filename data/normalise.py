@@ -201,8 +201,7 @@ def _who(party: Party, secret: bytes) -> str:
 
 @functools.lru_cache(maxsize=50_000)
 def _where(party: Party, secret: bytes) -> str:
-    domain = party.address.rpartition("@")[2]
-    return pseudonym("DOMAIN", domain, key=secret) if domain and "@" in party.address else ""
+    return pseudonym("DOMAIN", party.domain, key=secret) if party.domain else ""
 
 
 def _with_speakers_replaced(body: str, names: frozenset[str], secret: bytes) -> str:

@@ -23,6 +23,11 @@ class Party:
     def __bool__(self) -> bool:
         return bool(self.name or self.address)
 
+    @property
+    def domain(self) -> str:
+        """Where the address lies; "" without one."""
+        return self.address.rpartition("@")[2] if "@" in self.address else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Attached:

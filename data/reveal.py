@@ -89,9 +89,8 @@ def _of_people(record: Record, placeholder: str, key: bytes) -> Iterator[str]:
         kind, value = ("EMAIL", party.address) if party.address else ("PERSON", party.name)
         if value and pseudonym(kind, value, key=key) == placeholder:
             yield f"{party.name} <{party.address}>" if party.name and party.address else value
-        domain = party.address.rpartition("@")[2]
-        if "@" in party.address and pseudonym("DOMAIN", domain, key=key) == placeholder:
-            yield domain
+        if party.domain and pseudonym("DOMAIN", party.domain, key=key) == placeholder:
+            yield party.domain
 
 
 def _of_texts(record: Record, placeholder: str, key: bytes) -> Iterator[str]:
