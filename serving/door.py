@@ -49,6 +49,7 @@ def open_door(bundle: Bundle, running: Engines, metrics: Metrics) -> Iterator[Do
         batched(client.classify, observe=batch_of.labels("classifier").observe) as classify,
         batched(client.embed, observe=batch_of.labels("embedder").observe) as embed,
     ):
+        embedder = as_step("embedder", embed)
         archive = open_archive(index.index.dataset, index.index.dataset_digest)
         if archive is not None:
             stack.callback(archive.close)
@@ -58,10 +59,8 @@ def open_door(bundle: Bundle, running: Engines, metrics: Metrics) -> Iterator[Do
             index=index,
             labels=labels_of(bundle.folder / "classifier"),
             classify=as_step("classifier", classify),
-            embed_afresh=as_step("embedder", embed),
-            embed=remembered(
-                as_step("embedder", embed), observe=lambda hit: cached.labels("yes" if hit else "no").inc()
-            ),
+            embed_afresh=embedder,
+            embed=remembered(embedder, observe=lambda hit: cached.labels("yes" if hit else "no").inc()),
             archive=archive,
         )
 

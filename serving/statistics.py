@@ -56,9 +56,7 @@ def count_messages(archive: Archive, *scopes: Scope, by: Sequence[By], limit: in
             counted.update(_groups(batch, by))
         if len(counted) > MOST_GROUPS:
             raise TooManyGroupsError
-    if "sender" not in by:  # pseudonyms have no order: equal counts of them stand as they first occur
-        counted = Counter(dict(sorted(counted.items(), key=lambda each: [value or "" for value in each[0]])))
-    largest = sorted(counted.items(), key=lambda each: -each[1])
+    largest = counted.most_common()  # equal counts as they first occur: pseudonyms have no order
     return Statistics(
         total=total,
         groups=[
