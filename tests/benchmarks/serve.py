@@ -125,6 +125,24 @@ def measured(url: str, kind: str, key: str, clients: int, seconds: float) -> Loa
 
 
 @contextmanager
+def answering(command: list[str], port: int) -> Iterator[str]:
+    """Run a server and yield its address as soon as it answers /health."""
+    process = subprocess.Popen(command)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(600):
+            try:
+                httpx.get(f"{url}/health", timeout=1)
+                break
+            except httpx.TransportError:
+                time.sleep(0.2)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@contextmanager
 def plain_server(model: Path) -> Iterator[str]:
     """What a user would write: FastAPI and transformers, no batches."""
     from serving.ports import free_ports
@@ -133,19 +151,8 @@ def plain_server(model: Path) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder) / "plain.py"
         program.write_text(PLAIN)
-        process = subprocess.Popen([sys.executable, str(program), str(model), str(port)])
-        try:
-            address = f"http://127.0.0.1:{port}"
-            for _ in range(600):
-                try:
-                    httpx.get(f"{address}/health", timeout=1)
-                    break
-                except httpx.TransportError:
-                    time.sleep(0.2)
-            yield address
-        finally:
-            process.terminate()
-            process.wait(20)
+        with answering([sys.executable, str(program), str(model), str(port)], port) as url:
+            yield url
 
 
 def resident() -> float:

@@ -63,21 +63,11 @@ def soak(bundle: Path, requests: int) -> int:
 def stand_in(labels: int, dimension: int) -> Iterator[str]:
     """Run an engine for every role that answers at once."""
     from serving.ports import free_ports
+    from tests.benchmarks.serve import answering
 
     (port,) = free_ports(1)
-    process = subprocess.Popen([*RUN, "engine", str(port), str(labels), str(dimension)])
-    try:
-        url = f"http://127.0.0.1:{port}"
-        for _ in range(600):
-            try:
-                httpx.get(f"{url}/health", timeout=1)
-                break
-            except httpx.TransportError:
-                time.sleep(0.1)
+    with answering([*RUN, "engine", str(port), str(labels), str(dimension)], port) as url:
         yield url
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 def engine(port: int, labels: int, dimension: int) -> None:
