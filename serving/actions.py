@@ -11,7 +11,7 @@ from data.model_input import classifier_input
 from data.redact import redact
 from data.workspace import secret
 from serving.access import Caller
-from serving.archive import MOST, Archive
+from serving.archive import MOST, Archive, ThreadPage
 from serving.canary import classified
 from serving.client import calibrated
 from serving.door import Door, Doors
@@ -47,12 +47,16 @@ def search(
 def thread(
     doors: Doors, _guards: Guards, body: ThreadRequest, request: Request, caller: Caller
 ) -> dict[str, Any]:
-    """Return the newest messages of a thread that the caller may see, oldest first."""
+    """Return messages of a thread that the caller may see, the newest or those before one, oldest first."""
     with doors.lease() as door:
-        found = rows_of_thread(door, body.thread_id, request, caller)
-    shown = found[-MOST:]
-    saw(request, [row["message_id"] for row in shown])
-    return {"thread_id": body.thread_id, "total": len(found), "messages": shown}
+        page = page_of_thread(door, body.thread_id, request, caller, most=body.limit, before=body.before)
+    saw(request, [row["message_id"] for row in page.messages])
+    return {
+        "thread_id": body.thread_id,
+        "total": page.total,
+        "messages": list(page.messages),
+        "older": page.older,
+    }
 
 
 def classify(
@@ -95,7 +99,7 @@ def summarise(
 ) -> Summary:
     """Return a summary of those messages of a thread that the caller may see."""
     with doors.lease() as door:
-        rows = rows_of_thread(door, body.thread_id, request, caller)[-MOST:]
+        rows = page_of_thread(door, body.thread_id, request, caller).messages
         summary = summarise_thread(
             body.thread_id, rows, count=body.sentences, client=door.client, prompts=door.bundle.prompts
         )
@@ -104,13 +108,15 @@ def summarise(
     return summary
 
 
-def rows_of_thread(door: Door, thread_id: str, request: Request, caller: Caller) -> list[dict[str, Any]]:
-    """Return the messages of a thread that the caller may see, oldest first; 404 when there are none."""
+def page_of_thread(
+    door: Door, thread_id: str, request: Request, caller: Caller, *, most: int = MOST, before: str = ""
+) -> ThreadPage:
+    """Return messages of a thread that the caller may see; 404 when there are none."""
     saw(request, [], asked=thread_id)
-    rows = archive_of(door).thread(thread_id, caller.scope)
-    if not rows:
+    page = archive_of(door).thread(thread_id, caller.scope, most=most, before=before)
+    if page is None:
         raise HTTPException(404, "there is no such thread")
-    return rows
+    return page
 
 
 def archive_of(door: Door) -> Archive:

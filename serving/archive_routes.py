@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, HTTPException, Path, Request
+from fastapi import Depends, FastAPI, HTTPException, Path, Query, Request
 from fastapi.responses import StreamingResponse
 
 from data import feedback
@@ -72,16 +72,21 @@ def add_archive_routes(app: FastAPI, doors: Doors, guards: Guards) -> None:
 
     @app.get("/v1/threads/{thread_id}", responses=MISSING)
     def thread(
-        thread_id: Name, request: Request, caller: Annotated[Caller, Depends(needs("read"))]
+        thread_id: Name,
+        request: Request,
+        caller: Annotated[Caller, Depends(needs("read"))],
+        limit: Annotated[int, Query(ge=1, le=MOST)] = MOST,
+        before: Annotated[str, Query(pattern=rf"{NAME}|^$")] = "",
     ) -> dict[str, Any]:
-        return actions.thread(doors, guards, ThreadRequest(thread_id=thread_id), request, caller)
+        asked = ThreadRequest(thread_id=thread_id, limit=limit, before=before)
+        return actions.thread(doors, guards, asked, request, caller)
 
     @app.post("/v1/threads/{thread_id}/finding", responses=MISSING)
     def finding(
         thread_id: Name, request: Request, caller: Annotated[Caller, Depends(needs("find"))]
     ) -> Finding:
         with doors.lease() as door:
-            rows = actions.rows_of_thread(door, thread_id, request, caller)[-MOST:]
+            rows = actions.page_of_thread(door, thread_id, request, caller).messages
             found = find_in_thread(
                 thread_id,
                 rows,

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from data.recognisers.found import KINDS
 from data.schema import CHANNELS
+from serving.archive import MOST
 from serving.scope import Scope
 from serving.statistics import By
 
@@ -102,11 +103,15 @@ class SearchRequest(BaseModel):
 
 
 class ThreadRequest(BaseModel):
-    """A thread by its id."""
+    """A thread by its id: its newest messages, or those before one of them."""
 
-    model_config = _closed({"thread_id": "b1b4a6033de8a20e1d05280c"})
+    model_config = _closed({"thread_id": "b1b4a6033de8a20e1d05280c", "limit": 50})
 
     thread_id: Annotated[str, StringConstraints(pattern=NAME)]
+    limit: int = Field(default=MOST, ge=1, le=MOST)
+    before: Annotated[str, StringConstraints(pattern=rf"{NAME}|^$")] = Field(
+        default="", description="the id that `older` of the last page names"
+    )
 
 
 class SummaryRequest(BaseModel):
