@@ -16,7 +16,7 @@ from serving.asking import answer_events, composed, found_for
 from serving.door import Doors
 from serving.findings import Finding, find_in_thread
 from serving.guard import Guards, audited, needs, saw
-from serving.problems import MISSING, Documented
+from serving.problems import EVENTS, MISSING
 from serving.requests import (
     NAME,
     AskRequest,
@@ -29,10 +29,6 @@ from serving.requests import (
 from serving.scope import within
 from serving.summary import Summary
 
-EVENT = {name: {"type": "string"} for name in ("event", "data")}
-EVENTS: Documented = {
-    200: {"content": {"text/event-stream": {"schema": {"type": "object", "properties": EVENT}}}}
-}
 Name = Annotated[str, Path(pattern=NAME)]
 
 

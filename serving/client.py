@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ BATCH = 32
 REQUEST_S = 120.0
 
 
+Parts = Generator[dict[str, Any], None, None]  # of an answer, as they come
 Observe = Callable[[Role, float, bool], None]  # role, seconds, whether it answered
 
 
@@ -138,6 +141,46 @@ class EngineClient:
             raise EngineRefusedError(role, reply.status_code)
         return dict(reply.json())
 
+    def stream(
+        self, role: Role, route: str, body: Mapping[str, Any]
+    ) -> Generator[dict[str, Any], None, None]:
+        """Post to an engine and yield its server-sent events up to ``[DONE]``; closing ends its work.
+
+        Raises:
+            EngineUnavailableError: nobody answers, or the engine died before the end.
+            EngineRefusedError: the request is not acceptable.
+            DeadlineError: the request's time was over before the end.
+        """
+        if role in self._down:
+            raise EngineUnavailableError(role)
+        started, answered = time.monotonic(), False
+        left = seconds_left(REQUEST_S)
+        try:
+            with (
+                self._http.stream(
+                    "POST",
+                    f"{self._urls[role]}{route}",
+                    json=body,
+                    headers={HEADER: name} if (name := current.get()) else None,
+                    timeout=left,
+                ) as reply,
+                _cut_off(reply, left),
+            ):
+                if reply.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
+                    raise EngineUnavailableError(role)
+                answered = True
+                if reply.status_code != httpx.codes.OK:
+                    raise EngineRefusedError(role, reply.status_code)
+                yield from _events(role, reply)
+        except httpx.ReadTimeout:
+            raise DeadlineError from None
+        except (httpx.TransportError, KeyError):
+            seconds_left(1)  # cut off, because its time is over
+            answered = False
+            raise EngineUnavailableError(role) from None
+        finally:
+            self._observe(role, time.monotonic() - started, answered)
+
     def is_ready(self, role: Role) -> bool:
         """Return whether the engine of a role answers its health check."""
         if role in self._down:
@@ -155,6 +198,40 @@ class EngineClient:
             data = self.ask(role, route, body)["data"]
             rows += [row[field] for row in sorted(data, key=lambda row: row["index"])]
         return np.asarray(rows, np.float32)
+
+
+def _events(role: Role, reply: httpx.Response) -> Iterator[dict[str, Any]]:
+    for line in reply.iter_lines():
+        seconds_left(1)
+        if not line.startswith("data:"):
+            continue
+        data = line.removeprefix("data:").strip()
+        if data == "[DONE]":
+            return
+        event: dict[str, Any] = json.loads(data)
+        if "error" in event:
+            break
+        yield event
+    raise EngineUnavailableError(role)
+
+
+@contextmanager
+def _cut_off(reply: httpx.Response, seconds: float) -> Iterator[None]:
+    """Hang up after so long: httpx bounds the silence between two words, not the whole answer."""
+    line = reply.extensions["network_stream"].get_extra_info("socket")
+
+    def hang_up() -> None:
+        with suppress(OSError):
+            line.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, hang_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()  # or it might hang up on the connection's next user
 
 
 @contextmanager

@@ -186,6 +186,12 @@ class Turn(BaseModel):
     content: Text
 
 
+class StreamOptions(BaseModel):
+    """What a stream says beside the words."""
+
+    include_usage: bool = False
+
+
 class ChatRequest(BaseModel):
     """OpenAI's chat request, as far as it makes sense here."""
 
@@ -197,4 +203,5 @@ class ChatRequest(BaseModel):
     model: str = ""
     max_tokens: int = Field(default=256, ge=1, le=1024)
     temperature: float = Field(default=0.0, ge=0.0, le=2.0)
-    stream: Literal[False] = False
+    stream: bool = False
+    stream_options: StreamOptions | None = None
