@@ -17,15 +17,17 @@ from serving.client import calibrated
 from serving.door import Door, Doors
 from serving.embed import question_input
 from serving.guard import Guards, saw
+from serving.holds import TooManyHeldError, few_enough
 from serving.index import Hit, Mode
 from serving.requests import (
     ClassifyRequest,
+    Filters,
     SearchRequest,
     StatisticsRequest,
     SummariseRequest,
     ThreadRequest,
 )
-from serving.scope import within
+from serving.scope import Among, Limit, within
 from serving.statistics import Statistics, TooManyGroupsError, count_messages
 from serving.summary import Summary, summarise_thread
 from serving.traces import asked
@@ -35,9 +37,10 @@ def search(
     doors: Doors, _guards: Guards, body: SearchRequest, request: Request, caller: Caller
 ) -> dict[str, Any]:
     """Return the nearest chunks among what the caller may see."""
-    question, limits = redacted(body.question), within(caller.scope, body.filters.scope())
+    question = redacted(body.question)
     asked(question)
     with doors.lease() as door:
+        limits = limits_of(door, body.filters, request, caller)
         vector = door.embed([question_input(question)])
         hits = door.index.search([question], vector, k=body.k, mode=body.mode, within=limits)[0]
     saw(request, list(dict.fromkeys(hit.message_id for hit in hits)))
@@ -85,9 +88,8 @@ def statistics(
     """Return counts over the messages that the caller may see."""
     with doors.lease() as door:
         try:
-            counted = count_messages(
-                archive_of(door), caller.scope, body.filters.scope(), by=body.group_by, limit=body.limit
-            )
+            scopes = scopes_of(door, body.filters, request, caller)
+            counted = count_messages(archive_of(door), *scopes, by=body.group_by, limit=body.limit)
         except TooManyGroupsError:
             raise HTTPException(400, "there are too many groups; filter, or group by less") from None
     saw(request, [], grouped_by=body.group_by, counted=counted.total)
@@ -106,6 +108,38 @@ def summarise(
     guards.metrics.summaries.labels(summary.origin).inc()
     saw(request, list(dict.fromkeys(each.message_id for each in summary.sentences)), origin=summary.origin)
     return summary
+
+
+def limits_of(door: Door, filters: Filters, request: Request, caller: Caller) -> str:
+    """Return the condition of Milvus for what the caller may see and asks for."""
+    scopes = scopes_of(door, filters, request, caller)
+    if filters.asks_for_holds:
+        try:
+            scopes = few_enough(archive_of(door), scopes)
+        except TooManyHeldError:
+            raise HTTPException(400, "the holds cover too many messages; filter by days, too") from None
+    return within(*scopes)
+
+
+def scopes_of(door: Door, filters: Filters, request: Request, caller: Caller) -> tuple[Limit, ...]:
+    """Return what the caller may see, and what is asked for.
+
+    Raises:
+        HTTPException: it asks for legal holds, and the caller has no right to, or there is none so called.
+    """
+    scopes = (caller.scope, filters.scope())
+    if not filters.asks_for_holds:
+        return scopes
+    if not caller.may("hold"):
+        request.scope["visit"].refused = "right"
+        raise HTTPException(403, "this key has no right to filter by legal holds")
+    archive = archive_of(door)
+    saw(request, [], held=filters.held is not False, holds=filters.holds)
+    try:
+        held = archive.holds.of(archive, filters.holds)
+    except KeyError:
+        raise HTTPException(400, "there is no legal hold of this name now; see /v1/me") from None
+    return (*scopes, Among(held, inside=filters.held is not False))
 
 
 def page_of_thread(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ import pyarrow.dataset as ds
 from data.dataset import read_manifest
 from data.schema import TABLES
 from data.workspace import UserError
+from serving.holds import Holds
 from serving.places import Places, find_places
-from serving.scope import Scope
+from serving.scope import Limit, Scope
 
 READ = (
     "message_id", "thread_id", "channel", "sent_at", "sender", "recipients", "subject", "full_text", "text",
@@ -47,10 +48,12 @@ class ThreadPage:
 class Archive:
     """The redacted messages, read from Parquet as they are asked for."""
 
+    folder: Path
     digest: str
     files: tuple[ds.ParquetFileFragment, ...]
     stamps: tuple[Stamp, ...]
     places: Places
+    holds: Holds = field(default_factory=Holds)
 
     def message(self, message_id: str, scope: Scope) -> dict[str, Any] | None:
         """Return one message, or None when there is none or it lies outside the scope.
@@ -86,7 +89,7 @@ class Archive:
         page = tuple(rows[message_id] for message_id in ids[first:end])
         return ThreadPage(len(ids), page, page[0]["message_id"] if first else None)
 
-    def batches(self, columns: Sequence[str], *scopes: Scope) -> Iterator[pa.RecordBatch]:
+    def batches(self, columns: Sequence[str], *scopes: Limit) -> Iterator[pa.RecordBatch]:
         """Yield some columns of all messages that lie in every one of the scopes, a few rows at a time.
 
         Raises:
@@ -156,7 +159,7 @@ def open_archive(dataset: str, indexed: str) -> Archive | None:
     opened = ds.dataset(folder / "messages", schema=TABLES["messages"], format="parquet")
     files = tuple(sorted(opened.get_fragments(), key=lambda file: str(file.path)))
     stamps = tuple(_stamp(file.path) for file in files)
-    return Archive(manifest.digest, files, stamps, find_places(folder, files))
+    return Archive(folder, manifest.digest, files, stamps, find_places(folder, files))
 
 
 def _stamp(path: str) -> Stamp:

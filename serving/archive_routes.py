@@ -26,7 +26,6 @@ from serving.requests import (
     SummaryRequest,
     ThreadRequest,
 )
-from serving.scope import within
 from serving.summary import Summary
 
 Name = Annotated[str, Path(pattern=NAME)]
@@ -45,7 +44,9 @@ def add_archive_routes(app: FastAPI, doors: Doors, guards: Guards) -> None:
     def ask(
         body: AskRequest, request: Request, caller: Annotated[Caller, Depends(needs("ask"))]
     ) -> dict[str, Any] | StreamingResponse:
-        question, limits = actions.redacted(body.question), within(caller.scope, body.filters.scope())
+        question = actions.redacted(body.question)
+        with doors.lease() as door:
+            limits = actions.limits_of(door, body.filters, request, caller)
         if body.stream:
             events = answer_events(doors, guards, request.scope["visit"], question, limits)
             return StreamingResponse(events, media_type="text/event-stream")

@@ -14,6 +14,7 @@ from serving.scope import Scope
 from serving.statistics import By
 
 NAME = r"^[0-9A-Za-z_-]{1,128}$"  # of a message, a thread or a release
+HOLD = r"^[\w .:/-]{1,80}$"  # as data.retention names one
 PSEUDONYM = rf"^\[?({'|'.join(KINDS)})_[0-9a-fA-F]{{8}}\]?$"
 
 
@@ -83,6 +84,14 @@ class Filters(BaseModel):
     )
     since: date | None = Field(default=None, description="first day, UTC")
     until: date | None = Field(default=None, description="day after the last, UTC")
+    held: bool | None = Field(default=None, description="true: under a legal hold; false: under none")
+    holds: list[Annotated[str, StringConstraints(pattern=HOLD)]] = Field(
+        default=[], max_length=20, description="which legal holds count; none named: all"
+    )
+
+    @property
+    def asks_for_holds(self) -> bool:
+        return self.held is not None or bool(self.holds)
 
     def scope(self) -> Scope:
         lists = {

@@ -17,6 +17,7 @@ from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from data.redact import model_view
+from data.retention import remembered_holds
 from data.schema import CHANNELS
 from serving import actions
 from serving.access import RIGHTS, Caller
@@ -114,9 +115,10 @@ def _add_health(app: FastAPI, doors: Doors, guards: Guards) -> None:
         with doors.lease() as door:
             labels = list(door.labels)
         rights = sorted({right for role in caller.roles for right in RIGHTS[role]})
+        holds = [hold.name for hold in remembered_holds()] if caller.may("hold") else []
         limits = {} if caller.scope.is_everything else asdict(caller.scope)
         return {"name": caller.name, "roles": caller.roles, "rights": rights, "limits": limits,
-                "labels": labels, "channels": CHANNELS}  # fmt: skip
+                "labels": labels, "channels": CHANNELS, "holds": holds}  # fmt: skip
 
     @app.get("/metrics", dependencies=[Depends(needs("metrics"))], responses=TEXT, response_model=None)
     def metrics() -> Response:
