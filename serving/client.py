@@ -20,6 +20,7 @@ from serving.engines import Engines
 from serving.launch import Role
 from serving.limits import DeadlineError, seconds_left
 from serving.request_id import HEADER, current
+from serving.sleep import Sleepers
 from serving.traces import step
 
 BATCH = 32
@@ -40,6 +41,14 @@ class EngineUnavailableError(Exception):
     def __init__(self, role: Role) -> None:
         super().__init__(f"the {role} engine does not answer")
         self.role = role
+
+
+class EngineStartingError(EngineUnavailableError):
+    """An engine that slept did not come up in the request's time; it goes on starting."""
+
+    def __init__(self, role: Role) -> None:
+        super().__init__(role)
+        self.args = (f"the {role} engine is starting",)
 
 
 class EngineRefusedError(Exception):
@@ -69,11 +78,27 @@ class EngineClient:
         http: httpx.Client,
         observe: Observe = unobserved,
         down: Collection[Role] = (),
+        sleepers: Sleepers | None = None,
     ) -> None:
         self._urls = urls
         self._down = down
+        self._sleepers = sleepers or Sleepers()
         self._http = http
         self._observe = observe
+
+    @property
+    def asleep(self) -> frozenset[Role]:
+        """The engines that start when they are first asked for, and do not answer yet."""
+        return self._sleepers.asleep
+
+    def wake(self, role: Role) -> None:
+        """Have an engine started that sleeps, and wait for it.
+
+        Raises:
+            EngineStartingError: it does not answer within the request's time.
+        """
+        if role in self.asleep and not self._sleepers.wake(role, seconds_left(REQUEST_S)):
+            raise EngineStartingError(role)
 
     def classify(self, texts: Sequence[str]) -> Vectors:
         """Return class probabilities, float32 of shape (texts, labels), in the model's order."""
@@ -118,6 +143,7 @@ class EngineClient:
             EngineRefusedError: the request is not acceptable.
             DeadlineError: the request's time was over before the engine answered.
         """
+        self.wake(role)
         if role in self._down:  # a process that its dead server has left may keep the connection open
             raise EngineUnavailableError(role)
         started, answered = time.monotonic(), False
@@ -151,6 +177,7 @@ class EngineClient:
             EngineRefusedError: the request is not acceptable.
             DeadlineError: the request's time was over before the end.
         """
+        self.wake(role)
         if role in self._down:
             raise EngineUnavailableError(role)
         started, answered = time.monotonic(), False
@@ -238,7 +265,7 @@ def _cut_off(reply: httpx.Response, seconds: float) -> Iterator[None]:
 def engine_client(engines: Engines, *, observe: Observe = unobserved) -> Iterator[EngineClient]:
     """Connect to running engines; ``observe`` is told of every call."""
     with httpx.Client(timeout=REQUEST_S, trust_env=False) as http:
-        yield EngineClient(engines.urls, http, observe, engines.down)
+        yield EngineClient(engines.urls, http, observe, engines.down, engines.sleepers)
 
 
 def labels_of(classifier: Path) -> tuple[str, ...]:

@@ -84,6 +84,7 @@ class Readiness:
         self._lock = anyio.Lock()
         self._asked = 0.0
         self._ready: dict[str, bool] = {}
+        self.sleeping: list[str] = []
 
     async def engines(self) -> dict[str, bool]:
         async with self._lock:
@@ -94,7 +95,8 @@ class Readiness:
 
     def _look(self) -> dict[str, bool]:
         with self._doors.lease() as door:
-            return {role: door.client.is_ready(role) for role in ROLES}
+            self.sleeping = sorted(door.client.asleep)
+            return {role: role not in self.sleeping and door.client.is_ready(role) for role in ROLES}
 
 
 def _add_health(app: FastAPI, doors: Doors, guards: Guards) -> None:
@@ -107,8 +109,9 @@ def _add_health(app: FastAPI, doors: Doors, guards: Guards) -> None:
     @app.get("/readyz")
     async def readyz(response: Response) -> dict[str, Any]:
         ready = await readiness.engines()
-        response.status_code = 200 if all(ready.values()) else 503
-        return {"engines": ready}
+        sleeping = readiness.sleeping  # whoever asks for one wakes it: that is ready, too
+        response.status_code = 200 if all(ready[role] or role in sleeping for role in ready) else 503
+        return {"engines": ready, "sleeping": sleeping}
 
     @app.get("/v1/me")
     def me(caller: Annotated[Caller, Depends(needs("me"))]) -> dict[str, Any]:

@@ -68,6 +68,8 @@ class MadeIndex:
 
 
 class CopyingGenerator:
+    asleep: frozenset[str] = frozenset()
+
     def chat(self, turns: Any, **_: Any) -> Completion:
         return Completion("The lease of the harbour warehouse ends on 30 June.", "length", 9, 9)
 
