@@ -138,7 +138,7 @@ def scopes_of(door: Door, filters: Filters, request: Request, caller: Caller) ->
     try:
         held = archive.holds.of(archive, filters.holds)
     except KeyError:
-        raise HTTPException(400, "there is no legal hold of this name now; see /v1/me") from None
+        raise HTTPException(404, "there is no legal hold of this name now; see /v1/me") from None
     return (*scopes, Among(held, inside=filters.held is not False))
 
 

@@ -34,13 +34,13 @@ Name = Annotated[str, Path(pattern=NAME)]
 def add_archive_routes(app: FastAPI, doors: Doors, guards: Guards) -> None:
     """Add search, answers, messages, threads, findings, summaries and labels."""
 
-    @app.post("/v1/search")
+    @app.post("/v1/search", responses=MISSING)
     def search(
         body: SearchRequest, request: Request, caller: Annotated[Caller, Depends(needs("search"))]
     ) -> dict[str, Any]:
         return actions.search(doors, guards, body, request, caller)
 
-    @app.post("/v1/ask", responses=EVENTS, response_model=None)
+    @app.post("/v1/ask", responses=EVENTS | MISSING, response_model=None)
     def ask(
         body: AskRequest, request: Request, caller: Annotated[Caller, Depends(needs("ask"))]
     ) -> dict[str, Any] | StreamingResponse:
