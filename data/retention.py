@@ -157,7 +157,7 @@ def orders_of(retention: str | Path, *, key: bytes, by: str = "") -> Orders:
     Without a policy nothing expires, and the holds that are remembered still hold.
     """
     policy = read_policy(retention) if retention else None
-    held = _remembered_holds()
+    held = remembered_holds()
     if policy is not None:
         stated = tuple(_keyed(hold, key) for hold in policy.holds)
         _record_changes(held, stated, by)
@@ -181,7 +181,12 @@ def _keyed(hold: Hold, key: bytes) -> KeyedHold:
     )
 
 
-def _remembered_holds() -> tuple[KeyedHold, ...]:
+def remembered_holds() -> tuple[KeyedHold, ...]:
+    """Return the holds that count now, by keyed pseudonym.
+
+    Raises:
+        UserError: the record of them is damaged.
+    """
     stored = governance.read(governance.holds_path(), {"holds": []})["holds"]
     return tuple(KeyedHold(**{**each, "pseudonyms": tuple(each["pseudonyms"])}) for each in stored)
 

@@ -176,6 +176,8 @@ def serve(
     settings: Annotated[
         str, typer.Option(help="YAML with limits, issuers of tokens and TLS; see docs/operations.md.")
     ] = "",
+    *,
+    lazy: Annotated[bool, typer.Option("--lazy", help="Start each engine when it is first needed.")] = False,
 ) -> None:
     """Start the engines on the live bundle and open the gateway, until Ctrl-C.
 
@@ -187,7 +189,8 @@ def serve(
     from serving.gateway import read_settings
     from serving.gateway import serve as serve_bundle
 
-    serve_bundle(bundle=bundle or None, host=host, port=port, engine=engine, settings=read_settings(settings))
+    chosen = read_settings(settings)
+    serve_bundle(bundle=bundle or None, host=host, port=port, engine=engine, settings=chosen, lazy=lazy)
 
 
 @app.command()

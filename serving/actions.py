@@ -11,21 +11,23 @@ from data.model_input import classifier_input
 from data.redact import redact
 from data.workspace import secret
 from serving.access import Caller
-from serving.archive import MOST, Archive
+from serving.archive import MOST, Archive, ThreadPage
 from serving.canary import classified
 from serving.client import calibrated
 from serving.door import Door, Doors
 from serving.embed import question_input
 from serving.guard import Guards, saw
+from serving.holds import TooManyHeldError, few_enough
 from serving.index import Hit, Mode
 from serving.requests import (
     ClassifyRequest,
+    Filters,
     SearchRequest,
     StatisticsRequest,
     SummariseRequest,
     ThreadRequest,
 )
-from serving.scope import within
+from serving.scope import Among, Limit, within
 from serving.statistics import Statistics, TooManyGroupsError, count_messages
 from serving.summary import Summary, summarise_thread
 from serving.traces import asked
@@ -35,9 +37,10 @@ def search(
     doors: Doors, _guards: Guards, body: SearchRequest, request: Request, caller: Caller
 ) -> dict[str, Any]:
     """Return the nearest chunks among what the caller may see."""
-    question, limits = redacted(body.question), within(caller.scope, body.filters.scope())
+    question = redacted(body.question)
     asked(question)
     with doors.lease() as door:
+        limits = limits_of(door, body.filters, request, caller)
         vector = door.embed([question_input(question)])
         hits = door.index.search([question], vector, k=body.k, mode=body.mode, within=limits)[0]
     saw(request, list(dict.fromkeys(hit.message_id for hit in hits)))
@@ -47,12 +50,16 @@ def search(
 def thread(
     doors: Doors, _guards: Guards, body: ThreadRequest, request: Request, caller: Caller
 ) -> dict[str, Any]:
-    """Return the newest messages of a thread that the caller may see, oldest first."""
+    """Return messages of a thread that the caller may see, the newest or those before one, oldest first."""
     with doors.lease() as door:
-        found = rows_of_thread(door, body.thread_id, request, caller)
-    shown = found[-MOST:]
-    saw(request, [row["message_id"] for row in shown])
-    return {"thread_id": body.thread_id, "total": len(found), "messages": shown}
+        page = page_of_thread(door, body.thread_id, request, caller, most=body.limit, before=body.before)
+    saw(request, [row["message_id"] for row in page.messages])
+    return {
+        "thread_id": body.thread_id,
+        "total": page.total,
+        "messages": list(page.messages),
+        "older": page.older,
+    }
 
 
 def classify(
@@ -81,9 +88,8 @@ def statistics(
     """Return counts over the messages that the caller may see."""
     with doors.lease() as door:
         try:
-            counted = count_messages(
-                archive_of(door), caller.scope, body.filters.scope(), by=body.group_by, limit=body.limit
-            )
+            scopes = scopes_of(door, body.filters, request, caller)
+            counted = count_messages(archive_of(door), *scopes, by=body.group_by, limit=body.limit)
         except TooManyGroupsError:
             raise HTTPException(400, "there are too many groups; filter, or group by less") from None
     saw(request, [], grouped_by=body.group_by, counted=counted.total)
@@ -95,7 +101,7 @@ def summarise(
 ) -> Summary:
     """Return a summary of those messages of a thread that the caller may see."""
     with doors.lease() as door:
-        rows = rows_of_thread(door, body.thread_id, request, caller)[-MOST:]
+        rows = page_of_thread(door, body.thread_id, request, caller).messages
         summary = summarise_thread(
             body.thread_id, rows, count=body.sentences, client=door.client, prompts=door.bundle.prompts
         )
@@ -104,13 +110,47 @@ def summarise(
     return summary
 
 
-def rows_of_thread(door: Door, thread_id: str, request: Request, caller: Caller) -> list[dict[str, Any]]:
-    """Return the messages of a thread that the caller may see, oldest first; 404 when there are none."""
+def limits_of(door: Door, filters: Filters, request: Request, caller: Caller) -> str:
+    """Return the condition of Milvus for what the caller may see and asks for."""
+    scopes = scopes_of(door, filters, request, caller)
+    if filters.asks_for_holds:
+        try:
+            scopes = few_enough(archive_of(door), scopes)
+        except TooManyHeldError:
+            raise HTTPException(400, "the holds cover too many messages; filter by days, too") from None
+    return within(*scopes)
+
+
+def scopes_of(door: Door, filters: Filters, request: Request, caller: Caller) -> tuple[Limit, ...]:
+    """Return what the caller may see, and what is asked for.
+
+    Raises:
+        HTTPException: it asks for legal holds, and the caller has no right to, or there is none so called.
+    """
+    scopes = (caller.scope, filters.scope())
+    if not filters.asks_for_holds:
+        return scopes
+    if not caller.may("hold"):
+        request.scope["visit"].refused = "right"
+        raise HTTPException(403, "this key has no right to filter by legal holds")
+    archive = archive_of(door)
+    saw(request, [], held=filters.held is not False, holds=filters.holds)
+    try:
+        held = archive.holds.of(archive, filters.holds)
+    except KeyError:
+        raise HTTPException(404, "there is no legal hold of this name now; see /v1/me") from None
+    return (*scopes, Among(held, inside=filters.held is not False))
+
+
+def page_of_thread(
+    door: Door, thread_id: str, request: Request, caller: Caller, *, most: int = MOST, before: str = ""
+) -> ThreadPage:
+    """Return messages of a thread that the caller may see; 404 when there are none."""
     saw(request, [], asked=thread_id)
-    rows = archive_of(door).thread(thread_id, caller.scope)
-    if not rows:
+    page = archive_of(door).thread(thread_id, caller.scope, most=most, before=before)
+    if page is None:
         raise HTTPException(404, "there is no such thread")
-    return rows
+    return page
 
 
 def archive_of(door: Door) -> Archive:

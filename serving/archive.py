@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,15 @@ import pyarrow.dataset as ds
 from data.dataset import read_manifest
 from data.schema import TABLES
 from data.workspace import UserError
-from serving.places import Place, Places, find_places
-from serving.scope import Scope
+from serving.holds import Holds
+from serving.places import Places, find_places
+from serving.scope import Limit, Scope
 
 READ = (
     "message_id", "thread_id", "channel", "sent_at", "sender", "recipients", "subject", "full_text", "text",
     "zones", "language", "attachments", "label",
 )  # fmt: skip
-MOST = 500  # messages of a thread that are shown: the newest
+MOST = 500  # messages of a thread that are read at once: the newest
 Stamp = tuple[int, int, int]
 
 
@@ -32,33 +33,63 @@ class ChangedDatasetError(Exception):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
+class ThreadPage:
+    """Some messages of a thread, oldest first; ``total`` counts all of them that lie in the scope.
+
+    ``older`` is the id before which the thread goes on, None where it begins with this page.
+    """
+
+    total: int
+    messages: tuple[dict[str, Any], ...]
+    older: str | None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Archive:
     """The redacted messages, read from Parquet as they are asked for."""
 
+    folder: Path
     digest: str
     files: tuple[ds.ParquetFileFragment, ...]
     stamps: tuple[Stamp, ...]
     places: Places
+    holds: Holds = field(default_factory=Holds)
 
     def message(self, message_id: str, scope: Scope) -> dict[str, Any] | None:
-        """Return one message, or None when there is none or it lies outside the scope: both look alike.
+        """Return one message, or None when there is none or it lies outside the scope.
+
+        Both look alike and cost alike: where a message stands, and whether it may be seen, is looked up
+        before anything of it is read.
 
         Raises:
             ChangedDatasetError: the dataset was written anew.
         """
-        found = self._rows(self.places.of_message(message_id), scope)
+        found = self._read(self._seen(self.places.of_message(message_id), scope))
         return found[0] if found else None
 
-    def thread(self, thread_id: str, scope: Scope) -> list[dict[str, Any]]:
-        """Return those messages of a thread that lie in the scope, oldest first.
+    def thread(
+        self, thread_id: str, scope: Scope, *, most: int = MOST, before: str = ""
+    ) -> ThreadPage | None:
+        """Return the newest messages of a thread that lie in the scope, or those before one of them.
+
+        No more than ``most`` are read, however long the thread is; undated ones are its oldest. None
+        where there is no such thread, or no such message in it, in the scope.
 
         Raises:
             ChangedDatasetError: the dataset was written anew.
         """
-        found = self._rows(self.places.of_thread(thread_id), scope)
-        return sorted(found, key=lambda row: (row["sent_at"] or "", row["message_id"]))
+        seen = self._seen(self.places.of_thread(thread_id), scope)
+        order = pc.sort_indices(seen, [("sent_at", "ascending", "at_start"), ("message_id", "ascending")])
+        ids = seen["message_id"].take(order).to_pylist()
+        if not ids or (before and before not in ids):
+            return None
+        end = ids.index(before) if before else len(ids)
+        first = max(0, end - most)
+        rows = {row["message_id"]: row for row in self._read(seen.take(order[first:end]))}
+        page = tuple(rows[message_id] for message_id in ids[first:end])
+        return ThreadPage(len(ids), page, page[0]["message_id"] if first else None)
 
-    def batches(self, columns: Sequence[str], *scopes: Scope) -> Iterator[pa.RecordBatch]:
+    def batches(self, columns: Sequence[str], *scopes: Limit) -> Iterator[pa.RecordBatch]:
         """Yield some columns of all messages that lie in every one of the scopes, a few rows at a time.
 
         Raises:
@@ -80,15 +111,20 @@ class Archive:
     def close(self) -> None:
         self.places.close()
 
-    def _rows(self, places: Sequence[Place], scope: Scope) -> list[dict[str, Any]]:
+    def _seen(self, places: pa.Table, scope: Scope) -> pa.Table:
+        """Return the places of messages that lie in the scope."""
         for number in range(len(self.files)):  # first: what is refused must not depend on what there is
             self._require_unchanged(number)
-        ids = [place.message_id for place in places]
-        condition = pc.field("message_id").isin(pa.array(ids, pa.string()))
-        condition &= scope.condition(self.places.copied(scope.custodians, ids) if scope.custodians else ())
+        ids = places["message_id"].to_pylist()
+        copied = self.places.copied(scope.custodians, ids) if scope.custodians else ()
+        return places.filter(scope.condition(copied))
+
+    def _read(self, places: pa.Table) -> list[dict[str, Any]]:
+        """Read whole messages, in no order, from no row group but theirs."""
         groups: dict[int, set[int]] = defaultdict(set)
-        for place in places:
-            groups[place.file].add(place.row_group)
+        for number, group in zip(places["file"].to_pylist(), places["row_group"].to_pylist(), strict=True):
+            groups[number].add(group)
+        condition = pc.field("message_id").isin(places["message_id"].combine_chunks())
         rows: list[dict[str, Any]] = []
         for number, wanted in groups.items():
             part = self.files[number].subset(row_group_ids=sorted(wanted))
@@ -123,7 +159,7 @@ def open_archive(dataset: str, indexed: str) -> Archive | None:
     opened = ds.dataset(folder / "messages", schema=TABLES["messages"], format="parquet")
     files = tuple(sorted(opened.get_fragments(), key=lambda file: str(file.path)))
     stamps = tuple(_stamp(file.path) for file in files)
-    return Archive(manifest.digest, files, stamps, find_places(folder, files))
+    return Archive(folder, manifest.digest, files, stamps, find_places(folder, files))
 
 
 def _stamp(path: str) -> Stamp:

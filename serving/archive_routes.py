@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, HTTPException, Path, Request
+from fastapi import Depends, FastAPI, HTTPException, Path, Query, Request
 from fastapi.responses import StreamingResponse
 
 from data import feedback
@@ -16,7 +16,7 @@ from serving.asking import answer_events, composed, found_for
 from serving.door import Doors
 from serving.findings import Finding, find_in_thread
 from serving.guard import Guards, audited, needs, saw
-from serving.problems import MISSING, Documented
+from serving.problems import EVENTS, MISSING
 from serving.requests import (
     NAME,
     AskRequest,
@@ -26,30 +26,27 @@ from serving.requests import (
     SummaryRequest,
     ThreadRequest,
 )
-from serving.scope import within
 from serving.summary import Summary
 
-EVENT = {name: {"type": "string"} for name in ("event", "data")}
-EVENTS: Documented = {
-    200: {"content": {"text/event-stream": {"schema": {"type": "object", "properties": EVENT}}}}
-}
 Name = Annotated[str, Path(pattern=NAME)]
 
 
 def add_archive_routes(app: FastAPI, doors: Doors, guards: Guards) -> None:
     """Add search, answers, messages, threads, findings, summaries and labels."""
 
-    @app.post("/v1/search")
+    @app.post("/v1/search", responses=MISSING)
     def search(
         body: SearchRequest, request: Request, caller: Annotated[Caller, Depends(needs("search"))]
     ) -> dict[str, Any]:
         return actions.search(doors, guards, body, request, caller)
 
-    @app.post("/v1/ask", responses=EVENTS, response_model=None)
+    @app.post("/v1/ask", responses=EVENTS | MISSING, response_model=None)
     def ask(
         body: AskRequest, request: Request, caller: Annotated[Caller, Depends(needs("ask"))]
     ) -> dict[str, Any] | StreamingResponse:
-        question, limits = actions.redacted(body.question), within(caller.scope, body.filters.scope())
+        question = actions.redacted(body.question)
+        with doors.lease() as door:
+            limits = actions.limits_of(door, body.filters, request, caller)
         if body.stream:
             events = answer_events(doors, guards, request.scope["visit"], question, limits)
             return StreamingResponse(events, media_type="text/event-stream")
@@ -72,16 +69,21 @@ def add_archive_routes(app: FastAPI, doors: Doors, guards: Guards) -> None:
 
     @app.get("/v1/threads/{thread_id}", responses=MISSING)
     def thread(
-        thread_id: Name, request: Request, caller: Annotated[Caller, Depends(needs("read"))]
+        thread_id: Name,
+        request: Request,
+        caller: Annotated[Caller, Depends(needs("read"))],
+        limit: Annotated[int, Query(ge=1, le=MOST)] = MOST,
+        before: Annotated[str, Query(pattern=rf"{NAME}|^$")] = "",
     ) -> dict[str, Any]:
-        return actions.thread(doors, guards, ThreadRequest(thread_id=thread_id), request, caller)
+        asked = ThreadRequest(thread_id=thread_id, limit=limit, before=before)
+        return actions.thread(doors, guards, asked, request, caller)
 
     @app.post("/v1/threads/{thread_id}/finding", responses=MISSING)
     def finding(
         thread_id: Name, request: Request, caller: Annotated[Caller, Depends(needs("find"))]
     ) -> Finding:
         with doors.lease() as door:
-            rows = actions.rows_of_thread(door, thread_id, request, caller)[-MOST:]
+            rows = actions.page_of_thread(door, thread_id, request, caller).messages
             found = find_in_thread(
                 thread_id,
                 rows,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
@@ -13,6 +12,7 @@ from serving.answers import Found, citation_of, compose, find
 from serving.door import Door, Doors
 from serving.guard import Guards, Visit, audited
 from serving.problems import told
+from serving.streams import event
 
 
 def found_for(door: Door, question: str, limits: str) -> Found:
@@ -36,16 +36,12 @@ def answer_events(doors: Doors, guards: Guards, visit: Visit, question: str, lim
             found = found_for(door, question, limits)
             seen = list(dict.fromkeys(sentence.message_id for sentence in found.shown))
             guards.audit.write(audited(visit, 200, messages=seen, event="sources"))
-            yield _event("sources", {"citations": [asdict(citation_of(each)) for each in found.shown]})
+            yield event({"citations": [asdict(citation_of(each)) for each in found.shown]}, name="sources")
             whole, seen = composed(door, guards, found)
             guards.audit.write(audited(visit, 200, messages=seen, event="answer", answer=whole["id"]))
-            yield _event("answer", whole)
+            yield event(whole, name="answer")
     except Exception as error:
         words, code = told(visit, error)
         with suppress(OSError):
             guards.audit.write(audited(visit, code, event="error"))
-        yield _event("error", {"message": words, "code": code})
-
-
-def _event(name: str, content: dict[str, Any]) -> str:
-    return f"event: {name}\ndata: {json.dumps(content)}\n\n"
+        yield event({"message": words, "code": code}, name="error")

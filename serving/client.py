@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +20,14 @@ from serving.engines import Engines
 from serving.launch import Role
 from serving.limits import DeadlineError, seconds_left
 from serving.request_id import HEADER, current
+from serving.sleep import Sleepers
 from serving.traces import step
 
 BATCH = 32
 REQUEST_S = 120.0
 
 
+Parts = Generator[dict[str, Any], None, None]  # of an answer, as they come
 Observe = Callable[[Role, float, bool], None]  # role, seconds, whether it answered
 
 
@@ -37,6 +41,14 @@ class EngineUnavailableError(Exception):
     def __init__(self, role: Role) -> None:
         super().__init__(f"the {role} engine does not answer")
         self.role = role
+
+
+class EngineStartingError(EngineUnavailableError):
+    """An engine that slept did not come up in the request's time; it goes on starting."""
+
+    def __init__(self, role: Role) -> None:
+        super().__init__(role)
+        self.args = (f"the {role} engine is starting",)
 
 
 class EngineRefusedError(Exception):
@@ -66,11 +78,27 @@ class EngineClient:
         http: httpx.Client,
         observe: Observe = unobserved,
         down: Collection[Role] = (),
+        sleepers: Sleepers | None = None,
     ) -> None:
         self._urls = urls
         self._down = down
+        self._sleepers = sleepers or Sleepers()
         self._http = http
         self._observe = observe
+
+    @property
+    def asleep(self) -> frozenset[Role]:
+        """The engines that start when they are first asked for, and do not answer yet."""
+        return self._sleepers.asleep
+
+    def wake(self, role: Role) -> None:
+        """Have an engine started that sleeps, and wait for it.
+
+        Raises:
+            EngineStartingError: it does not answer within the request's time.
+        """
+        if role in self.asleep and not self._sleepers.wake(role, seconds_left(REQUEST_S)):
+            raise EngineStartingError(role)
 
     def classify(self, texts: Sequence[str]) -> Vectors:
         """Return class probabilities, float32 of shape (texts, labels), in the model's order."""
@@ -115,6 +143,7 @@ class EngineClient:
             EngineRefusedError: the request is not acceptable.
             DeadlineError: the request's time was over before the engine answered.
         """
+        self.wake(role)
         if role in self._down:  # a process that its dead server has left may keep the connection open
             raise EngineUnavailableError(role)
         started, answered = time.monotonic(), False
@@ -138,6 +167,47 @@ class EngineClient:
             raise EngineRefusedError(role, reply.status_code)
         return dict(reply.json())
 
+    def stream(
+        self, role: Role, route: str, body: Mapping[str, Any]
+    ) -> Generator[dict[str, Any], None, None]:
+        """Post to an engine and yield its server-sent events up to ``[DONE]``; closing ends its work.
+
+        Raises:
+            EngineUnavailableError: nobody answers, or the engine died before the end.
+            EngineRefusedError: the request is not acceptable.
+            DeadlineError: the request's time was over before the end.
+        """
+        self.wake(role)
+        if role in self._down:
+            raise EngineUnavailableError(role)
+        started, answered = time.monotonic(), False
+        left = seconds_left(REQUEST_S)
+        try:
+            with (
+                self._http.stream(
+                    "POST",
+                    f"{self._urls[role]}{route}",
+                    json=body,
+                    headers={HEADER: name} if (name := current.get()) else None,
+                    timeout=left,
+                ) as reply,
+                _cut_off(reply, left),
+            ):
+                if reply.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
+                    raise EngineUnavailableError(role)
+                answered = True
+                if reply.status_code != httpx.codes.OK:
+                    raise EngineRefusedError(role, reply.status_code)
+                yield from _events(role, reply)
+        except httpx.ReadTimeout:
+            raise DeadlineError from None
+        except (httpx.TransportError, KeyError):
+            seconds_left(1)  # cut off, because its time is over
+            answered = False
+            raise EngineUnavailableError(role) from None
+        finally:
+            self._observe(role, time.monotonic() - started, answered)
+
     def is_ready(self, role: Role) -> bool:
         """Return whether the engine of a role answers its health check."""
         if role in self._down:
@@ -157,11 +227,45 @@ class EngineClient:
         return np.asarray(rows, np.float32)
 
 
+def _events(role: Role, reply: httpx.Response) -> Iterator[dict[str, Any]]:
+    for line in reply.iter_lines():
+        seconds_left(1)
+        if not line.startswith("data:"):
+            continue
+        data = line.removeprefix("data:").strip()
+        if data == "[DONE]":
+            return
+        event: dict[str, Any] = json.loads(data)
+        if "error" in event:
+            break
+        yield event
+    raise EngineUnavailableError(role)
+
+
+@contextmanager
+def _cut_off(reply: httpx.Response, seconds: float) -> Iterator[None]:
+    """Hang up after so long: httpx bounds the silence between two words, not the whole answer."""
+    line = reply.extensions["network_stream"].get_extra_info("socket")
+
+    def hang_up() -> None:
+        with suppress(OSError):
+            line.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, hang_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()  # or it might hang up on the connection's next user
+
+
 @contextmanager
 def engine_client(engines: Engines, *, observe: Observe = unobserved) -> Iterator[EngineClient]:
     """Connect to running engines; ``observe`` is told of every call."""
     with httpx.Client(timeout=REQUEST_S, trust_env=False) as http:
-        yield EngineClient(engines.urls, http, observe, engines.down)
+        yield EngineClient(engines.urls, http, observe, engines.down, engines.sleepers)
 
 
 def labels_of(classifier: Path) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from serving.archive import Archive, open_archive
 from serving.batching import Ask, batched, remembered
 from serving.bundle import Bundle
 from serving.client import EngineClient, Observe, engine_client, labels_of
+from serving.embed import Vectors
 from serving.engines import Engines
 from serving.index import OpenIndex, open_index
 from serving.launch import Role
@@ -49,7 +50,7 @@ def open_door(bundle: Bundle, running: Engines, metrics: Metrics) -> Iterator[Do
         batched(client.classify, observe=batch_of.labels("classifier").observe) as classify,
         batched(client.embed, observe=batch_of.labels("embedder").observe) as embed,
     ):
-        embedder = as_step("embedder", embed)
+        embedder = as_step("embedder", _woken("embedder", client, embed))
         archive = open_archive(index.index.dataset, index.index.dataset_digest)
         if archive is not None:
             stack.callback(archive.close)
@@ -58,11 +59,21 @@ def open_door(bundle: Bundle, running: Engines, metrics: Metrics) -> Iterator[Do
             client=client,
             index=index,
             labels=labels_of(bundle.folder / "classifier"),
-            classify=as_step("classifier", classify),
+            classify=as_step("classifier", _woken("classifier", client, classify)),
             embed_afresh=embedder,
             embed=remembered(embedder, observe=lambda hit: cached.labels("yes" if hit else "no").inc()),
             archive=archive,
         )
+
+
+def _woken(role: Role, client: EngineClient, ask: Ask) -> Ask:
+    """Return ``ask`` that waits for a sleeping engine in its caller's time, not in a batch of many."""
+
+    def woken(texts: Sequence[str]) -> Vectors:
+        client.wake(role)
+        return ask(texts)
+
+    return woken
 
 
 def _observer(metrics: Metrics) -> Observe:

@@ -29,6 +29,7 @@ from serving.launch import (
 )
 from serving.ports import LOOPBACK, free_ports
 from serving.processes import ServerProcess, start_process, stop_processes
+from serving.sleep import Sleepers
 
 EngineKind = Literal["vllm", "transformers"]
 READY_S = 600.0
@@ -44,6 +45,7 @@ class Engines:
     seconds_to_ready: float
     servers: tuple[ServerProcess, ...]
     down: set[Role] = field(default_factory=set)  # known to be dead: nobody waits for them
+    sleepers: Sleepers = field(default_factory=Sleepers)
 
     def dead_roles(self) -> tuple[str, ...]:
         """Return the roles whose process has ended."""

@@ -21,6 +21,7 @@ from serving.credentials import Keyring, ensure_owner_key
 from serving.door import Doors
 from serving.findings import read_policy
 from serving.guard import Checks, Guards
+from serving.launch import ROLES
 from serving.limits import Limits
 from serving.live import served_bundle
 from serving.metrics import Metrics
@@ -80,9 +81,11 @@ def serve(
     port: int = 8000,
     engine: str = "auto",
     settings: Settings | None = None,
+    lazy: bool = False,
 ) -> None:
     """Start the engines and answer requests until Ctrl-C or SIGTERM, then stop the engines cleanly.
 
+    With ``lazy`` each engine starts when a request first needs it.
     Without ``bundle`` the live one is served, and whatever becomes live afterwards takes its place.
 
     Raises:
@@ -105,7 +108,7 @@ def serve(
         stack.callback(stop_tracing)
         stack.callback(doors.close)
         stack.callback(stop.set)
-        doors.open(*start_door(served, engine, metrics, stop=stop))
+        doors.open(*start_door(served, engine, metrics, stop=stop, asleep=ROLES if lazy else ()))
         for check in tokens:
             threading.Thread(target=keep_fresh, args=(check, stop), name="issuer", daemon=True).start()
         if bundle is None:

@@ -37,6 +37,12 @@ class Metrics:
             "mailroom_engine_failures", "engine calls without an answer", ("role",), registry=registry
         )
         self.engine_up = Gauge("mailroom_engine_up", "1 when the engine runs", ("role",), registry=registry)
+        self.engine_sleeping = Gauge(
+            "mailroom_engine_sleeping",
+            "1 while an engine waits to be asked for, or starts since somebody has",
+            ("role",),
+            registry=registry,
+        )
         self.engine_restarts = Counter(
             "mailroom_engine_restarts", "engines started again", ("role",), registry=registry
         )

@@ -50,6 +50,10 @@ Documented = dict[int | str, dict[str, Any]]
 DOCUMENTED: Documented = {
     status: {"model": ProblemBody, "description": words} for status, words in PROBLEMS.items()
 }
+EVENT = {name: {"type": "string"} for name in ("event", "data")}
+EVENTS: Documented = {
+    200: {"content": {"text/event-stream": {"schema": {"type": "object", "properties": EVENT}}}}
+}
 MISSING: Documented = {404: {"model": ProblemBody, "description": "there is none, or it is not yours to see"}}
 
 

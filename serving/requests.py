@@ -9,10 +9,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from data.recognisers.found import KINDS
 from data.schema import CHANNELS
+from serving.archive import MOST
 from serving.scope import Scope
 from serving.statistics import By
 
 NAME = r"^[0-9A-Za-z_-]{1,128}$"  # of a message, a thread or a release
+HOLD = r"^[\w .:/-]{1,80}$"  # as data.retention names one
 PSEUDONYM = rf"^\[?({'|'.join(KINDS)})_[0-9a-fA-F]{{8}}\]?$"
 
 
@@ -82,6 +84,14 @@ class Filters(BaseModel):
     )
     since: date | None = Field(default=None, description="first day, UTC")
     until: date | None = Field(default=None, description="day after the last, UTC")
+    held: bool | None = Field(default=None, description="true: under a legal hold; false: under none")
+    holds: list[Annotated[str, StringConstraints(pattern=HOLD)]] = Field(
+        default=[], max_length=20, description="which legal holds count; none named: all"
+    )
+
+    @property
+    def asks_for_holds(self) -> bool:
+        return self.held is not None or bool(self.holds)
 
     def scope(self) -> Scope:
         lists = {
@@ -102,11 +112,15 @@ class SearchRequest(BaseModel):
 
 
 class ThreadRequest(BaseModel):
-    """A thread by its id."""
+    """A thread by its id: its newest messages, or those before one of them."""
 
-    model_config = _closed({"thread_id": "b1b4a6033de8a20e1d05280c"})
+    model_config = _closed({"thread_id": "b1b4a6033de8a20e1d05280c", "limit": 50})
 
     thread_id: Annotated[str, StringConstraints(pattern=NAME)]
+    limit: int = Field(default=MOST, ge=1, le=MOST)
+    before: Annotated[str, StringConstraints(pattern=rf"{NAME}|^$")] = Field(
+        default="", description="the id that `older` of the last page names"
+    )
 
 
 class SummaryRequest(BaseModel):
@@ -181,6 +195,12 @@ class Turn(BaseModel):
     content: Text
 
 
+class StreamOptions(BaseModel):
+    """What a stream says beside the words."""
+
+    include_usage: bool = False
+
+
 class ChatRequest(BaseModel):
     """OpenAI's chat request, as far as it makes sense here."""
 
@@ -192,4 +212,5 @@ class ChatRequest(BaseModel):
     model: str = ""
     max_tokens: int = Field(default=256, ge=1, le=1024)
     temperature: float = Field(default=0.0, ge=0.0, le=2.0)
-    stream: Literal[False] = False
+    stream: bool = False
+    stream_options: StreamOptions | None = None

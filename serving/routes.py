@@ -12,24 +12,27 @@ from typing import Annotated, Any
 import anyio
 import anyio.to_thread
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, StreamingResponse
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from data.redact import model_view
+from data.retention import remembered_holds
 from data.schema import CHANNELS
 from serving import actions
 from serving.access import RIGHTS, Caller
 from serving.archive_routes import Name, add_archive_routes
+from serving.chat import chat_events, complete
 from serving.door import Doors
 from serving.embed import Vectors
-from serving.guard import Guard, Guards, needs, saw
+from serving.guard import Guard, Guards, Visit, needs, saw
 from serving.launch import ROLES
 from serving.page import add_page
-from serving.problems import DOCUMENTED, MISSING, Documented, add_problems
+from serving.problems import DOCUMENTED, EVENTS, MISSING, Documented, add_problems
 from serving.requests import ChatRequest, ClassifyRequest, EmbeddingsRequest
 from serving.reveal_routes import add_reveal_route
 from serving.reviews import report_of, reviewed_releases
+from serving.streams import streamed
 from serving.tool_routes import add_tool_routes
 
 READY_S = 1.0
@@ -81,6 +84,7 @@ class Readiness:
         self._lock = anyio.Lock()
         self._asked = 0.0
         self._ready: dict[str, bool] = {}
+        self.sleeping: list[str] = []
 
     async def engines(self) -> dict[str, bool]:
         async with self._lock:
@@ -91,7 +95,8 @@ class Readiness:
 
     def _look(self) -> dict[str, bool]:
         with self._doors.lease() as door:
-            return {role: door.client.is_ready(role) for role in ROLES}
+            self.sleeping = sorted(door.client.asleep)
+            return {role: role not in self.sleeping and door.client.is_ready(role) for role in ROLES}
 
 
 def _add_health(app: FastAPI, doors: Doors, guards: Guards) -> None:
@@ -104,17 +109,19 @@ def _add_health(app: FastAPI, doors: Doors, guards: Guards) -> None:
     @app.get("/readyz")
     async def readyz(response: Response) -> dict[str, Any]:
         ready = await readiness.engines()
-        response.status_code = 200 if all(ready.values()) else 503
-        return {"engines": ready}
+        sleeping = readiness.sleeping  # whoever asks for one wakes it: that is ready, too
+        response.status_code = 200 if all(ready[role] or role in sleeping for role in ready) else 503
+        return {"engines": ready, "sleeping": sleeping}
 
     @app.get("/v1/me")
     def me(caller: Annotated[Caller, Depends(needs("me"))]) -> dict[str, Any]:
         with doors.lease() as door:
             labels = list(door.labels)
         rights = sorted({right for role in caller.roles for right in RIGHTS[role]})
+        holds = [hold.name for hold in remembered_holds()] if caller.may("hold") else []
         limits = {} if caller.scope.is_everything else asdict(caller.scope)
         return {"name": caller.name, "roles": caller.roles, "rights": rights, "limits": limits,
-                "labels": labels, "channels": CHANNELS}  # fmt: skip
+                "labels": labels, "channels": CHANNELS, "holds": holds}  # fmt: skip
 
     @app.get("/metrics", dependencies=[Depends(needs("metrics"))], responses=TEXT, response_model=None)
     def metrics() -> Response:
@@ -149,19 +156,17 @@ def _add_models(app: FastAPI, doors: Doors, guards: Guards) -> None:
         usage = {"prompt_tokens": 0, "total_tokens": 0}  # not counted: texts are cut at the model's length
         return {"object": "list", "model": "embedder", "data": data, "usage": usage}
 
-    @app.post("/v1/chat/completions", dependencies=[Depends(needs("generate"))])
-    def chat(body: ChatRequest) -> dict[str, Any]:
-        turns = [
-            {"role": turn.role, "content": model_view(actions.redacted(turn.content))}
-            for turn in body.messages
-        ]
-        asked = {"model": "generator", "messages": turns, "max_tokens": body.max_tokens,
-                 "temperature": body.temperature}  # fmt: skip
-        with doors.lease() as door:
-            reply = door.client.ask("generator", "/v1/chat/completions", asked)
-        for kind in ("prompt_tokens", "completion_tokens"):
-            guards.metrics.tokens.labels(kind).inc(int((reply.get("usage") or {}).get(kind) or 0))
-        return reply
+    @app.post(
+        "/v1/chat/completions",
+        dependencies=[Depends(needs("generate"))],
+        responses=EVENTS,
+        response_model=None,
+    )
+    def chat(body: ChatRequest, request: Request) -> dict[str, Any] | StreamingResponse:
+        visit: Visit = request.scope["visit"]
+        if body.stream:
+            return streamed(chat_events(doors, guards, visit, body))
+        return complete(doors, guards, visit, body)
 
 
 def _add_reviews(app: FastAPI) -> None:

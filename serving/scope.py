@@ -83,7 +83,37 @@ class Scope:
         return functools.reduce(operator.and_, parts, pc.scalar(True))
 
 
-def within(*scopes: Scope) -> str:
+@dataclass(frozen=True, slots=True, repr=False)
+class Among:
+    """Messages that are named one by one, or all but these: what no property of a message says."""
+
+    message_ids: pa.Array
+    inside: bool = True
+
+    def expression(self) -> str:
+        """Return the condition as Milvus filters by it; keep the ids few."""
+        if not len(self.message_ids):
+            return "chunk_id == ''" if self.inside else EVERYTHING
+        return f"message_id {'in' if self.inside else 'not in'} {json.dumps(self.message_ids.to_pylist())}"
+
+    def condition(self, _copied: Sequence[str] = ()) -> pc.Expression:
+        """Return the condition as messages of a dataset are filtered by it."""
+        named = pc.field("message_id").isin(self.message_ids)
+        return named if self.inside else ~named
+
+    @property
+    def custodians(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def is_everything(self) -> bool:
+        return not self.inside and not len(self.message_ids)
+
+
+Limit = Scope | Among
+
+
+def within(*scopes: Limit) -> str:
     """Return the condition of Milvus for messages that lie in every one of the scopes."""
     limiting = [scope.expression() for scope in scopes if not scope.is_everything]
     return " and ".join(f"({each})" for each in limiting) or EVERYTHING

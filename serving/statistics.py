@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from serving.archive import Archive
 from serving.limits import seconds_left
-from serving.scope import Scope
+from serving.scope import Limit
 
 By = Literal["channel", "month", "language", "label", "sender"]
 MOST_GROUPS = 100_000
@@ -38,7 +38,7 @@ class Statistics(BaseModel):
     groups_left_out: int = Field(description="beyond the limit that was asked for")
 
 
-def count_messages(archive: Archive, *scopes: Scope, by: Sequence[By], limit: int) -> Statistics:
+def count_messages(archive: Archive, *scopes: Limit, by: Sequence[By], limit: int) -> Statistics:
     """Count the messages that lie in every one of the scopes.
 
     Raises:

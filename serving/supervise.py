@@ -5,14 +5,15 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from data.workspace import UserError
-from serving.engines import Engines, engines
-from serving.launch import Role
+from serving.engines import Engines, choose_engine, engines
+from serving.launch import ROLES, Role, engine_model
 from serving.metrics import Metrics
+from serving.sleep import Sleepers
 
 POLL_S = 0.5
 FIRST_PAUSE_S = 1.0
@@ -21,24 +22,50 @@ STEADY_S = 120.0  # an engine that ran so long has earned a new first pause
 
 
 @contextmanager
-def supervised(bundle: Path, engine: str, metrics: Metrics, *, stop: threading.Event) -> Iterator[Engines]:
+def supervised(
+    bundle: Path,
+    engine: str,
+    metrics: Metrics,
+    *,
+    stop: threading.Event,
+    asleep: Collection[Role] = (),
+) -> Iterator[Engines]:
     """Serve a bundle's models until the block ends; their addresses follow the engines that replace others.
+
+    Those of ``asleep`` start when they are first asked for.
 
     Raises:
         UserError: a model that cannot be served, an engine that cannot run here.
         RuntimeError: an engine died while starting for the first time.
     """
+    for role in asleep:
+        engine_model(role, bundle / role)  # what cannot be served is refused now
+    now = tuple(role for role in ROLES if role not in asleep)
     with ExitStack() as stack:
-        first = stack.enter_context(engines(bundle, engine, stop=stop))
-        running = Engines(first.kind, dict(first.urls), first.seconds_to_ready, first.servers)
+        first = Engines(choose_engine(engine), {}, 0.0, ())
+        if now:
+            first = stack.enter_context(engines(bundle, engine, roles=now, stop=stop))
+        running = Engines(
+            first.kind,
+            dict(first.urls),
+            first.seconds_to_ready,
+            first.servers,
+            sleepers=Sleepers(asleep),
+        )
         watch = _Watch(bundle, running, metrics, stack)
-        thread = threading.Thread(target=watch.keep, name="supervise", daemon=True)
-        thread.start()
+        threads = [threading.Thread(target=watch.keep, args=(now,), name="supervise", daemon=True)]
+        threads += [
+            threading.Thread(target=watch.keep_asleep, args=(role,), name=f"supervise {role}", daemon=True)
+            for role in asleep
+        ]
+        for thread in threads:
+            thread.start()
         try:
             yield running
         finally:
             watch.stop.set()
-            thread.join()
+            for thread in threads:
+                thread.join()
 
 
 class _Watch:
@@ -51,18 +78,33 @@ class _Watch:
         self._serving: dict[Role, Engines] = dict.fromkeys(running.urls, running)
         self._pause: dict[Role, float] = {}
         self._begun: dict[Role, float] = dict.fromkeys(running.urls, time.monotonic())
+        for role in ROLES:
+            metrics.engine_sleeping.labels(role).set(role in running.sleepers.asleep)
         for role in running.urls:
             metrics.engine_up.labels(role).set(1)
 
-    def keep(self) -> None:
-        """Look at every engine until told to stop.
+    def keep(self, roles: Sequence[Role]) -> None:
+        """Look at these engines until told to stop.
 
-        In one thread: Linux ends a child with the thread that started it.
+        In the thread that starts them: Linux ends a child with it.
         """
-        while not self.stop.wait(POLL_S):
-            for role, serving in list(self._serving.items()):
-                if role in serving.dead_roles() and not self.stop.is_set():
+        while roles and not self.stop.wait(POLL_S):
+            for role in roles:
+                if role in self._serving[role].dead_roles() and not self.stop.is_set():
                     self._replace(role)
+
+    def keep_asleep(self, role: Role) -> None:
+        """Start an engine once somebody asks for it, then look at it."""
+        while not self.stop.is_set():
+            if not self._running.sleepers.is_wanted(role, POLL_S):
+                continue
+            _say(f"the {role} engine starts: it is asked for")
+            if self._start(role):
+                self._metrics.engine_sleeping.labels(role).set(0)
+                self._running.sleepers.awake(role)
+                self.keep([role])
+            else:
+                self._running.sleepers.failed(role)
 
     def _replace(self, role: Role) -> None:
         self._running.down.add(role)
@@ -80,20 +122,25 @@ class _Watch:
         )
         if self.stop.wait(pause):
             return
+        if self._start(role):
+            self._running.down.discard(role)
+            self._metrics.engine_restarts.labels(role).inc()
+            _say(f"the {role} engine runs again")
+
+    def _start(self, role: Role) -> bool:
+        """Start an engine alone; where it does not start, say so: the next look, or request, tries again."""
         try:
             alone = engines(self._bundle, self._running.kind, roles=(role,), stop=self.stop)
             started = self._stack.enter_context(alone)
-        except Exception as error:  # whatever it is: the next look tries again
+        except Exception as error:  # whatever it is: the watch goes on
             words = str(error) if isinstance(error, UserError | RuntimeError) else type(error).__name__
             _say(f"the {role} engine did not start: {words}")
-            return
+            return False
         self._running.urls[role] = started.urls[role]  # type: ignore[index]  # a dict, see supervised
         self._serving[role] = started
-        self._running.down.discard(role)
         self._begun[role] = time.monotonic()
         self._metrics.engine_up.labels(role).set(1)
-        self._metrics.engine_restarts.labels(role).inc()
-        _say(f"the {role} engine runs again")
+        return True
 
 
 def _say(words: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Collection
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from serving.bundle import Bundle
 from serving.canary import Canary, Trial
 from serving.decisions import is_rollback
 from serving.door import Door, Doors, open_door
+from serving.launch import Role
 from serving.live import go_live, live_bundle, served_bundle
 from serving.metrics import Metrics
 from serving.supervise import supervised
@@ -23,16 +25,21 @@ AGAIN_S = 900.0  # after so long what was refused is tried again: a start may fa
 
 
 def start_door(
-    bundle: Bundle, engine: str, metrics: Metrics, *, stop: threading.Event
+    bundle: Bundle,
+    engine: str,
+    metrics: Metrics,
+    *,
+    stop: threading.Event,
+    asleep: Collection[Role] = (),
 ) -> tuple[Door, ExitStack]:
-    """Start a bundle's engines and open its index; closing the stack ends both.
+    """Start a bundle's engines, but those that sleep, and open its index; closing the stack ends both.
 
     Raises:
         UserError: it cannot be served here.
         RuntimeError: an engine died while starting, or ``stop`` was set.
     """
     with ExitStack() as stack:
-        running = stack.enter_context(supervised(bundle.folder, engine, metrics, stop=stop))
+        running = stack.enter_context(supervised(bundle.folder, engine, metrics, stop=stop, asleep=asleep))
         door = stack.enter_context(open_door(bundle, running, metrics))
         metrics.bundle.labels(bundle.digest[:12], bundle.release_id).set(1)
         stack.callback(metrics.bundle.labels(bundle.digest[:12], bundle.release_id).set, 0)
@@ -51,7 +58,8 @@ def follow_live(
     """Serve whatever becomes live until told to stop; where it cannot be served, the present bundle stays.
 
     With ``canary`` it answers a share first, and a regression makes the present bundle live again. What a
-    reviewer went back to is not tried: it was served before, and waits for nobody.
+    reviewer went back to is not tried: it was served before, and waits for nobody. Engines that nobody
+    has asked for yet sleep on in the next bundle.
     """
     refused: Path | None = None
     again = 0.0
@@ -66,7 +74,8 @@ def follow_live(
             continue
         try:
             bundle = served_bundle(folder)
-            door, closing = start_door(bundle, engine, metrics, stop=stop)
+            asleep = present.client.asleep - ({"classifier"} if canary else set())  # a trial asks it at once
+            door, closing = start_door(bundle, engine, metrics, stop=stop, asleep=asleep)
         except Exception as error:  # whatever it is: the follower must outlive it
             refused, again = folder, time.monotonic() + AGAIN_S
             metrics.swaps.labels("refused").inc()

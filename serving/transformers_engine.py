@@ -6,12 +6,14 @@ Run by the engines as ``python -m serving.transformers_engine PORT ROLE=FOLDER .
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Thread
 from typing import Any
 
 import numpy as np
 from fastapi import FastAPI, HTTPException
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
 from serving.adapter import adapter_of
@@ -19,6 +21,7 @@ from serving.embed import Vectors, load_embedder
 from serving.launch import CLASSIFIER_TOKENS, GENERATOR_TOKENS
 from serving.ports import LOOPBACK
 from serving.processes import end_with_parent
+from serving.streams import Events, event, streamed
 
 BATCH = 32
 
@@ -49,6 +52,7 @@ class ChatRequest(BaseModel):
     max_tokens: int = Field(default=256, ge=1, le=GENERATOR_TOKENS)
     temperature: float = Field(default=0.0, ge=0.0)
     seed: int | None = None
+    stream: bool = False
 
 
 class TextClassifier:
@@ -101,8 +105,17 @@ class TextGenerator:
         Raises:
             ValueError: the conversation leaves no room for an answer.
         """
-        import torch
+        encoded = self.encoded(request)
+        length = int(encoded["input_ids"].shape[1])
+        whole = self._generate(request, encoded)
+        return whole[:length], whole[length:]
 
+    def encoded(self, request: ChatRequest) -> Any:
+        """Return the conversation in tokens.
+
+        Raises:
+            ValueError: it leaves no room for an answer.
+        """
         turns = [message.model_dump() for message in request.messages]
         encoded = self.tokenizer.apply_chat_template(
             turns, add_generation_prompt=True, return_tensors="pt", return_dict=True
@@ -112,14 +125,77 @@ class TextGenerator:
             raise ValueError(
                 f"{length} prompt tokens and {request.max_tokens} to come exceed {GENERATOR_TOKENS}"
             )
+        return encoded
+
+    def written(self, request: ChatRequest, encoded: Any, one_at_a_time: Lock) -> Iterator[tuple[str, int]]:
+        """Yield the answer's words as they come, each with how many tokens there are; closing stops it.
+
+        Raises:
+            RuntimeError: the model failed.
+        """
+        from transformers import StoppingCriteria, TextIteratorStreamer
+
+        class Told(StoppingCriteria):
+            tokens, stopped, ended = 0, False, False
+
+            def __call__(self, *_: Any, **__: Any) -> Any:
+                self.tokens += 1
+                return self.stopped
+
+        told = Told()
+        words = TextIteratorStreamer(self.tokenizer, skip_prompt=True, skip_special_tokens=True)
+
+        def write() -> None:
+            try:
+                with one_at_a_time:
+                    if not told.stopped:
+                        self._generate(request, encoded, streamer=words, stopping_criteria=[told])
+                told.ended = True
+            finally:
+                words.end()  # whoever reads is not left waiting, whatever went wrong
+
+        thread = Thread(target=write, name="generate", daemon=True)
+        thread.start()
+        try:
+            for word in words:
+                yield word, told.tokens
+        finally:
+            told.stopped = True
+            thread.join()
+        if not told.ended:
+            raise RuntimeError("the generation failed")
+        yield "", told.tokens
+
+    def _generate(self, request: ChatRequest, encoded: Any, **more: Any) -> list[int]:
+        import torch
+
         sampling: dict[str, Any] = {"do_sample": False}
         if request.temperature > 0:
             sampling = {"do_sample": True, "temperature": request.temperature}
         if request.seed is not None:
             torch.manual_seed(request.seed)
         with torch.inference_mode():
-            whole = self._model.generate(**encoded, max_new_tokens=request.max_tokens, **sampling)
-        return whole[0][:length].tolist(), whole[0][length:].tolist()
+            whole = self._model.generate(**encoded, max_new_tokens=request.max_tokens, **sampling, **more)
+        return list(whole[0].tolist())
+
+
+def _chunks(generator: TextGenerator, request: ChatRequest, encoded: Any, one_at_a_time: Lock) -> Events:
+    prompt, tokens = int(encoded["input_ids"].shape[1]), 0
+
+    def chunk(words: str, tokens: int, finish_reason: str | None = None) -> str:
+        choices = [{"index": 0, "delta": {"content": words}, "finish_reason": finish_reason}]
+        usage = _usage(prompt, tokens)
+        return event({"object": "chat.completion.chunk", "model": "generator", "choices": choices,
+                      "usage": usage})  # fmt: skip
+
+    for words, tokens in generator.written(request, encoded, one_at_a_time):
+        yield chunk(words, tokens)
+    yield chunk("", tokens, "length" if tokens >= request.max_tokens else "stop")
+    yield "data: [DONE]\n\n"
+
+
+def _usage(prompt: int, written: int) -> dict[str, int]:
+    return {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": prompt + written}
 
 
 def build_app(folders: dict[str, Path]) -> FastAPI:
@@ -161,9 +237,11 @@ def build_app(folders: dict[str, Path]) -> FastAPI:
     if "generator" in folders:
         generator = TextGenerator(folders["generator"])
 
-        @app.post("/v1/chat/completions")
-        def chat(request: ChatRequest) -> dict[str, Any]:
+        @app.post("/v1/chat/completions", response_model=None)
+        def chat(request: ChatRequest) -> dict[str, Any] | StreamingResponse:
             try:
+                if request.stream:
+                    return streamed(_chunks(generator, request, generator.encoded(request), one_at_a_time))
                 with one_at_a_time:
                     prompt, answer = generator.answer(request)
             except ValueError as error:
@@ -176,9 +254,8 @@ def build_app(folders: dict[str, Path]) -> FastAPI:
                 "choices": [
                     {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": ended}
                 ],
-                "usage": {"prompt_tokens": len(prompt), "completion_tokens": len(answer),
-                          "total_tokens": len(prompt) + len(answer)},
-            }  # fmt: skip
+                "usage": _usage(len(prompt), len(answer)),
+            }
 
     return app
 

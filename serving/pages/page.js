@@ -3,7 +3,7 @@
 const $ = (id) => document.getElementById(id);
 const views = ["enter", "search", "ask", "thread", "reviews"];
 let key = sessionStorage.getItem("key") || "";
-let me = { name: "", rights: [], labels: [], channels: [] };
+let me = { name: "", rights: [], labels: [], channels: [], holds: [] };
 let before = "search";
 
 function element(name, properties = {}, ...children) {
@@ -70,6 +70,9 @@ async function enter() {
     $("channels").append(element("label", {}, element("input", { type: "checkbox", value: channel }), channel));
   }
   $("label").replaceChildren(element("option", { value: "", textContent: "any" }));
+  $("holds").hidden = !me.rights.includes("hold");
+  for (const former of $("hold").querySelectorAll("option[value^='by ']")) former.remove();
+  for (const name of me.holds) $("hold").append(element("option", { value: `by ${name}`, textContent: name }));
   for (const label of me.labels) $("label").append(element("option", { value: label, textContent: label.replaceAll("_", " ") }));
   show("search");
   $("question").focus();
@@ -118,6 +121,9 @@ function filters() {
   const chosen = {};
   const channels = [...$("channels").querySelectorAll("input:checked")].map((box) => box.value);
   if (channels.length) chosen.channels = channels;
+  const hold = $("hold").value;
+  if (hold) chosen.held = hold !== "free";
+  if (hold.startsWith("by ")) chosen.holds = [hold.slice(3)];
   for (const [id, name] of [["label", "labels"], ["custodian", "custodians"], ["language", "languages"]]) {
     if ($(id).value.trim()) chosen[name] = [$(id).value.trim()];
   }

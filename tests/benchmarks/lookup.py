@@ -12,6 +12,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 
@@ -118,6 +119,18 @@ def measure(folder: Path, count: int, *, scans: int, lookups: int) -> None:
     )
     print("message, lookup:", timed(lambda name: archive.message(name, Scope()), messages))
     print("thread,  lookup:", timed(lambda name: archive.thread(name, Scope()), threads))
+    outside = Scope(channels=("chat",))
+    absent = [name[::-1] + "-" for name in messages]
+    print("message, unseen:", timed(lambda name: archive.message(name, outside) is None, messages))
+    print("message, absent:", timed(lambda name: archive.message(name, outside) is None, absent))
+    print("thread,  unseen:", timed(lambda name: archive.thread(name, outside) is None, threads))
+    print("thread,  absent:", timed(lambda name: archive.thread(name, outside) is None, absent))
+    for clients in (1, 8):
+        with ThreadPoolExecutor(clients) as pool:
+            started = time.perf_counter()
+            list(pool.map(archive.places.of_message, messages * 20))
+        each = (time.perf_counter() - started) / len(messages) / 20 * 1_000
+        print(f"place of a message, {clients} at once: {each:.2f} ms each")
     print("message, scan:  ", timed(lambda name: scanned(folder, "message_id", name), messages[:scans]))
     print("thread,  scan:  ", timed(lambda name: scanned(folder, "thread_id", name), threads[:scans]))
     archive.close()

@@ -68,11 +68,19 @@ class MadeIndex:
 
 
 class CopyingGenerator:
+    asleep: frozenset[str] = frozenset()
+
     def chat(self, turns: Any, **_: Any) -> Completion:
         return Completion("The lease of the harbour warehouse ends on 30 June.", "length", 9, 9)
 
     def ask(self, role: str, route: str, body: Any) -> dict[str, Any]:
-        return {"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 0}}
+        said = {"message": {"content": "Hello."}, "finish_reason": "stop"}
+        return {"choices": [said], "usage": {"prompt_tokens": 9, "completion_tokens": 2}}
+
+    def stream(self, role: str, route: str, body: Any) -> Iterator[dict[str, Any]]:
+        usage = {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}
+        for words, reason in (("Hel", None), ("lo.", None), ("", "stop")):
+            yield {"choices": [{"delta": {"content": words}, "finish_reason": reason}], "usage": usage}
 
     def is_ready(self, role: str) -> bool:
         return True

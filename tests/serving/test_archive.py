@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pyarrow as pa
@@ -88,24 +91,98 @@ def test_a_thread_shows_what_lies_in_the_scope(dataset: Path, archive: Archive):
     sizes = Counter(row["thread_id"] for row in rows_of(dataset))
 
     for thread, size in sizes.items():
-        shown = archive.thread(thread, Scope())
-        assert size == len(shown)
-        assert [row["sent_at"] for row in shown] == sorted(row["sent_at"] for row in shown)
-        assert archive.thread(thread, Scope(languages=("fr",))) == []
+        page = archive.thread(thread, Scope())
+        assert page is not None
+        assert (size, size, None) == (page.total, len(page.messages), page.older)
+        times = [row["sent_at"] for row in page.messages]
+        assert times == sorted(times)
+        assert archive.thread(thread, Scope(languages=("fr",))) is None
 
 
 def test_only_the_row_group_of_a_message_is_read(dataset: Path):
     first = rows_of(dataset)[0]["message_id"]
-    file = dataset / "messages" / "part-0.parquet"
-    text = pq.read_metadata(file).row_group(3).column(TABLES["messages"].names.index("subject"))
-    with open(file, "r+b") as handle:
-        handle.seek(text.dictionary_page_offset or text.data_page_offset)
-        handle.write(bytes(text.total_compressed_size))
+    break_texts(dataset / "messages" / "part-0.parquet", 3)
     archive = opened_at(dataset)
 
     assert archive.message(first, Scope()) is not None
     with pytest.raises((OSError, pa.ArrowException)):
         archive.message(rows_of_group(dataset, 3)[0], Scope())
+
+
+def test_of_a_message_that_may_not_be_seen_no_word_is_read(dataset: Path):
+    break_texts(dataset / "messages" / "part-0.parquet", 3)
+    archive = opened_at(dataset)
+
+    assert archive.message(rows_of_group(dataset, 3)[0], Scope(channels=("chat",))) is None
+
+
+def test_a_long_thread_is_cut_before_it_is_read(tmp_path: Path, workspace: Path):
+    dataset = write_dataset(tmp_path / "long", copies=556)
+    file = dataset / "messages" / "part-0.parquet"
+    table = pq.read_table(file)
+    one = pa.array(["one"] * table.num_rows)
+    table = table.set_column(table.schema.get_field_index("thread_id"), "thread_id", one)
+    pq.write_table(table.sort_by("sent_at"), file, row_group_size=1_000)
+    for group in range(5):  # of six: all but the last four messages
+        break_texts(file, group)
+    archive = opened_at(dataset)
+
+    page = archive.thread("one", Scope(), most=4)
+
+    assert page is not None
+    assert (5_004, 4) == (page.total, len(page.messages))
+    assert page.older == page.messages[0]["message_id"]
+    with pytest.raises((OSError, pa.ArrowException)):
+        archive.thread("one", Scope(), most=4, before=page.older)
+
+
+def test_the_pages_of_a_thread_are_the_thread(dataset: Path, archive: Archive):
+    thread = rows_of(dataset)[0]["thread_id"]
+    whole = archive.thread(thread, Scope())
+    assert whole is not None
+    pages, before = [], ""
+    while (page := archive.thread(thread, Scope(), most=2, before=before)) is not None:
+        pages.append(page.messages)
+        assert whole.total == page.total
+        if page.older is None:
+            break
+        before = page.older
+
+    assert whole.messages == tuple(row for each in reversed(pages) for row in each)
+    assert archive.thread(thread, Scope(), before="of another thread") is None
+
+
+def test_lookups_of_many_threads_run_side_by_side(archive: Archive):
+    together, met = Barrier(4), []
+    for reader in archive.places.readers:
+        reader.set_trace_callback(lambda _asked: met.append(together.wait(10)))
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(archive.places.of_thread, ["thread-0"] * 4))
+
+    assert 4 == len(met)  # each was inside its lookup while the others were
+    assert [3] * 4 == [each.num_rows for each in found]
+
+
+def test_lookups_side_by_side_never_mix_their_rows(dataset: Path, archive: Archive):
+    rows = rows_of(dataset)
+    scope = Scope(custodians=("made.mbox", "mailbox-b"))
+
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(lambda row: archive.message(row["message_id"], scope), rows))
+
+    assert [row["text"] for row in rows] == [row["text"] for row in found if row]
+
+
+def test_the_lookup_has_no_name_on_the_disk(dataset: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("SQLITE_TMPDIR", str(tmp_path / "temporary"))
+    archive = opened_at(dataset)
+
+    assert [] == list((tmp_path / "temporary").iterdir())
+    archive.close()
+    with pytest.raises(sqlite3.ProgrammingError):
+        archive.places.of_thread("thread-0")
 
 
 def test_a_dataset_that_was_written_anew_is_not_read_by_old_places(dataset: Path, archive: Archive):
@@ -128,6 +205,14 @@ def test_another_dataset_in_its_place_is_not_shown(dataset: Path):
 
 def ids(batch: pa.RecordBatch) -> list[str]:
     return batch.column("message_id").to_pylist()
+
+
+def break_texts(file: Path, group: int) -> None:
+    """Overwrite the subjects of a row group with zeros: whoever reads them fails."""
+    subject = pq.read_metadata(file).row_group(group).column(TABLES["messages"].names.index("subject"))
+    with open(file, "r+b") as handle:
+        handle.seek(subject.dictionary_page_offset or subject.data_page_offset)
+        handle.write(bytes(subject.total_compressed_size))
 
 
 def rows_of_group(dataset: Path, group: int) -> list[str]:

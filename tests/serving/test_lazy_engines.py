@@ -1,0 +1,200 @@
+"""An engine that sleeps starts for the first request that needs it, and holds up nobody else."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from made_gateway import client_of, made_door, open_guards
+from test_chat import served
+
+from data.workspace import UserError
+from serving import supervise
+from serving.client import EngineStartingError, EngineUnavailableError, engine_client
+from serving.door import Door
+from serving.engines import Engines
+from serving.guard import Guards
+from serving.launch import ROLES, Role
+from serving.limits import Limits, deadline
+from serving.metrics import Metrics
+from serving.supervise import supervised
+from tests.training.made_decoders import write_decoder
+
+CHAT = {"messages": [{"role": "user", "content": "Say hello."}]}
+
+
+class Starts:
+    """Starts engines that answer over HTTP, each when it is told to, and counts the starts."""
+
+    def __init__(self) -> None:
+        self.may_start = threading.Event()
+        self.fails = False
+        self.started: list[tuple[Role, ...]] = []
+
+    @contextmanager
+    def engines(
+        self, _bundle: Path, kind: str, *, roles: tuple[Role, ...], stop: threading.Event
+    ) -> Iterator[Engines]:
+        self.started.append(roles)
+        while not self.may_start.wait(0.02):
+            if stop.is_set():
+                raise RuntimeError("the start of the engines was stopped")
+        if self.fails:
+            raise RuntimeError("no memory")
+        app = FastAPI()
+        app.get("/health")(lambda: {})
+
+        @app.post("/v1/chat/completions")
+        def chat(_body: dict[str, Any]) -> dict[str, Any]:
+            said = {"message": {"content": "Hello."}, "finish_reason": "stop"}
+            return {"choices": [said], "usage": {}}
+
+        with served(app) as url:
+            yield Engines("transformers", dict.fromkeys(roles, url), 0.0, ())
+
+
+@pytest.fixture
+def starts(monkeypatch: pytest.MonkeyPatch) -> Starts:
+    made = Starts()
+    monkeypatch.setattr(supervise, "engines", made.engines)
+    monkeypatch.setattr(supervise, "engine_model", lambda *_: None)
+    monkeypatch.setattr(supervise, "POLL_S", 0.02)
+    return made
+
+
+@pytest.fixture
+def guards(workspace: Path) -> Iterator[Guards]:
+    with open_guards() as opened:
+        yield opened
+
+
+@pytest.fixture
+def door(tmp_path: Path, small_dataset: Path, guards: Guards, starts: Starts) -> Iterator[Door]:
+    """A door whose generator sleeps; classifier and embedder are made up, and always answer."""
+    asleep: tuple[Role, ...] = ("generator",)
+    metrics, stop = guards.metrics, threading.Event()
+    starts.may_start.set()  # for those that do not sleep
+    with (
+        supervised(tmp_path, "transformers", metrics, stop=stop, asleep=asleep) as running,
+        engine_client(running) as client,
+    ):
+        starts.may_start.clear()
+        starts.started.clear()
+        yield replace(made_door(tmp_path / "bundle", small_dataset), client=client)
+
+
+@pytest.fixture
+def gateway(door: Door, guards: Guards) -> TestClient:
+    return client_of(door, guards)
+
+
+def sleeping(guards: Guards) -> float | None:
+    return guards.metrics.registry.get_sample_value("mailroom_engine_sleeping", {"role": "generator"})
+
+
+def test_it_sleeps_until_it_is_needed_and_says_so(gateway: TestClient, guards: Guards, starts: Starts):
+    classified = gateway.post("/v1/classify", json={"messages": [{"text": "hello"}]})
+    ready = gateway.get("/readyz")
+
+    assert (200, 200, ["generator"]) == (classified.status_code, ready.status_code, ready.json()["sleeping"])
+    assert {"classifier": True, "embedder": True, "generator": False} == ready.json()["engines"]
+    assert (1, []) == (sleeping(guards), starts.started)
+    up = guards.metrics.registry.get_sample_value("mailroom_engine_up", {"role": "generator"})
+    assert up is None  # and so no alert
+
+
+def test_who_needs_it_waits_and_is_answered_by_one_start(gateway: TestClient, guards: Guards, starts: Starts):
+    threading.Timer(0.3, starts.may_start.set).start()
+
+    with ThreadPoolExecutor(4) as pool:
+        replies = list(pool.map(lambda _: gateway.post("/v1/chat/completions", json=CHAT), range(4)))
+
+    assert [200] * 4 == [reply.status_code for reply in replies]
+    assert [("generator",)] == starts.started
+    assert (0, []) == (sleeping(guards), gateway.get("/readyz").json()["sleeping"])
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_who_has_no_time_to_wait_is_told_when_to_come_back(
+    door: Door, gateway: TestClient, guards: Guards, starts: Starts, streams: bool
+):
+    hurried = client_of(door, replace(guards, limits=Limits(seconds=0.5)))
+
+    late = hurried.post("/v1/chat/completions", json=CHAT | {"stream": streams})
+    other = gateway.post("/v1/classify", json={"messages": [{"text": "hello"}]})
+
+    assert (503, "10", 200) == (late.status_code, late.headers["Retry-After"], other.status_code)
+    assert "is starting" in late.json()["error"]["message"]
+    assert [("generator",)] == starts.started  # it goes on
+
+
+def test_a_start_that_fails_is_tried_again_by_the_next_request(gateway: TestClient, starts: Starts):
+    starts.fails = True
+    starts.may_start.set()
+    failed = gateway.post("/v1/chat/completions", json=CHAT)
+    starts.fails = False
+
+    assert 503 == failed.status_code
+    assert 200 == gateway.post("/v1/chat/completions", json=CHAT).status_code
+    assert 2 == len(starts.started)
+
+
+def test_a_model_that_cannot_be_served_is_refused_though_it_sleeps(tmp_path: Path):
+    with (
+        pytest.raises(UserError, match="holds no model"),
+        supervised(tmp_path, "transformers", Metrics(), stop=threading.Event(), asleep=ROLES),
+    ):
+        pass
+
+
+@pytest.mark.slow
+def test_the_transformers_engine_wakes_alone_and_is_watched(
+    tmp_path: Path, workspace: Path, frozen_embedder: Path, random_classifier: Path
+):
+    bundle = tmp_path / "bundle"
+    write_decoder("llama", bundle / "generator", positions=2048)
+    shutil.copytree(random_classifier, bundle / "classifier")
+    shutil.copytree(frozen_embedder, bundle / "embedder")
+    metrics = Metrics()
+
+    with (
+        supervised(bundle, "transformers", metrics, stop=threading.Event(), asleep=ROLES) as running,
+        engine_client(running) as client,
+    ):
+        assert {} == running.urls
+        with deadline(0.2), pytest.raises(EngineStartingError):
+            client.chat(CHAT["messages"], max_tokens=2)
+        said = client.chat(CHAT["messages"], max_tokens=2)
+        assert {"classifier", "embedder"} == client.asleep
+        _kill_generator(running)
+        until = threading.Event()
+        for _ in range(600):
+            try:
+                again = client.chat(CHAT["messages"], max_tokens=2)
+                break
+            except EngineUnavailableError:
+                until.wait(0.5)
+
+    assert said == again
+    restarts = metrics.registry.get_sample_value("mailroom_engine_restarts_total", {"role": "generator"})
+    assert 1 == restarts
+
+
+def _kill_generator(running: Engines) -> None:
+    """Kill the process that listens where the generator is served."""
+    import psutil
+
+    port = int(running.urls["generator"].rpartition(":")[2])
+    for process in psutil.Process().children(recursive=True):
+        if str(port) in process.cmdline():
+            process.kill()
+            process.wait(10)
