@@ -7,25 +7,26 @@ from typing import Any
 
 from fastapi import HTTPException, Request
 
+from data.label_sets import members
 from data.model_input import classifier_input
 from data.redact import redact
 from data.workspace import secret
 from serving.access import Caller
 from serving.archive import MOST, Archive
 from serving.canary import classified
-from serving.client import calibrated
 from serving.door import Door, Doors
 from serving.embed import question_input
 from serving.guard import Guards, saw
 from serving.index import Hit, Mode
 from serving.requests import (
     ClassifyRequest,
+    Filters,
     SearchRequest,
     StatisticsRequest,
     SummariseRequest,
     ThreadRequest,
 )
-from serving.scope import within
+from serving.scope import Scope, within
 from serving.statistics import Statistics, TooManyGroupsError, count_messages
 from serving.summary import Summary, summarise_thread
 from serving.traces import asked
@@ -35,9 +36,10 @@ def search(
     doors: Doors, _guards: Guards, body: SearchRequest, request: Request, caller: Caller
 ) -> dict[str, Any]:
     """Return the nearest chunks among what the caller may see."""
-    question, limits = redacted(body.question), within(caller.scope, body.filters.scope())
+    question = redacted(body.question)
     asked(question)
     with doors.lease() as door:
+        limits = within(caller.scope, filtered(door, body.filters))
         vector = door.embed([question_input(question)])
         hits = door.index.search([question], vector, k=body.k, mode=body.mode, within=limits)[0]
     saw(request, list(dict.fromkeys(hit.message_id for hit in hits)))
@@ -58,19 +60,24 @@ def thread(
 def classify(
     doors: Doors, guards: Guards, body: ClassifyRequest, request: Request, _caller: Caller
 ) -> dict[str, Any]:
-    """Return label and probabilities of messages that the caller brings."""
+    """Return labels and probabilities of messages that the caller brings.
+
+    ``label`` is the one label, or the set of all in ``labels``; ``probability`` is of the surest of them.
+    """
     texts = [classifier_input(redacted(each.subject), redacted(each.text)) for each in body.messages]
     with doors.lease() as door:
         answering, scores = classified(doors.trial, door, texts)
-        rows = calibrated(scores, answering.bundle.thresholds.temperature)
+        rows, called = answering.calibrated(scores), answering.called(scores)
         labels, release = answering.labels, answering.bundle.release_id
     results = []
-    for row in rows:
-        label, probability = labels[int(row.argmax())], float(row.max())
-        guards.metrics.labels.labels(label).inc()
-        guards.metrics.confidence.observe(probability)
+    for row, label in zip(rows, called, strict=True):
         probabilities = dict(zip(labels, row.tolist(), strict=True))
-        results.append({"label": label, "probability": probability, "probabilities": probabilities})
+        given = members(label)
+        sure = max(probabilities[each] for each in given)
+        for each in given:
+            guards.metrics.labels.labels(each).inc()
+        guards.metrics.confidence.observe(sure)
+        results.append({"label": label, "labels": given, "probability": sure, "probabilities": probabilities})
     saw(request, [], classified=len(results), release=release)
     return {"release": release, "results": results}
 
@@ -82,7 +89,11 @@ def statistics(
     with doors.lease() as door:
         try:
             counted = count_messages(
-                archive_of(door), caller.scope, body.filters.scope(), by=body.group_by, limit=body.limit
+                archive_of(door),
+                caller.scope,
+                filtered(door, body.filters),
+                by=body.group_by,
+                limit=body.limit,
             )
         except TooManyGroupsError:
             raise HTTPException(400, "there are too many groups; filter, or group by less") from None
@@ -111,6 +122,14 @@ def rows_of_thread(door: Door, thread_id: str, request: Request, caller: Caller)
     if not rows:
         raise HTTPException(404, "there is no such thread")
     return rows
+
+
+def filtered(door: Door, filters: Filters) -> Scope:
+    """Return what a caller filters by; a label finds every set that it is in.
+
+    A caller's own limit is not widened so: who may see one label does not see what else has it.
+    """
+    return filters.scope().with_sets(door.archive.labels if door.archive else ())
 
 
 def archive_of(door: Door) -> Archive:

@@ -39,6 +39,7 @@ class Archive:
     files: tuple[ds.ParquetFileFragment, ...]
     stamps: tuple[Stamp, ...]
     places: Places
+    labels: tuple[str, ...] = ()  # that messages have: single ones and sets
 
     def message(self, message_id: str, scope: Scope) -> dict[str, Any] | None:
         """Return one message, or None when there is none or it lies outside the scope: both look alike.
@@ -123,7 +124,7 @@ def open_archive(dataset: str, indexed: str) -> Archive | None:
     opened = ds.dataset(folder / "messages", schema=TABLES["messages"], format="parquet")
     files = tuple(sorted(opened.get_fragments(), key=lambda file: str(file.path)))
     stamps = tuple(_stamp(file.path) for file in files)
-    return Archive(manifest.digest, files, stamps, find_places(folder, files))
+    return Archive(manifest.digest, files, stamps, find_places(folder, files), tuple(manifest.labels))
 
 
 def _stamp(path: str) -> Stamp:
