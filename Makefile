@@ -29,14 +29,15 @@ run: $(INSTALLED) ## From the sample archive to a served, reviewed model
 	$(BIN)/mailroom run
 
 test: $(INSTALLED) ## All tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not slow" -n auto
+	$(BIN)/python -m pytest -m slow
 
 check: $(INSTALLED) ## Lint, types, import rules and unit tests: the fast inner loop
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n auto
 
 lab: $(INSTALLED) ## JupyterLab on notebooks/
 	$(UV) pip install --quiet --python $(BIN)/python -r locks/lab.txt

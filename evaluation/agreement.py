@@ -8,7 +8,7 @@ needs no fixed pair, where Fleiss' kappa needs the same number of labels for eve
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -52,16 +52,23 @@ def measure_agreement(
     names = sorted({reviewer for pair in twice for reviewer, _ in pair})
     pairs = [(one[1], other[1]) for one, other in twice]
     statistic = cohen_kappa if len(names) == 2 else krippendorff_alpha
+    return Agreement(
+        "Cohen's kappa" if len(names) == 2 else "Krippendorff's alpha",
+        coefficient(statistic, pairs, draws=draws, confidence=confidence, seed=seed),
+        len(pairs),
+        sum(one == other for one, other in pairs),
+        len(names),
+    )
+
+
+def coefficient(
+    statistic: Callable[[Floats], Floats], pairs: Sequence[Pair], *, draws: int, confidence: float, seed: int
+) -> Interval:
+    """Return one of the coefficients below for pairs of labels, with the interval over drawn pairs."""
     counts = _counted(pairs)
     chance = np.random.default_rng(seed)
     drawn = chance.multinomial(len(pairs), counts.ravel() / len(pairs), size=draws).reshape(-1, *counts.shape)
-    return Agreement(
-        "Cohen's kappa" if len(names) == 2 else "Krippendorff's alpha",
-        interval(float(statistic(counts[None])[0]), statistic(drawn.astype(np.float64)), confidence),
-        len(pairs),
-        int(np.trace(counts)),
-        len(names),
-    )
+    return interval(float(statistic(counts[None])[0]), statistic(drawn.astype(np.float64)), confidence)
 
 
 def cohen_kappa(counts: Floats) -> Floats:

@@ -1,7 +1,7 @@
 """How near an extractive answer is to the reference, by Ragas' metrics that need no language model.
 
-The answer under test is the best sentence of the best chunks: what a reader finds first, and the
-floor that a generated answer has to beat.
+The answer under test is the sentence that the gateway would quote: the floor that a generated answer
+has to beat.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -19,8 +18,7 @@ import numpy as np
 from evaluation.metrics import Floats, Interval, interval, resample
 
 CHUNKS_READ = 3
-METRICS = ("string similarity", "ROUGE-L", "quotes found in sources")
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
+METRICS = ("string similarity", "ROUGE-L", "quotes found in sources", "quoted from a message that answers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,39 +45,20 @@ class Answers:
         return min(metric.scored for metric in self.metrics) / self.questions
 
 
-def sentences(text: str) -> list[str]:
-    """Split a chunk into sentences; a chunk without any is one."""
-    return [part.strip() for part in _SENTENCE_END.split(text) if part.strip()] or [text]
-
-
-def best_sentences(
-    questions: Sequence[str], passages: Sequence[Sequence[str]], embed: Callable[[Sequence[str]], Floats]
-) -> list[str]:
-    """Return for each question the sentence of its passages that lies nearest; "" without a passage."""
-    candidates = [
-        [part for passage in found[:CHUNKS_READ] for part in sentences(passage)][:24] for found in passages
-    ]
-    flat = list(dict.fromkeys(part for found in candidates for part in found))
-    if not flat:
-        return [""] * len(questions)
-    vectors = np.asarray(embed([*questions, *flat]))
-    place = {part: len(questions) + row for row, part in enumerate(flat)}
-    return [
-        max(found, key=lambda part: float(vectors[row] @ vectors[place[part]]), default="")
-        for row, found in enumerate(candidates)
-    ]
-
-
 def measure_answers(
     responses: Sequence[str],
     references: Sequence[str],
     passages: Sequence[Sequence[str]],
+    cited: Sequence[bool],
     *,
     draws: int = 2000,
     confidence: float = 0.95,
     seed: int = 7,
 ) -> Answers | None:
-    """Score each answer against its reference, and its quotation against the passages it came from."""
+    """Score each answer against its reference, and its quotation against the passages it came from.
+
+    ``cited`` says of each answer whether it was quoted from a message that answers the question.
+    """
     if not references:
         return None
     os.environ["RAGAS_DO_NOT_TRACK"] = "true"  # otherwise it posts to its makers
@@ -88,7 +67,7 @@ def measure_answers(
     rows = list(zip(responses, references, passages, strict=True))
     scoring = _score_all(rows, NonLLMStringSimilarity(), RougeScore(), QuotedSpansAlignment())
     with ThreadPoolExecutor(max_workers=1) as thread:  # a notebook's own thread runs an event loop already
-        scores = thread.submit(asyncio.run, scoring).result()
+        scores = np.column_stack([thread.submit(asyncio.run, scoring).result(), cited])
     metrics = []
     for name, column in zip(METRICS, scores.T, strict=True):
         whole = column[np.isfinite(column)]

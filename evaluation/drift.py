@@ -139,7 +139,8 @@ def measure_drift(reference: Sketch, current: Sketch, html_path: Path, *, descri
     datasets = [Dataset.from_pandas(frame, data_definition=definition) for frame in frames]
     snapshot = Report(metrics).run(datasets[1], datasets[0])
     snapshot.save_html(str(html_path))
-    values = [float(entry["value"]) for entry in snapshot.dict()["metrics"]]
+    # Evidently sums over a set of labels, whose order differs from process to process in the last digit
+    values = [round(float(entry["value"]), 12) for entry in snapshot.dict()["metrics"]]
     columns = [
         Drifted(name, "Wasserstein distance in standard deviations", value)
         for name, value in zip(DESCRIPTORS, values, strict=False)

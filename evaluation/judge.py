@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,12 +22,14 @@ from typing import Any
 import numpy as np
 
 from data.workspace import UserError
+from evaluation.agreement import coefficient, cohen_kappa
 from evaluation.metrics import Floats, Interval, interval, resample
 
 MOST = 50  # questions; a metric costs two calls each and more
 AT_ONCE = 4
 SECONDS = 120.0  # for one metric of one question, with its retries
 ANSWER_TOKENS = 1024
+RIGHT = 0.5  # of Ragas' accuracy: partly the same as the reference, or more
 URL, MODEL, KEY = "MAILROOM_JUDGE_URL", "MAILROOM_JUDGE_MODEL", "MAILROOM_JUDGE_KEY"
 
 
@@ -61,12 +64,26 @@ class JudgedMetric:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownAnswers:
+    """How far the judge's accuracy, right from one half on, agrees with the answers that people gave.
+
+    By them a response is right that has the known answer's words. Kappa is Cohen's (1960): 0 is what
+    chance would give, NaN where all responses are right, or all wrong.
+    """
+
+    kappa: Interval
+    compared: int
+    alike: int
+
+
+@dataclass(frozen=True, slots=True)
 class Judged:
     """What the judge made of the answers to so many questions."""
 
     model: str
     questions: int
     metrics: tuple[JudgedMetric, ...]
+    known: KnownAnswers | None = None  # None where the judge rated no response
 
     @property
     def scored_share(self) -> float:
@@ -112,7 +129,33 @@ def judge_answers(
         _metric(name, [row[name] for row in scores], draws=draws, seed=seed, confidence=confidence)
         for name in ("faithfulness", "accuracy", "context relevance")
     )
-    return Judged(judge.model, len(drawn), metrics)
+    known = _known_answers(drawn, scores, draws=draws, seed=seed, confidence=confidence)
+    return Judged(judge.model, len(drawn), metrics, known)
+
+
+def has_the_answer(response: str, reference: str) -> bool:
+    """Whether a response has the known answer's words, in their order."""
+    words = [" ".join(re.findall(r"\w+", text.casefold())) for text in (reference, response)]
+    return bool(words[0]) and f" {words[0]} " in f" {words[1]} "
+
+
+def _known_answers(
+    asked: Sequence[Asked],
+    scores: Sequence[Mapping[str, float | None]],
+    *,
+    draws: int,
+    seed: int,
+    confidence: float,
+) -> KnownAnswers | None:
+    pairs = [
+        (str(score >= RIGHT), str(has_the_answer(one.response, one.reference)))
+        for one, row in zip(asked, scores, strict=True)
+        if one.response and (score := row["accuracy"]) is not None and math.isfinite(score)
+    ]
+    if not pairs:
+        return None
+    kappa = coefficient(cohen_kappa, pairs, draws=draws, seed=seed, confidence=confidence)
+    return KnownAnswers(kappa, len(pairs), sum(judge == people for judge, people in pairs))
 
 
 async def _judged(judge: Judge, asked: Sequence[Asked]) -> list[dict[str, float | None]]:

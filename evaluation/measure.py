@@ -6,13 +6,14 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from data.dataset import read_questions
 from data.label_sets import classes_of
-from evaluation.answers import CHUNKS_READ, Answers, best_sentences, measure_answers
+from evaluation.answers import CHUNKS_READ, Answers, measure_answers
 from evaluation.baselines import (
     default_label,
     from_probabilities,
@@ -24,12 +25,15 @@ from evaluation.baselines import (
 from evaluation.case import Case
 from evaluation.drift import Sketch, describe, load_sketch, sample_rows
 from evaluation.judge import Asked, Judge, Judged, judge_answers
-from evaluation.metrics import Curve, Floats, Predictions, TestSet, called, curve
+from evaluation.metrics import Curve, Predictions, TestSet, called, curve
 from evaluation.release import Release, as_json
 from evaluation.retrieval import MODES, Retrieval, measure_retrieval
 from evaluation.rules import Rules
 from evaluation.workload import alerts
+from serving.evidence import RETRIEVED, evidence_for
+from serving.index import Hit
 from serving.judged import fetch
+from serving.sentences import Sentence
 
 SEARCH_DEPTH = 30  # chunks: enough for ten different messages
 SKETCH = "reference.npz"
@@ -133,7 +137,7 @@ def curves_of(test: TestSet, predictions: Predictions, rules: Rules) -> tuple[Cu
 def measure_search(
     prepared: Path, index: Path, embedder: Path, rules: Rules, *, seed: int, judge: Judge | None = None
 ) -> Search:
-    """Ask the answerable questions in every way of searching, and extract an answer from the best chunks."""
+    """Ask the answerable questions in every way of searching, and quote what the gateway would quote."""
     from serving.embed import embed_texts, load_embedder, question_input, servable_folder
     from serving.index import open_index
 
@@ -142,11 +146,8 @@ def measure_search(
         return Search(0, None, None)
     model = load_embedder(servable_folder(embedder))
 
-    def embed(texts: Sequence[str]) -> Floats:
-        return np.asarray(embed_texts(model, [question_input(text) for text in texts]))
-
     questions = [row["question"] for row in asked]
-    vectors = embed(questions)
+    vectors = np.asarray(embed_texts(model, [question_input(text) for text in questions]))
     with open_index(index) as opened:
         found = {
             mode: opened.search(questions, vectors.astype(np.float32), k=SEARCH_DEPTH, mode=mode)
@@ -160,12 +161,21 @@ def measure_search(
         confidence=rules.confidence,
         seed=seed,
     )
-    passages = [[hit.text for hit in hits[:CHUNKS_READ]] for hits in found["hybrid"]]
-    responses = best_sentences(questions, passages, embed)
+    nearest = [
+        evidence_for(question, hits[:RETRIEVED], partial(embed_texts, model))
+        for question, hits in zip(questions, found["hybrid"], strict=True)
+    ]
+    quoted = [evidence[0].sentence if evidence else None for evidence in nearest]
+    responses = [sentence.text if sentence else "" for sentence in quoted]
+    passages = [_passages(hits, sentence) for hits, sentence in zip(found["hybrid"], quoted, strict=True)]
     answers = measure_answers(
         responses,
         [row["answer"] for row in asked],
         passages,
+        [
+            bool(sentence and sentence.message_id in row["message_ids"])
+            for sentence, row in zip(quoted, asked, strict=True)
+        ],
         draws=rules.draws,
         confidence=rules.confidence,
         seed=seed,
@@ -177,6 +187,12 @@ def measure_search(
             judge, [Asked(*row) for row in rows], seed=seed, draws=rules.draws, confidence=rules.confidence
         )
     return Search(len(asked), retrieval, answers, judged)
+
+
+def _passages(hits: Sequence[Hit], quoted: Sentence | None) -> list[str]:
+    """Return the chunk that the quoted sentence stands in, and the first ones of the others."""
+    first = sorted(hits[:RETRIEVED], key=lambda hit: not quoted or hit.chunk_id != quoted.chunk_id)
+    return [hit.text for hit in first[:CHUNKS_READ]]
 
 
 def learned_sketch(case: Case, classifier: Path, embedder: Path, *, seed: int) -> Sketch:

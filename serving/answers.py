@@ -81,7 +81,7 @@ def find(
     asked(question)
     vector = embed([question_input(question)])
     hits = index.search([question], vector, k=RETRIEVED, within=within)[0]
-    evidence = evidence_for(question, vector[0], hits, embed)
+    evidence = evidence_for(question, hits, embed)
     nearest = evidence[0].similarity if evidence else 0.0
     return Found(question, tuple(evidence) if nearest >= thresholds.similarity else (), nearest)
 

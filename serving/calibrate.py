@@ -32,8 +32,8 @@ def refusal_threshold(prepared: str | Path, index: str | Path, embedder: Path, d
     vectors = embed_texts(model, [question_input(each) for each in questions])
     found = search_many(index, questions, vectors, k=RETRIEVED)
     nearest = []
-    for question, vector, hits in zip(questions, vectors, found, strict=True):
-        evidence = evidence_for(question, vector, hits, lambda texts: embed_texts(model, texts))
+    for question, hits in zip(questions, found, strict=True):
+        evidence = evidence_for(question, hits, lambda texts: embed_texts(model, texts))
         nearest.append(evidence[0].similarity if evidence else 0.0)
     return best_threshold(nearest[: len(kinds[0])], nearest[len(kinds[0]) :])
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from data.language import language_of
 from data.redact import model_view
-from serving.embed import Vectors
+from serving.embed import Vectors, question_input
 from serving.index import Hit
 from serving.sentences import Sentence, content_words, sentences_of
 
 RETRIEVED = 8  # chunks that a question looks at
 CANDIDATES = 32  # sentences that are compared with a question
 FEWEST_WORDS = 2
+ECHO = 3  # words in a row, from the question's first on, that count as repeating it
+_WORD = re.compile(r"\w+")
+_QUOTES = "\"'»”’) "
 _NAME = re.compile(r"(?<=\s)[A-ZÀ-Þ][\w'-]+")
 
 Embed = Callable[[Sequence[str]], Vectors]
@@ -22,31 +26,62 @@ Embed = Callable[[Sequence[str]], Vectors]
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A sentence and its cosine to the question."""
+    """A sentence, and how near what it says lies to what is asked (cosine), the names of both left out."""
 
     sentence: Sentence
     similarity: float
 
 
-def evidence_for(question: str, vector: Vectors, hits: Sequence[Hit], embed: Embed) -> list[Evidence]:
+def evidence_for(question: str, hits: Sequence[Hit], embed: Embed) -> list[Evidence]:
     """Return the sentences that may answer the question, nearest first.
 
     A chunk that does not name what the question names speaks of something else, however near it
-    lies: embeddings confuse one project with another. ``vector`` is the question's, of shape (dimension,).
+    lies: embeddings confuse one project with another. Within such chunks names tell nothing more:
+    they would draw everything said about a project near to every question about it. A question is
+    no answer, and neither are a question's own words: whoever repeats one in a mail is not quoted for it.
     """
     names = names_in(question)
-    sentences = [
-        sentence
+    said = [
+        (sentence, text)
         for hit in hits
         if names <= content_words(f"{hit.subject} {hit.text}")
         for sentence in sentences_of(hit)
-        if len(sentence.words) >= FEWEST_WORDS
+        if (text := _statement(sentence.text, question)) and len(content_words(text)) >= FEWEST_WORDS
     ][:CANDIDATES]
-    if not sentences:
+    if not said:
         return []
-    similarities = embed([model_view(sentence.text) for sentence in sentences]) @ vector
-    best_first = sorted(range(len(sentences)), key=lambda place: (-similarities[place], place))
-    return [Evidence(sentences[place], float(similarities[place])) for place in best_first]
+    texts = [without(names, model_view(text)) for _, text in said]
+    vectors = embed([question_input(without(names, model_view(question))), *texts])
+    similarities = vectors[1:] @ vectors[0]
+    best_first = sorted(range(len(said)), key=lambda place: (-similarities[place], place))
+    return [Evidence(said[place][0], float(similarities[place])) for place in best_first]
+
+
+def _statement(sentence: str, question: str) -> str:
+    """Return what a sentence says by itself: nothing where it asks, and nothing that repeats the question."""
+    return "" if sentence.rstrip(_QUOTES).endswith("?") else without_echo(sentence, question)
+
+
+def without_echo(text: str, question: str) -> str:
+    """Return a text without the places where it repeats the question from its first words on."""
+    asked = [word.casefold() for word in _WORD.findall(question)]
+    words = list(_WORD.finditer(text))
+    opening = asked[:ECHO]
+    kept, begun, place = [], 0, 0
+    while place + ECHO <= len(words):
+        if [word[0].casefold() for word in words[place : place + ECHO]] != opening:
+            place += 1
+            continue
+        together = zip(words[place : place + len(asked)], asked, strict=False)
+        length = sum(1 for _ in takewhile(lambda pair: pair[0][0].casefold() == pair[1], together))
+        kept.append(text[begun : words[place].start()])
+        begun, place = words[place + length - 1].end(), place + length
+    return "".join([*kept, text[begun:]])
+
+
+def without(names: frozenset[str], text: str) -> str:
+    """Return a text without these words."""
+    return " ".join(_WORD.sub(lambda word: "" if word[0].casefold() in names else word[0], text).split())
 
 
 def names_in(question: str) -> frozenset[str]:

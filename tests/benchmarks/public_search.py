@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.chunks import chunk_batches
-from data.schema import CHUNKS, MESSAGES, PARSER, Counts, Manifest
+from data.schema import CHUNKS, DUPLICATES, MESSAGES, PARSER, Counts, Manifest
 from evaluation.metrics import interval, resample
 from evaluation.retrieval import rank_scores
 from serving.embed import embed_texts, load_embedder, question_input, servable_folder
@@ -98,7 +98,8 @@ def write_prepared(folder: Path, documents: Sequence[Document]) -> Path:
     messages = pa.Table.from_pylist(titled, schema=MESSAGES)
     shown = pa.Table.from_pylist(rows, schema=MESSAGES)
     chunks = pa.Table.from_batches(chunk_batches(iter(shown.to_batches(1000))), schema=CHUNKS)
-    for name, table in {"messages": messages, "chunks": chunks}.items():
+    none = DUPLICATES.empty_table()
+    for name, table in {"messages": messages, "chunks": chunks, "duplicates": none}.items():
         (folder / name).mkdir(parents=True)
         pq.write_table(table, folder / name / "part-0.parquet")
     counts = Counts(read=len(rows), kept=len(rows))

@@ -6,6 +6,9 @@
 classify, search and ask. A second copy with another temperature goes live, `mailroom review rollback`
 goes back, and at last the classifier's engine is killed by SIGKILL. No request may fail but those of the
 killed engine: exit status 1 when one does, or when a process of that engine is left.
+
+With ``--canary`` a copy goes live by a trial instead, and then one whose classifier's head was turned
+round: status 1 unless the first passes, the second is taken back by itself, and no request fails.
 """
 
 from __future__ import annotations
@@ -40,6 +43,7 @@ from tests.benchmarks.serve import body_of
 KINDS = ("classify", "search", "ask")
 MAILROOM = [sys.executable, "-c", "from pipelines.cli import main; main()"]
 LIMITS = "limits: {requests_per_minute: 10000000, burst: 10000000}\n"
+CANARY = "canary: {share: 0.25, messages: 100, slower: 20}\n"  # how fast is not what is tried here
 LONGEST_S = 900.0
 
 
@@ -104,8 +108,11 @@ class Clients:
                 self.answered.append(Answered(started, kind, ms, code, release))
 
 
-def made_live(bundle: Path, name: str, temperature: float) -> Bundle:
-    """Approve a release of that name, and make a copy of the bundle with that temperature live for it."""
+def made_live(bundle: Path, name: str, temperature: float, *, is_damaged: bool = False) -> Bundle:
+    """Approve a release of that name, and make a copy of the bundle with that temperature live for it.
+
+    A damaged one says the least probable label of all.
+    """
     from evaluation.release import Release, as_json
 
     release = Release(
@@ -121,11 +128,23 @@ def made_live(bundle: Path, name: str, temperature: float) -> Bundle:
         thresholds = json.loads((copy / "thresholds.json").read_text()) | {"temperature": temperature}
         (copy / "thresholds.json").write_text(json.dumps(thresholds))
         stated = json.loads((copy / "manifest.json").read_text()) | {"release_id": name}
-        stated["files"]["thresholds.json"] = file_digest(copy / "thresholds.json")
+        if is_damaged:
+            turn_round(copy / "classifier" / "model.safetensors")
+        for changed in ("thresholds.json", "classifier/model.safetensors"):
+            stated["files"][changed] = file_digest(copy / changed)
         (copy / "manifest.json").write_text(json.dumps(stated))
         kept = keep(read_bundle(copy))
     go_live(kept)
     return kept
+
+
+def turn_round(weights: Path) -> None:
+    """Change the sign of a classifier's last layer."""
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(weights)
+    tensors |= {name: -tensor for name, tensor in tensors.items() if name.startswith("classifier.")}
+    save_file(tensors, weights, metadata={"format": "pt"})
 
 
 def registered() -> None:
@@ -144,11 +163,11 @@ def registered() -> None:
 
 
 @contextmanager
-def gateway(folder: Path, engine: str) -> Iterator[tuple[str, int]]:
+def gateway(folder: Path, engine: str, rules: str) -> Iterator[tuple[str, int]]:
     """Serve what is live; yield its address and process."""
     (port,) = free_ports(1)
     settings, log = folder / "gateway.yaml", folder / "serve.log"
-    settings.write_text(LIMITS)
+    settings.write_text(rules)
     (folder / "tmp").mkdir()
     command = [*MAILROOM, "serve", "--port", str(port), "--engine", engine, "--settings", str(settings)]
     with log.open("wb") as out:
@@ -239,6 +258,7 @@ def main() -> int:
     options.add_argument("--seconds", type=float, default=20, help="between the changes")
     options.add_argument("--clients", type=int, default=2, help="of each kind")
     options.add_argument("--engine", default="auto")
+    options.add_argument("--canary", action="store_true", help="try bundles on a share of the traffic")
     asked = options.parse_args()
     asked.bundle = asked.bundle.resolve()
     with tempfile.TemporaryDirectory(prefix="mailroom-swap-") as scratch:
@@ -247,7 +267,10 @@ def main() -> int:
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder / 'mlflow.db'}"
         registered()
         made_live(asked.bundle, "first", 1.0)
-        with gateway(folder, asked.engine) as (url, process):
+        rules = LIMITS + CANARY if asked.canary else LIMITS
+        with gateway(folder, asked.engine, rules) as (url, process):
+            if asked.canary:
+                return measure_canary(asked, url)
             return measure(asked, folder, url, process)
 
 
@@ -307,6 +330,44 @@ def measure(asked: argparse.Namespace, folder: Path, url: str, process: int) -> 
         )
     lost = sum(count for name, count in failed.items() if name not in ("killed", "end"))
     return int(lost > 0 or bool(left))
+
+
+def measure_canary(asked: argparse.Namespace, url: str) -> int:
+    """Try an equal bundle, and one that says the opposite."""
+    clients = Clients(url, ensure_owner_key().read_text(), asked.clients)
+    marks = [("before", time.monotonic())]
+    time.sleep(asked.seconds)
+    for name, is_damaged, outcome in (("second", False, "done"), ("third", True, "rolled_back")):
+        before = swaps(url, outcome)
+        marks.append((f"{name}: start", time.monotonic()))
+        made_live(asked.bundle, name, 1.0, is_damaged=is_damaged)
+        marks.append((f"{name}: trial", clients.wait_for(name)))
+        until = time.monotonic() + LONGEST_S
+        while swaps(url, outcome) == before:
+            if time.monotonic() > until:
+                raise TimeoutError(f"the trial of the {name} bundle did not end as it should: {outcome}")
+            time.sleep(0.2)
+        marks.append((f"{name}: {outcome}", time.monotonic()))
+        time.sleep(asked.seconds)
+    marks.append(("end", time.monotonic()))
+    clients.stop()
+    print(f"{'':24} {'':9} {'seconds':>7} {'requests':>8} {'failed':>7} {'p50 ms':>8} {'p99 ms':>8}")
+    failed = 0
+    for (name, begun), (_, ended) in pairwise(marks):
+        failed += report(name, clients.answered, begun, ended)
+        by = Counter(each.release for each in clients.answered if begun <= each.sent < ended and each.release)
+        print(f"{name:24} classified by {dict(by)}")
+    last = [each.release for each in clients.answered if each.sent >= marks[-2][1] and each.release]
+    print(f"answered at the end by {sorted(set(last))}; failed {failed}")
+    return int(failed > 0 or set(last) != {"second"})
+
+
+def swaps(url: str, outcome: str) -> float:
+    """Return how many swaps of this outcome the gateway counts."""
+    head = {"Authorization": f"Bearer {ensure_owner_key().read_text()}"}
+    said = httpx.get(f"{url}/metrics", headers=head, timeout=30).raise_for_status().text
+    name = f'mailroom_swaps_total{{outcome="{outcome}"}}'
+    return next((float(line.split()[-1]) for line in said.splitlines() if line.startswith(name)), 0.0)
 
 
 if __name__ == "__main__":

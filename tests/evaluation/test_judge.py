@@ -13,7 +13,16 @@ from stub_judge import stub_judge
 from data.workspace import UserError
 from evaluation.findings import Findings
 from evaluation.gate import judge as verdict_of
-from evaluation.judge import Asked, Judge, Judged, configured_judge, judge_answers
+from evaluation.judge import (
+    Asked,
+    Judge,
+    Judged,
+    KnownAnswers,
+    configured_judge,
+    has_the_answer,
+    judge_answers,
+)
+from evaluation.metrics import Interval
 from evaluation.report import write_report
 from evaluation.rules import Rules
 
@@ -42,6 +51,16 @@ def test_scores_come_with_how_many_were_scored() -> None:
     assert (0.25, 2) == scores["accuracy"]  # 2 of 4 for the first, 0 without an answer
     assert 2 == scores["faithfulness"][1]
     assert 1.0 == found.scored_share
+    assert found.known
+    assert (1, 1) == (found.known.compared, found.known.alike)  # the second was not answered
+
+
+@pytest.mark.slow
+def test_a_judge_that_contradicts_people_is_named() -> None:
+    found = judged(0)
+
+    assert found.known
+    assert (1, 0) == (found.known.compared, found.known.alike)
 
 
 @pytest.mark.slow
@@ -72,6 +91,38 @@ def test_a_judge_that_is_not_there_ends_soon() -> None:
     assert 0.0 == found.scored_share
     assert all(math.isnan(metric.mean.value) for metric in found.metrics)
     assert time.monotonic() - started < 200
+
+
+@pytest.mark.parametrize(
+    ("response", "has_it"),
+    [
+        ("The lease ends on 30 June.", True),
+        ("On 30  june!", True),
+        ("The lease ends on 30 July.", False),
+        ("The lease ends on 30 Juneau.", False),
+        ("", False),
+    ],
+)
+def test_a_response_is_right_by_people_that_has_the_known_words(response: str, has_it: bool) -> None:
+    assert has_the_answer(response, "On 30 June.") is has_it
+
+
+def test_an_empty_reference_makes_nothing_right() -> None:
+    assert not has_the_answer("The lease ends.", " ")
+
+
+def test_the_page_says_how_far_the_judge_agrees_with_people(
+    good_findings: Findings, rules: Rules, tmp_path: Path
+) -> None:
+    known = KnownAnswers(Interval(0.25, 0.1, 0.4), compared=40, alike=31)
+    for agreement, words in (
+        (known, "the same of 31 of 40 responses"),
+        (replace(known, kappa=Interval(math.nan, math.nan, math.nan)), "cannot be told"),
+        (None, "rated no response"),
+    ):
+        findings = replace(good_findings, judged=Judged("stub", 50, (), agreement))
+        write_report(tmp_path / "report.html", findings, verdict_of(findings, rules), rules)
+        assert words in (tmp_path / "report.html").read_text()
 
 
 def test_too_few_scores_reject_and_the_page_counts_them(

@@ -57,7 +57,9 @@ def gateway_over(bundle: Bundle, milvus: object, guards: Guards) -> TestClient:
             choices = [{"message": message, "finish_reason": "stop"}]
             usage = {"prompt_tokens": 9, "completion_tokens": 9}
             return httpx.Response(200, json={"choices": choices, "usage": usage})
-        return httpx.Response(200, json={"data": [{"index": 0, "embedding": [1.0, 0.0, 0.0]}]})
+        count = len(json.loads(request.content)["input"])
+        rows = [{"index": place, "embedding": [1.0, 0.0, 0.0]} for place in range(count)]
+        return httpx.Response(200, json={"data": rows})
 
     engines = dict.fromkeys(("classifier", "embedder", "generator"), "http://engine")
     client = EngineClient(engines, httpx.Client(transport=httpx.MockTransport(embed)))  # type: ignore[arg-type]
