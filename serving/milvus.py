@@ -11,6 +11,10 @@ from typing import Any
 
 from data.workspace import UserError
 
+# Lite's server, in this process, hangs up on a busy client for its pings ("too_many_pings"), and the
+# requests on their way fail. It needs none: it ends when we do.
+UNPINGED = {"grpc.keepalive_time_ms": 2**31 - 1}
+
 _readers: Counter[str] = Counter()
 _readers_lock = Lock()
 
@@ -45,7 +49,7 @@ def milvus_client(uri: str) -> Iterator[Any]:
 
 def _connect(client_type: Any, failure: type[Exception], uri: str, is_file: bool) -> Any:
     try:
-        return client_type(uri=uri, timeout=10)
+        return client_type(uri=uri, timeout=10, grpc_options=UNPINGED if is_file else {})
     except failure as error:
         if is_file:
             problem = f"the index {uri} is open in another process; stop that one (a running mailroom serve?)"

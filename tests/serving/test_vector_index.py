@@ -14,6 +14,7 @@ from data.workspace import UserError
 from serving.fusion import fuse
 from serving.index import Hit, Index, OpenIndex, build_index, read_index, search, search_many
 from serving.limits import DeadlineError
+from serving.milvus import milvus_client
 
 
 def hit(chunk_id: str, similarity: float = math.nan) -> Hit:
@@ -46,6 +47,24 @@ def test_a_damaged_index_is_refused(tmp_path: Path):
 
     with pytest.raises(UserError, match="build it again"):
         read_index(tmp_path)
+
+
+def test_the_server_in_this_process_is_not_pinged_and_another_is(monkeypatch: pytest.MonkeyPatch):
+    said: list[dict[str, object]] = []
+
+    class Client:
+        def __init__(self, **options: object) -> None:
+            said.append(dict(options))
+
+        def close(self) -> None: ...
+
+    monkeypatch.setattr("pymilvus.MilvusClient", Client)
+    monkeypatch.setattr("serving.milvus._let_go", lambda _path: None)
+    for uri in ("vectors.db", "http://127.0.0.1:19530"):
+        with milvus_client(uri):
+            pass
+
+    assert [2**31 - 1, None] == [each["grpc_options"].get("grpc.keepalive_time_ms") for each in said]  # type: ignore[attr-defined]
 
 
 def test_a_search_that_takes_too_long_is_a_late_answer():
