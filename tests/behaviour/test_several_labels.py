@@ -20,7 +20,7 @@ from training.embedder import train_embedder
 
 pytestmark = pytest.mark.slow
 
-ALSO = {"phishing": "data_exfiltration", "off_channel": "insider_information"}
+ALSO = {"insider_information": "off_channel", "off_channel": "harassment"}
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_sets_of_labels_come_through_to_the_verdict(tiny_archive: Path, labels: 
     findings, predictions = gate["findings"], pq.read_table(tmp_path / "judged" / "predictions.parquet")
     support = {found["label"]: found["support"] for found in findings["challenger"]["classes"]}
     passed = {check.name: check.passed for check in judged.checks}
-    assert "data_exfiltration|phishing" in rows
+    assert "insider_information|off_channel" in rows
     assert "|" not in "".join(trained.labels)
     assert thresholds_of(classifier / "merged") == tuple(trained.thresholds.values())
     assert findings["multi_label"] is True
