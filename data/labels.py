@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from data.label_sets import as_written
 from data.redact import redact
 from data.review import SettledLabel
 from data.workspace import UserError
@@ -43,7 +44,9 @@ class Question:
 
 
 def read_labels(path: Path) -> dict[str, str]:
-    """Return label by source reference.
+    """Return label by source reference; a cell with several, ``a|b``, is a set (``data.label_sets``).
+
+    The last line of a source counts.
 
     Raises:
         UserError: the file is missing, is no CSV, or lacks the columns source and label.
@@ -55,7 +58,7 @@ def read_labels(path: Path) -> dict[str, str]:
                 raise UserError(f"{path} lacks the columns; its first line must be: source,label")
             labels = {}
             for row in rows:
-                label = (row["label"] or "").strip()
+                label = as_written(row["label"] or "")
                 refuse_personal_data(label, f"{path}, line {rows.line_num}")
                 labels[reference(row["source"] or "")] = label
     except OSError as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from data.label_sets import Truths, classes_of, given, members, multi_hot
 from data.workspace import UserError
 from evaluation.metrics import Floats, Predictions, TestSet
 
@@ -81,10 +82,12 @@ def induce_lexicon(texts: Sequence[str], labels: Sequence[str], benign: Sequence
 
     counter = CountVectorizer(binary=True, min_df=2, max_features=20_000)
     present = counter.fit_transform([text[:OPENING] for text in texts])
-    words, own_label = counter.get_feature_names_out(), np.asarray(labels)
+    words, classes = counter.get_feature_names_out(), classes_of(labels)
+    has = multi_hot(labels, classes)
     terms = {}
-    for label in sorted(set(labels) - set(benign)):
-        inside, outside = present[own_label == label], present[own_label != label]
+    for label in sorted(set(classes) - set(benign)):
+        own = has[:, classes.index(label)]
+        inside, outside = present[own], present[~own]
         log_odds = _log_odds(inside) - _log_odds(outside)
         terms[label] = tuple(str(words[column]) for column in np.argsort(-log_odds)[:INDUCED_TERMS])
     return Lexicon(terms, induced=True)
@@ -96,12 +99,19 @@ def _log_odds(present: np.ndarray) -> np.ndarray:
 
 
 def predict_by_lexicon(test: TestSet, texts: Sequence[str], lexicon: Lexicon, default: str) -> Predictions:
-    """Give each message the label with the most matches, and the default one when there is none."""
+    """Give each message the label with the most matches, and the default one when there is none.
+
+    Where messages may have several labels, all with a match are given.
+    """
     matches = lexicon.matches(texts)
     names = list(lexicon.terms)
-    winners = [names[row.argmax()] if row.any() else default for row in matches]
     name = "lexicon (induced)" if lexicon.induced else "lexicon"
-    return Predictions(name, codes(winners, test.labels), alert_score=matches.sum(axis=1).astype(np.float64))
+    if test.is_multi_label:
+        predicted = aligned(matches > 0, names, test)
+        predicted[~matches.any(axis=1)] = codes([default], test.labels) == np.arange(len(test.labels) + 1)
+    else:
+        predicted = codes([names[row.argmax()] if row.any() else default for row in matches], test.labels)
+    return Predictions(name, predicted, alert_score=matches.sum(axis=1).astype(np.float64))
 
 
 def predict_by_tfidf(
@@ -113,23 +123,36 @@ def predict_by_tfidf(
     *,
     seed: int = 7,
 ) -> Predictions:
-    """Train TF-IDF of words and word pairs with logistic regression on the train split, and predict."""
+    """Train TF-IDF of words and word pairs with logistic regression on the train split, and predict.
+
+    Where messages may have several labels, each label against the rest, and given from one half on.
+    """
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
 
     vectorizer = TfidfVectorizer(
         ngram_range=(1, 2), sublinear_tf=True, min_df=2 if len(train_texts) > 500 else 1, max_features=100_000
     )
     features = vectorizer.fit_transform([text[:OPENING] for text in train_texts])
+    asked = vectorizer.transform([text[:OPENING] for text in texts])
     model = LogisticRegression(C=10.0, class_weight="balanced", max_iter=300, random_state=seed)
+    if test.is_multi_label:
+        classes = classes_of(train_labels)
+        each = OneVsRestClassifier(model).fit(features, multi_hot(train_labels, classes).astype(int))
+        halves = (0.5,) * len(classes)
+        return from_probabilities(
+            "TF-IDF", test, classes, each.predict_proba(asked), benign, thresholds=halves
+        )
     model.fit(features, train_labels)
-    probabilities = model.predict_proba(vectorizer.transform([text[:OPENING] for text in texts]))
+    probabilities = model.predict_proba(asked)
     return from_probabilities("TF-IDF", test, [str(label) for label in model.classes_], probabilities, benign)
 
 
 def default_label(train_labels: Sequence[str], benign: Sequence[str]) -> str:
     """Return the most frequent benign label of the training messages, or the most frequent of all."""
-    return Counter([label for label in train_labels if label in benign] or train_labels).most_common(1)[0][0]
+    single = [member for label in train_labels for member in members(label)]
+    return Counter([label for label in single if label in benign] or single).most_common(1)[0][0]
 
 
 def codes(names: Sequence[str], labels: Sequence[str]) -> np.ndarray:
@@ -138,20 +161,42 @@ def codes(names: Sequence[str], labels: Sequence[str]) -> np.ndarray:
     return np.array([places.get(name, len(labels)) for name in names], dtype=np.int64)
 
 
+def aligned(said: Truths, labels: Sequence[str], test: TestSet) -> Truths:
+    """Return answers in a model's own label order in the test's, "another label" last."""
+    places = codes(labels, test.labels)
+    ordered = np.zeros((len(said), len(test.labels) + 1), dtype=bool)
+    for column, place in enumerate(places):
+        ordered[:, place] |= said[:, column]
+    return ordered
+
+
 def from_probabilities(
-    name: str, test: TestSet, labels: Sequence[str], probabilities: Floats, benign: Sequence[str]
+    name: str,
+    test: TestSet,
+    labels: Sequence[str],
+    probabilities: Floats,
+    benign: Sequence[str],
+    *,
+    thresholds: Sequence[float] | None = None,
 ) -> Predictions:
     """Turn a model's own label order into the test's; a test label it does not know gets probability 0.
 
-    A row with NaN is a message without an answer: it is predicted as no known label.
+    A row with NaN is a message without an answer: it is predicted as no known label. With thresholds
+    the labels do not exclude each other, and the alert is as sure as the surest label that is not benign.
     """
     known = codes(labels, test.labels)
     whole = np.isfinite(probabilities).all(axis=1)
-    aligned = np.zeros((len(probabilities), len(test.labels)))
+    stated = np.zeros((len(probabilities), len(test.labels)))
     inside = known < len(test.labels)
-    aligned[:, known[inside]] = probabilities[:, inside]
-    winners = np.where(whole, known[np.nan_to_num(probabilities).argmax(axis=1)], len(test.labels))
-    aligned[~whole] = np.nan
+    stated[:, known[inside]] = probabilities[:, inside]
+    stated[~whole] = np.nan
+    filled = np.nan_to_num(probabilities)
+    if thresholds is not None:
+        several = aligned(given(filled, thresholds), labels, test)
+        several[~whole] = np.arange(len(test.labels) + 1) == len(test.labels)
+        loud = filled[:, [label not in benign for label in labels]]
+        return Predictions(name, several, stated, np.where(whole, loud.max(axis=1, initial=0.0), 0.0))
+    winners = np.where(whole, known[filled.argmax(axis=1)], len(test.labels))
     quiet = [place for place, label in enumerate(test.labels) if label in benign]
-    alert_score = 1 - np.nan_to_num(aligned[:, quiet].sum(axis=1), nan=1.0)
-    return Predictions(name, winners.astype(np.int64), aligned, alert_score)
+    alert_score = 1 - np.nan_to_num(stated[:, quiet].sum(axis=1), nan=1.0)
+    return Predictions(name, winners.astype(np.int64), stated, alert_score)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from data.dataset import read_messages
+from data.label_sets import members
 from data.model_input import classifier_input
 from data.redact import PLACEHOLDER
 from data.workspace import UserError
@@ -53,13 +54,15 @@ class Declared(BaseModel):
 
 
 class Answers(Protocol):
-    """Probabilities of ``labels``, one row per text, as `training.scores.Scores` holds them."""
+    """Probabilities of ``labels``, one row per text, and the labels given: `training.scores.Scores`."""
 
     @property
     def labels(self) -> tuple[str, ...]: ...
 
     @property
     def probabilities(self) -> NDArray[Any]: ...
+
+    def best(self) -> list[str]: ...
 
 
 Ask = Callable[[Sequence[str]], Answers]
@@ -172,7 +175,7 @@ def _failures(cases: Sequence[_Case], texts: Sequence[str], said: Answers, toler
     row = {text: number for number, text in enumerate(texts)}
     column = {label: number for number, label in enumerate(said.labels)}
     probabilities = np.asarray(said.probabilities, dtype=np.float64)
-    best = np.nan_to_num(probabilities, nan=-1).argmax(axis=1)
+    best = said.best()
     whole = np.asarray(np.isfinite(probabilities).all(axis=1))
 
     def fails(case: _Case) -> bool:
@@ -180,12 +183,12 @@ def _failures(cases: Sequence[_Case], texts: Sequence[str], said: Answers, toler
         if not whole[after] or (case.before and not whole[row[case.before]]):
             return True
         if case.kind == "invariance":
-            return bool(best[after] != best[row[case.before]])
+            return best[after] != best[row[case.before]]
         place = column.get(case.name)
         if place is None:
             return True
         if case.kind == "functionality":
-            return bool(best[after] != place)
+            return case.name not in members(best[after])
         return bool(probabilities[after, place] < probabilities[row[case.before], place] - tolerance)
 
     return [fails(case) for case in cases]

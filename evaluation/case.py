@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from data.dataset import read_messages
+from data.label_sets import classes_of, is_multi_label, multi_hot
 from data.model_input import classifier_input
 from data.workspace import UserError
 from evaluation.metrics import TestSet
@@ -62,13 +63,15 @@ def read_case(prepared: str | Path) -> Case:
         raise UserError(
             f"the {missing} split has no labelled message to judge by; give more labels: --labels CSV"
         )
-    names = tuple(sorted({str(label) for label in messages.labels}))
+    labels = [str(label) for label in messages.labels]
+    names, truth = classes_of(labels), multi_hot(labels, classes_of(labels))
+    several = is_multi_label(label for part in (messages, train, valid) for label in part.labels if label)
     threads = {thread: number for number, thread in enumerate(dict.fromkeys(messages.threads))}
     test = TestSet(
         messages.message_ids,
         np.array([threads[thread] for thread in messages.threads]),
         names,
-        np.array([names.index(str(label)) for label in messages.labels]),
+        truth if several else truth.argmax(axis=1),
     )
     slices = {
         "channel": messages.channels,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from evaluation.metrics import Predictions, TestSet
+from evaluation.metrics import Predictions, TestSet, right
 
 # what the report calls it → its name among the digests of a release
 FACTS = {
@@ -137,8 +137,8 @@ def _as_rows(counts: DatasetCounts | None) -> dict[str, int]:
 
 def count_flips(test: TestSet, before: Predictions, after: Predictions) -> Flips:
     """Count how the answers to the same messages moved."""
-    was_right, is_right = before.predicted == test.truth, after.predicted == test.truth
-    moved = before.predicted != after.predicted
+    was_right, is_right = right(test, before), right(test, after)
+    moved = (before.given(test) != after.given(test)).any(axis=1)
     return Flips(
         int((was_right & ~is_right).sum()),
         int((~was_right & is_right).sum()),

@@ -222,7 +222,14 @@ def findings_of(subject: Subject, case: Case, rules: Rules, collected: Collected
             seed=seed,
         ),
         slice_reference=reference.name,
-        calibration=calibration(test, challenger.probabilities, draws=draws, confidence=confidence, seed=seed)
+        calibration=calibration(
+            test,
+            challenger.probabilities,
+            given=challenger.given(test)[:, :-1] if challenger.predicted.ndim == 2 else None,
+            draws=draws,
+            confidence=confidence,
+            seed=seed,
+        )
         if whole and challenger.probabilities is not None
         else None,
         curves=curves_of(test, challenger, rules),
@@ -260,6 +267,7 @@ def findings_of(subject: Subject, case: Case, rules: Rules, collected: Collected
             channels=case.messages.channels,
             times=case.messages.times,
         ),
+        multi_label=test.is_multi_label,
     )
 
 

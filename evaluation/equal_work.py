@@ -122,7 +122,8 @@ def union_of(
     by_model, by_lexicon = places(test, challenger, benign), places(test, lexicon, benign, challenger)
     hit = alerts(test, lexicon.predicted, benign)
     turns = np.where(hit, np.minimum(2 * by_model, 2 * by_lexicon + 1), 2 * by_model)
-    predicted = np.where(alerts(test, challenger.predicted, benign), challenger.predicted, lexicon.predicted)
+    flagged = alerts(test, challenger.predicted, benign)[:, None]
+    predicted = np.where(flagged, challenger.given(test), lexicon.given(test))
     return Predictions(UNION, predicted, alert_score=-turns.astype(np.float64))
 
 

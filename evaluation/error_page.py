@@ -11,7 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluation.errors import ANOTHER, WorstError
+from data.label_sets import members
+from evaluation.errors import WorstError
+from evaluation.metrics import ANOTHER
 from evaluation.occlusion import Evidence
 from evaluation.release import Release
 from evaluation.report import environment
@@ -36,7 +38,7 @@ class OpenedError:
     @property
     def is_answered_otherwise(self) -> bool:
         """Whether the model does not say today what it said in the evaluation: the text was masked since."""
-        if self.error.predicted == ANOTHER:
+        if ANOTHER in members(self.error.predicted):
             return False  # its probability is not among those of the evaluation
         moved = abs(self.evidence.probability - self.error.confidence) > TOLD_APART
         return moved or self.evidence.answer != self.error.predicted

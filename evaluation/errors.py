@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluation.metrics import Predictions, TestSet
+from evaluation.metrics import Predictions, TestSet, called, right, truly_called
 
 LISTED = 20
-ANOTHER = "another label"  # one that no test message has
 OF_CRITICAL = 10  # the other half is left for what was wrongly raised, or taken for another class
 
 
@@ -56,22 +55,24 @@ def worst_errors(
     if predictions.probabilities is None:
         return None
     confidence = np.nan_to_num(predictions.probabilities).max(axis=1)
-    wrong = np.flatnonzero(predictions.predicted != test.truth)
+    wrong = np.flatnonzero(~right(test, predictions))
     order = wrong[np.argsort(-confidence[wrong], kind="stable")].tolist()
-    missed = [row for row in order if test.labels[test.truth[row]] in critical]
-    others = [row for row in order if test.labels[test.truth[row]] not in critical]
+    places = [place for place, label in enumerate(test.labels) if label in critical]
+    unfound = np.any((test.applies & ~predictions.given(test)[:, :-1])[:, places], axis=1).tolist()
+    missed = [row for row in order if unfound[row]]
+    others = [row for row in order if not unfound[row]]
     room = max(OF_CRITICAL, LISTED - len(others))
     chosen = (missed[:room] + others)[:LISTED]
-    names = (*test.labels, ANOTHER)
+    truth, said = truly_called(test), called(test, predictions)
     worst = tuple(
         WorstError(
             test.message_ids[row],
-            test.labels[test.truth[row]],
-            names[predictions.predicted[row]],
+            truth[row],
+            said[row],
             float(confidence[row]),
             channels[row],
             str(times[row])[:7] if times[row] else "undated",
-            test.labels[test.truth[row]] in critical,
+            unfound[row],
         )
         for row in chosen
     )

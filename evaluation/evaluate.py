@@ -19,7 +19,7 @@ from evaluation.findings import Findings
 from evaluation.gate import judge
 from evaluation.gate_table import Challenger, ChampionNamed, GateTable, write_gate_table
 from evaluation.judge import configured_judge
-from evaluation.metrics import Predictions
+from evaluation.metrics import ANOTHER, Predictions, called, truly_called
 from evaluation.registry import CLASSIFIER, EMBEDDER, Version, register
 from evaluation.release import Release, file_digest
 from evaluation.report import write_report
@@ -150,8 +150,8 @@ def _write_predictions(path: Path, case: Case, challenger: Predictions) -> None:
     columns: dict[str, Any] = {
         "message_id": list(case.messages.message_ids),
         "thread_id": list(case.messages.threads),
-        "label": [names[code] for code in case.test.truth],
-        "predicted": [names[code] if code < len(names) else None for code in challenger.predicted],
+        "label": truly_called(case.test),
+        "predicted": [None if said == ANOTHER else said for said in called(case.test, challenger)],
     }
     if challenger.probabilities is not None:
         columns |= {f"p_{name}": challenger.probabilities[:, place] for place, name in enumerate(names)}

@@ -87,6 +87,7 @@ class Findings:
     changes: Changes | None = None  # since the champion, if there is one
     errors: Errors | None = None
     planning: Planning | None = None  # what a reviewing department counts with
+    multi_label: bool = False  # messages may have several labels
 
     def comparison(self, other: str) -> Comparison | None:
         """Return the comparison with a model whose name starts so."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from data.dataset import read_questions
+from data.label_sets import classes_of
 from evaluation.answers import CHUNKS_READ, Answers, measure_answers
 from evaluation.baselines import (
     default_label,
@@ -24,10 +25,11 @@ from evaluation.baselines import (
 from evaluation.case import Case
 from evaluation.drift import Sketch, describe, load_sketch, sample_rows
 from evaluation.judge import Asked, Judge, Judged, judge_answers
-from evaluation.metrics import Curve, Predictions, TestSet, curve
+from evaluation.metrics import Curve, Predictions, TestSet, called, curve
 from evaluation.release import Release, as_json
 from evaluation.retrieval import MODES, Retrieval, measure_retrieval
 from evaluation.rules import Rules
+from evaluation.workload import alerts
 from serving.evidence import RETRIEVED, evidence_for
 from serving.index import Hit
 from serving.judged import fetch
@@ -98,13 +100,14 @@ def ask_classifier(
     scores = predict_proba(folder, case.messages.texts if texts is None else texts)
     if temperature != 1.0:
         scores = apply_temperature(scores, temperature)
-    return from_probabilities(name, case.test, scores.labels, scores.probabilities.astype(np.float64), benign)
+    stated = scores.probabilities.astype(np.float64)
+    return from_probabilities(name, case.test, scores.labels, stated, benign, thresholds=scores.thresholds)
 
 
 def ask_baselines(case: Case, benign: Sequence[str], *, seed: int) -> tuple[Predictions, Predictions]:
     """Return what the lexicon and TF-IDF say of the test messages."""
     train_labels = [str(label) for label in case.train.labels]
-    lexicon = read_lexicon(sorted(set(train_labels) - set(benign)))
+    lexicon = read_lexicon(sorted(set(classes_of(train_labels)) - set(benign)))
     if lexicon is None:
         lexicon = induce_lexicon(case.train.texts, train_labels, benign)
     return (
@@ -121,10 +124,13 @@ def curves_of(test: TestSet, predictions: Predictions, rules: Rules) -> tuple[Cu
     found = []
     quiet = [code for code, label in enumerate(test.labels) if label in rules.benign]
     if quiet:
-        found.append(curve("any alert", ~np.isin(test.truth, quiet), 1 - scores[:, quiet].sum(axis=1)))
+        sure = 1 - scores[:, quiet].sum(axis=1)
+        if predictions.predicted.ndim == 2 and predictions.alert_score is not None:
+            sure = predictions.alert_score  # probabilities of several labels do not add up to one
+        found.append(curve("any alert", alerts(test, test.truth, rules.benign), sure))
     for code, label in enumerate(test.labels):
         if label in rules.critical:
-            found.append(curve(label, test.truth == code, scores[:, code]))
+            found.append(curve(label, test.applies[:, code], scores[:, code]))
     return tuple(drawn for drawn in found if drawn is not None)
 
 
@@ -205,6 +211,6 @@ def todays_sketch(case: Case, said: Predictions, embedder: Path, *, seed: int) -
 
     rows = sample_rows(len(case.messages), seed=seed)
     texts = [case.messages.texts[row] for row in rows]
-    names = (*case.test.labels, "another label")
-    predicted = tuple(names[code] for code in said.predicted[rows])
+    names = called(case.test, said)
+    predicted = tuple(names[row] for row in rows)
     return Sketch(describe(texts), np.asarray(embed(embedder, texts)), predicted)

@@ -1,9 +1,12 @@
 """How good a classifier is on the test messages, each figure with its uncertainty.
 
 Messages of one thread resemble each other, so the unit that is resampled is the thread. Every
-statistic here is a sum over threads first (a confusion matrix, the bins of a reliability plot);
+statistic here is a sum over threads first (the counts of each class, the bins of a reliability plot);
 resampling is then one matrix product for all statistics of all models at once, and two models
 are compared on the very same draws.
+
+Messages may have several labels: then truth and answers are matrices of classes, a class is found or
+raised by itself, and an answer is right when the whole set is. One label a message is the special case.
 """
 
 from __future__ import annotations
@@ -15,10 +18,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from data.label_sets import Truths, joined
+
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+Answers = Integers | Truths  # a label's place for each message, or messages × labels
 
 CALIBRATION_BINS = 10
+ANOTHER = "another label"  # one that no test message has
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +54,7 @@ class TestSet:
     message_ids: tuple[str, ...]
     threads: Integers  # 0-based thread number
     labels: tuple[str, ...]  # the classes that occur in the truth, sorted
-    truth: Integers  # index into labels
+    truth: Answers  # index into labels; where messages may have several, which of them apply
 
     def __len__(self) -> int:
         return len(self.message_ids)
@@ -57,18 +64,29 @@ class TestSet:
         """How many independent units the test has."""
         return int(self.threads.max()) + 1 if len(self.threads) else 0
 
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether messages may have several labels."""
+        return self.truth.ndim == 2
+
+    @property
+    def applies(self) -> Truths:
+        """Which labels every message has (messages × labels)."""
+        return as_matrix(self.truth, len(self.labels))
+
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
     """One model's answers to the test messages, in their order.
 
     ``predicted`` indexes the test's labels; a label that the test does not know is
-    ``len(labels)``, which is never right. ``probabilities`` has a column for every test label and
-    is absent for models that give none.
+    ``len(labels)``, which is never right. Of a model that gives several labels to a message it is
+    messages × (labels + 1). ``probabilities`` has a column for every test label and is absent for models
+    that give none.
     """
 
     name: str
-    predicted: Integers
+    predicted: Answers
     probabilities: Floats | None = None
     alert_score: Floats | None = None  # higher = more worth a reviewer's look
 
@@ -78,6 +96,10 @@ class Predictions:
         if self.probabilities is None:
             return len(self.predicted)
         return int(np.isfinite(self.probabilities).all(axis=1).sum())
+
+    def given(self, test: TestSet) -> Truths:
+        """Which labels every message was given (messages × (labels + "another label"))."""
+        return as_matrix(self.predicted, len(test.labels) + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +121,7 @@ class ModelResult:
     macro_f1: Interval
     accuracy: Interval
     classes: tuple[ClassResult, ...]
-    confusion: tuple[tuple[int, ...], ...]  # truth × (labels + "another label")
+    confusion: tuple[tuple[int, ...], ...]  # truth × (labels + "another label"), see `confusion_of`
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,25 +202,59 @@ def thread_weights(threads: int, *, draws: int = 2000, seed: int = 7) -> Iterato
         yield counts.reshape(size, threads).astype(np.float64)
 
 
-def confusions(test: TestSet, predictions: Predictions) -> Floats:
-    """Return threads × (labels · (labels + 1)): each thread's confusion matrix, flattened."""
-    width = len(test.labels) + 1
-    cells = np.zeros((len(test), len(test.labels) * width))
-    cells[np.arange(len(test)), test.truth * width + predictions.predicted] = 1
-    return by_thread(test.threads, cells)
+def as_matrix(answers: Answers, width: int) -> Truths:
+    """Return answers as messages × width, whichever way they are written."""
+    if answers.ndim == 2:
+        return np.asarray(answers, dtype=bool)
+    return np.asarray(answers[:, None] == np.arange(width))
 
 
-def macro_f1(flat: Floats, classes: int) -> Floats:
-    """Return the macro-F1 of flattened confusion matrices (… × classes · (classes + 1)).
+def right(test: TestSet, predictions: Predictions) -> Truths:
+    """Return which messages were answered rightly: every label that they have, and no other."""
+    given = predictions.given(test)
+    return np.asarray((given[:, :-1] == test.applies).all(axis=1) & ~given[:, -1])
+
+
+def called(test: TestSet, predictions: Predictions) -> list[str]:
+    """Return what the model calls every message: a label, a set, or `ANOTHER`."""
+    names = (*test.labels, ANOTHER)
+    return [joined(names[place] for place in np.flatnonzero(row)) for row in predictions.given(test)]
+
+
+def truly_called(test: TestSet) -> list[str]:
+    """Return what every message is: a label, or a set."""
+    return [joined(test.labels[place] for place in np.flatnonzero(row)) for row in test.applies]
+
+
+def counts(test: TestSet, predictions: Predictions) -> Floats:
+    """Return threads × (3 · labels + 2): found, having and given each label; right, and all messages."""
+    applies, given = test.applies, predictions.given(test)[:, :-1]
+    whole = np.column_stack([right(test, predictions), np.ones(len(test))])
+    return by_thread(test.threads, np.hstack([applies & given, applies, given, whole]).astype(np.float64))
+
+
+def confusion_of(test: TestSet, predictions: Predictions) -> Integers:
+    """Return labels × (labels + "another label"): what was said of the messages that have each label.
+
+    On the diagonal what was found, beside it what was said of them and does not apply. Of one label a
+    message that is the confusion matrix; of several, what was missed with nothing wrong said is not in it.
+    """
+    applies, given = test.applies, predictions.given(test)
+    wrong = given.copy()
+    wrong[:, :-1] &= ~applies
+    confusion = applies.T.astype(np.int64) @ wrong.astype(np.int64)
+    np.fill_diagonal(confusion, (applies & given[:, :-1]).sum(axis=0))
+    return confusion
+
+
+def macro_f1(counted: Floats, classes: int) -> Floats:
+    """Return the macro-F1 of `counts` (… × at least 3 · classes).
 
     A class without any message in a draw is left out of that draw's mean.
     """
-    matrix = flat.reshape(*flat.shape[:-1], classes, classes + 1)
-    right = np.diagonal(matrix, axis1=-2, axis2=-1)
-    support = matrix.sum(axis=-1)
-    alarms = matrix[..., :classes].sum(axis=-2)
+    found, support, alarms = (counted[..., place * classes : (place + 1) * classes] for place in range(3))
     with np.errstate(invalid="ignore", divide="ignore"):
-        scores = np.where(support > 0, 2 * right / (support + alarms), np.nan)
+        scores = np.where(support > 0, 2 * found / (support + alarms), np.nan)
         present = (support > 0).sum(axis=-1)
         return np.where(present > 0, np.nansum(scores, axis=-1) / present, np.nan)
 
@@ -208,33 +264,30 @@ def assess(
 ) -> ModelResult:
     """Measure one model: macro-F1, accuracy, and precision and recall of every class."""
     classes = len(test.labels)
-    sums = confusions(test, predictions)
+    sums = counts(test, predictions)
     total = sums.sum(axis=0)
     drawn = resample(sums, draws=draws, seed=seed)
-    matrix = total.reshape(classes, classes + 1)
-    drawn_matrix = drawn.reshape(-1, classes, classes + 1)
-    right, drawn_right = np.diagonal(matrix), np.diagonal(drawn_matrix, axis1=1, axis2=2)
-    support, alarms = matrix.sum(axis=1), matrix[:, :classes].sum(axis=0)
+    found, support, alarms = total[: 3 * classes].reshape(3, classes)
+    drawn_found, drawn_support, drawn_alarms = np.split(drawn[:, : 3 * classes], 3, axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        recalls = drawn_right / drawn_matrix.sum(axis=2)
-        precisions = drawn_right / drawn_matrix[:, :, :classes].sum(axis=1)
-        accuracies = drawn_right.sum(axis=1) / drawn_matrix.sum(axis=(1, 2))
+        recalls, precisions = drawn_found / drawn_support, drawn_found / drawn_alarms
+        accuracies = drawn[:, -2] / drawn[:, -1]
     results = tuple(
         ClassResult(
             label,
             int(support[code]),
-            _share(right[code], alarms[code], precisions[:, code], confidence),
-            _share(right[code], support[code], recalls[:, code], confidence),
-            float(2 * right[code] / max(support[code] + alarms[code], 1)),
+            _share(found[code], alarms[code], precisions[:, code], confidence),
+            _share(found[code], support[code], recalls[:, code], confidence),
+            float(2 * found[code] / max(support[code] + alarms[code], 1)),
         )
         for code, label in enumerate(test.labels)
     )
     return ModelResult(
         predictions.name,
         interval(float(macro_f1(total, classes)), macro_f1(drawn, classes), confidence),
-        _share(right.sum(), matrix.sum(), accuracies, confidence),
+        _share(total[-2], total[-1], accuracies, confidence),
         results,
-        tuple(tuple(int(cell) for cell in row) for row in matrix),
+        tuple(tuple(int(cell) for cell in row) for row in confusion_of(test, predictions)),
     )
 
 
@@ -244,17 +297,27 @@ def _share(hits: float, total: float, draws: Floats, confidence: float) -> Inter
 
 
 def calibration(
-    test: TestSet, probabilities: Floats, *, draws: int = 2000, confidence: float = 0.95, seed: int = 7
+    test: TestSet,
+    probabilities: Floats,
+    *,
+    given: Truths | None = None,
+    draws: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 7,
 ) -> Calibration:
-    """Return the expected calibration error of the winning label's probability (Guo et al. 2017)."""
-    stated = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == test.truth
+    """Return the expected calibration error of the winning label's probability (Guo et al. 2017).
+
+    With ``given`` (messages × labels), where several may win, of the probability of each label given.
+    """
+    rows, places = np.arange(len(test)), probabilities.argmax(axis=1)
+    if given is not None:
+        rows, places = np.nonzero(given)
+    stated, is_right = probabilities[rows, places], test.applies[rows, places]
     bins = np.minimum((stated * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
     columns = np.zeros((len(test), 3 * CALIBRATION_BINS))
-    rows = np.arange(len(test))
-    columns[rows, bins] = 1
-    columns[rows, CALIBRATION_BINS + bins] = stated
-    columns[rows, 2 * CALIBRATION_BINS + bins] = right
+    np.add.at(columns, (rows, bins), 1)
+    np.add.at(columns, (rows, CALIBRATION_BINS + bins), stated)
+    np.add.at(columns, (rows, 2 * CALIBRATION_BINS + bins), is_right)
     sums = by_thread(test.threads, columns)
     total = sums.sum(axis=0)
     error = _calibration_error(total[None, :])[0]

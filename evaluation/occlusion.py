@@ -36,7 +36,7 @@ class Fall:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the answer to one text is, and what it rests on; no sentence when none of them matters."""
+    """What the answer to one text is, and what its most probable label rests on, if any sentence matters."""
 
     answer: str
     probability: float
@@ -82,8 +82,8 @@ def evidence_of(texts: Sequence[tuple[str, str]], score: Score) -> tuple[Evidenc
         if fall > 0:
             words[piece.row].append(Fall(piece.start, piece.end, fall))
     return tuple(
-        Evidence(said.labels[columns[row]], float(stated[row]), best.get(row), _strongest(words.get(row, [])))
-        for row in range(len(whole))
+        Evidence(answer, float(stated[row]), best.get(row), _strongest(words.get(row, [])))
+        for row, answer in enumerate(said.best())
     )
 
 

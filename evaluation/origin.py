@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from data.dataset import read_manifest
+from data.label_sets import members
 from data.workspace import UserError
 from evaluation.changes import DatasetCounts, Origin
 from evaluation.registry import CLASSIFIER, EMBEDDER
@@ -17,9 +19,12 @@ RECIPE_PARTS = ("classifier.", "embedder.")
 
 
 def dataset_counts(prepared: str | Path) -> DatasetCounts:
-    """Return how many messages the dataset has, by split and by label."""
+    """Return how many messages the dataset has, by split and by label; one with several counts for each."""
     manifest = read_manifest(prepared)
-    return DatasetCounts(manifest.counts.kept, manifest.splits, manifest.labels)
+    labels = Counter[str]()
+    for label, count in manifest.labels.items():
+        labels.update(dict.fromkeys(members(label), count))
+    return DatasetCounts(manifest.counts.kept, manifest.splits, dict(labels))
 
 
 def origin_of_challenger(subject: Subject, rules_digest: str) -> Origin:

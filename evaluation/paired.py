@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluation.metrics import Interval, Predictions, TestSet, confusions, interval, macro_f1, resample
+from evaluation.metrics import Interval, Predictions, TestSet, counts, interval, macro_f1, resample, right
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,25 +43,21 @@ def compare(
 ) -> Comparison:
     """Return the paired differences; both models must have answered the same messages."""
     classes = len(test.labels)
-    cells = classes * (classes + 1)
-    sums = np.hstack([confusions(test, challenger), confusions(test, other)])
+    sums = np.hstack([counts(test, challenger), counts(test, other)])
+    cells = sums.shape[1] // 2
     drawn, total = resample(sums, draws=draws, seed=seed), sums.sum(axis=0)
     difference = macro_f1(total[:cells], classes) - macro_f1(total[cells:], classes)
     differences = macro_f1(drawn[:, :cells], classes) - macro_f1(drawn[:, cells:], classes)
-    challenger_right = challenger.predicted == test.truth
-    other_right = other.predicted == test.truth
-    per_class = []
+    challenger_right, other_right = right(test, challenger), right(test, other)
+    applies, found, other_found = test.applies, challenger.given(test), other.given(test)
+    per_class, p_values = [], []
     for code, label in enumerate(test.labels):
-        own = test.truth == code
-        diagonal, row = code * (classes + 1) + code, slice(code * (classes + 1), (code + 1) * (classes + 1))
+        own = applies[:, code]
         with np.errstate(invalid="ignore"):
-            gains = (drawn[:, diagonal] - drawn[:, cells + diagonal]) / drawn[:, row].sum(axis=1)
-        gain = float(challenger_right[own].mean() - other_right[own].mean())
+            gains = (drawn[:, code] - drawn[:, cells + code]) / drawn[:, classes + code]
+        gain = float(found[own, code].mean() - other_found[own, code].mean())
         per_class.append((label, int(own.sum()), interval(gain, gains, confidence)))
-    p_values = [
-        mcnemar(challenger_right[test.truth == code], other_right[test.truth == code])
-        for code in range(classes)
-    ]
+        p_values.append(mcnemar(found[own, code], other_found[own, code]))
     return Comparison(
         other.name,
         interval(float(difference), differences, confidence),

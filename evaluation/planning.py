@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from data.label_sets import classes_of
 from evaluation.archive_recall import ArchiveRecall, MoreLabels, labels_for
 from evaluation.archive_sample import measure_archive
 from evaluation.baselines import read_lexicon
@@ -45,7 +46,7 @@ def measure_planning(
     test, benign = case.test, rules.benign
     challenger, lexicon, *others = models
     archive = measure_archive(prepared, case, challenger, ask, benign, confidence=rules.confidence, seed=seed)
-    labels = sorted({str(label) for label in case.train.labels} - set(benign))
+    labels = sorted(set(classes_of(str(label) for label in case.train.labels)) - set(benign))
     return Planning(
         measure_equal_work(
             test,

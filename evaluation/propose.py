@@ -47,18 +47,21 @@ def choose(
     count: int,
     seed: int,
     random_share: float = RANDOM_SHARE,
+    thresholds: Sequence[float] | None = None,
 ) -> tuple[Chosen, ...]:
     """Return up to ``count`` messages: a share by chance, the rest by the smallest margins.
 
-    ``probabilities`` is (messages, labels); rows with NaN are not known. Without a model, and where too
+    ``probabilities`` is (messages, labels); rows with NaN are not known. With ``thresholds`` the margin is
+    the distance of the label that is nearest to its own. Without a model, and where too
     few messages of train are left, all are chosen by chance.
     """
     order = sorted(range(len(messages)), key=lambda place: by_chance(messages[place].message_id, seed=seed))
     share = count if probabilities is None else math.ceil(count * random_share)
     drawn = order[:share]
-    uncertain = (
-        [] if probabilities is None else _uncertain(messages, probabilities, drawn, count - len(drawn))
-    )
+    uncertain = []
+    if probabilities is not None:
+        differences = margins(probabilities, thresholds)
+        uncertain = _uncertain(messages, differences, drawn, count - len(drawn))
     chosen = [Chosen(place, "random") for place in drawn] + [
         Chosen(place, "uncertain") for place in uncertain
     ]
@@ -81,8 +84,13 @@ def random_sample(labelled: Collection[str], unlabelled: Collection[str], *, see
     return frozenset(each for each in labelled if end is None or by_chance(each, seed=seed) < end)
 
 
-def margins(probabilities: Floats) -> Floats:
-    """Return the difference of the two largest probabilities of each row; 1 with a single label."""
+def margins(probabilities: Floats, thresholds: Sequence[float] | None = None) -> Floats:
+    """Return the difference of the two largest probabilities of each row; 1 with a single label.
+
+    With thresholds, the distance of the label that is nearest to its own.
+    """
+    if thresholds is not None:
+        return np.asarray(np.abs(probabilities - np.asarray(thresholds)).min(axis=1))
     if probabilities.shape[1] < 2:
         return np.ones(len(probabilities))
     best = np.partition(probabilities, -2, axis=1)
@@ -90,11 +98,10 @@ def margins(probabilities: Floats) -> Floats:
 
 
 def _uncertain(
-    messages: Sequence[Unlabelled], probabilities: Floats, drawn: Sequence[int], count: int
+    messages: Sequence[Unlabelled], differences: Floats, drawn: Sequence[int], count: int
 ) -> list[int]:
     found: list[int] = []
     threads, excluded = set[str](), set(drawn)
-    differences = margins(probabilities)
     for place in np.argsort(differences, kind="stable").tolist():
         if len(found) == count or not np.isfinite(differences[place]):
             break

@@ -9,6 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from data.label_sets import SEPARATOR
 from evaluation.drawings import interval_bar, precision_recall_plot, recall_by_hours_plot, reliability_plot
 from evaluation.findings import Findings
 from evaluation.metrics import Interval
@@ -131,8 +132,8 @@ def bounds(figure: Interval) -> str:
 
 
 def words(name: str) -> str:
-    """Return the name of a class, split or column as a reader would write it."""
-    return name.replace("_", " ")
+    """Return the name of a class, set, split or column as a reader would write it."""
+    return name.replace("_", " ").replace(SEPARATOR, " + ")
 
 
 def minus(text: str) -> str:

@@ -9,7 +9,17 @@ from datetime import datetime
 
 import numpy as np
 
-from evaluation.metrics import Interval, Predictions, TestSet, by_thread, interval, resample, wider, wilson
+from evaluation.metrics import (
+    Interval,
+    Predictions,
+    TestSet,
+    by_thread,
+    interval,
+    resample,
+    right,
+    wider,
+    wilson,
+)
 from evaluation.paired import holm, mcnemar
 
 
@@ -75,11 +85,10 @@ def measure_slices(
     members = [member for member in members if member[2].sum() >= minimum]
     if not members:
         return ()
-    right = challenger.predicted == test.truth
-    reference_right = reference.predicted == test.truth
-    corrected = holm([mcnemar(right[own], reference_right[own]) for _, _, own in members])
+    own_right, reference_right = right(test, challenger), right(test, reference)
+    corrected = holm([mcnemar(own_right[own], reference_right[own]) for _, _, own in members])
     columns = np.column_stack(
-        [part * own for _, _, own in members for part in (np.ones(len(test)), right, reference_right)]
+        [part * own for _, _, own in members for part in (np.ones(len(test)), own_right, reference_right)]
     )
     drawn = resample(by_thread(test.threads, columns.astype(np.float64)), draws=draws, seed=seed)
     results = []
@@ -87,7 +96,7 @@ def measure_slices(
         count, hits, reference_hits = drawn[:, 3 * position : 3 * position + 3].T
         with np.errstate(invalid="ignore", divide="ignore"):
             accuracies, differences = hits / count, (hits - reference_hits) / count
-        counted = wilson(int(right[own].sum()), int(own.sum()), confidence)
+        counted = wilson(int(own_right[own].sum()), int(own.sum()), confidence)
         accuracy = float(reference_right[own].mean())
         results.append(
             SliceResult(

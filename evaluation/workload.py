@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.metrics import (
+    Answers,
     Floats,
-    Integers,
     Interval,
     Predictions,
     TestSet,
@@ -69,9 +69,12 @@ def measurable(test: TestSet, benign: Sequence[str]) -> bool:
     return 0 < sum(label in benign for label in test.labels) < len(test.labels)
 
 
-def alerts(test: TestSet, codes: Integers, benign: Sequence[str]) -> Truths:
-    """Return which messages raise an alert, given a label code for each: all that are not benign."""
-    return ~np.isin(codes, [code for code, label in enumerate(test.labels) if label in benign])
+def alerts(test: TestSet, answers: Answers, benign: Sequence[str]) -> Truths:
+    """Return which messages raise an alert, given their labels: all with one that is not benign."""
+    quiet = [code for code, label in enumerate(test.labels) if label in benign]
+    if answers.ndim == 1:
+        return ~np.isin(answers, quiet)
+    return np.asarray(np.delete(answers, quiet, axis=1).any(axis=1))
 
 
 def scaled(figure: Interval, factor: float) -> Interval:

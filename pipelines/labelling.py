@@ -8,6 +8,7 @@ from pathlib import Path
 
 from data import feedback
 from data.dataset import read_messages
+from data.label_sets import as_written, classes_of, is_multi_label, members
 from data.labels import refuse_personal_data
 from data.review import reviews_of
 from data.workspace import UserError
@@ -23,14 +24,18 @@ def record(labels: Sequence[tuple[str, str, str]], reviewer: str, dataset: Path,
     history = feedback.read()
     known = read_messages(dataset, columns=("message_id", "label")).to_pydict()
     ids = set(known["message_id"])
-    names = {label for label in known["label"] if label} | {record.label for _, record in history.labels}
+    labels = [(message_id, as_written(label), reason) for message_id, label, reason in labels]
+    said = {label for label in known["label"] if label} | {record.label for _, record in history.labels}
+    names = set(classes_of(said))
     for message_id, label, _ in labels:
         refuse_personal_data(label, "the label")
         if message_id not in ids:
             raise UserError(f"no message {message_id[:40]!r} in {dataset}; see: mailroom label next")
-        if label not in names and not allow_new:
+        if not label or not (allow_new or set(members(label)) <= names):
             choices = ", ".join(sorted(names)) or "none"
             raise UserError(f"nothing is called {label!r} yet; choose one of {choices}, or add --new")
+        if is_multi_label([label]) and not is_multi_label(said) and not allow_new:
+            raise UserError(f"no message has several labels yet, as {label!r}; to begin with it, add --new")
     feedback.add(feedback.as_proposed(labels, history), reviewer=reviewer)
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,8 +18,10 @@ from data.model_input import classifier_input
 from data.progress import stage
 from data.review import REVIEWERS, Review, reviews_of
 from data.workspace import home
-from evaluation.metrics import Floats
 from evaluation.propose import Unlabelled, by_chance, choose
+
+if TYPE_CHECKING:
+    from training.scores import Scores
 
 POOL = 2_000  # messages that the classifier is asked about: half a minute on one core
 RESERVED = timedelta(days=1)  # for so long a proposal keeps others from being asked in vain
@@ -125,18 +127,20 @@ def _new(
         return [], {}
     drawn = sorted(rows, key=lambda row: by_chance(row["message_id"], seed=seed))[: max(POOL, count)]
     messages = [Unlabelled(row["message_id"], row["thread_id"], row["split"] == "train") for row in drawn]
-    labels, probabilities = _asked(model, drawn) if model else ((), None)
+    scores = _asked(model, drawn) if model else None
+    probabilities = scores.probabilities.astype(np.float64) if scores else None
+    thresholds, answers = (scores.thresholds, scores.best()) if scores else (None, [])
     tasks, said = [], {}
-    for chosen in choose(messages, probabilities, count=count, seed=seed):
+    for chosen in choose(messages, probabilities, count=count, seed=seed, thresholds=thresholds):
         row = drawn[chosen.place]
         tasks.append(_task(row, "new", chosen.rule))
         if model and probabilities is not None:
-            best = int(probabilities[chosen.place].argmax())
-            said[row["message_id"]] = Said(model.name, labels[best], float(probabilities[chosen.place, best]))
+            sure = float(probabilities[chosen.place].max())
+            said[row["message_id"]] = Said(model.name, answers[chosen.place], sure)
     return tasks, said
 
 
-def _asked(model: _Model, rows: Sequence[dict[str, Any]]) -> tuple[Sequence[str], Floats]:
+def _asked(model: _Model, rows: Sequence[dict[str, Any]]) -> Scores:
     from training.classifier import predict_proba
     from training.scores import apply_temperature
 
@@ -144,7 +148,7 @@ def _asked(model: _Model, rows: Sequence[dict[str, Any]]) -> tuple[Sequence[str]
         texts = [classifier_input(row["subject"] or "", row["text"] or "") for row in rows]
         scores = apply_temperature(predict_proba(model.folder, texts), model.temperature)
         done.said = f"{len(rows):,} unlabelled messages"
-    return scores.labels, scores.probabilities.astype(np.float64)
+    return scores
 
 
 @contextmanager

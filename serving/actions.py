@@ -7,13 +7,13 @@ from typing import Any
 
 from fastapi import HTTPException, Request
 
+from data.label_sets import members
 from data.model_input import classifier_input
 from data.redact import redact
 from data.workspace import secret
 from serving.access import Caller
 from serving.archive import MOST, Archive, ThreadPage
 from serving.canary import classified
-from serving.client import calibrated
 from serving.door import Door, Doors
 from serving.embed import question_input
 from serving.guard import Guards, saw
@@ -27,7 +27,7 @@ from serving.requests import (
     SummariseRequest,
     ThreadRequest,
 )
-from serving.scope import Among, Limit, within
+from serving.scope import Among, Limit, Scope, within
 from serving.statistics import Statistics, TooManyGroupsError, count_messages
 from serving.summary import Summary, summarise_thread
 from serving.traces import asked
@@ -65,19 +65,24 @@ def thread(
 def classify(
     doors: Doors, guards: Guards, body: ClassifyRequest, request: Request, _caller: Caller
 ) -> dict[str, Any]:
-    """Return label and probabilities of messages that the caller brings."""
+    """Return labels and probabilities of messages that the caller brings.
+
+    ``label`` is the one label, or the set of all in ``labels``; ``probability`` is of the surest of them.
+    """
     texts = [classifier_input(redacted(each.subject), redacted(each.text)) for each in body.messages]
     with doors.lease() as door:
         answering, scores = classified(doors.trial, door, texts)
-        rows = calibrated(scores, answering.bundle.thresholds.temperature)
+        rows, called = answering.calibrated(scores), answering.called(scores)
         labels, release = answering.labels, answering.bundle.release_id
     results = []
-    for row in rows:
-        label, probability = labels[int(row.argmax())], float(row.max())
-        guards.metrics.labels.labels(label).inc()
-        guards.metrics.confidence.observe(probability)
+    for row, label in zip(rows, called, strict=True):
         probabilities = dict(zip(labels, row.tolist(), strict=True))
-        results.append({"label": label, "probability": probability, "probabilities": probabilities})
+        given = members(label)
+        sure = max(probabilities[each] for each in given)
+        for each in given:
+            guards.metrics.labels.labels(each).inc()
+        guards.metrics.confidence.observe(sure)
+        results.append({"label": label, "labels": given, "probability": sure, "probabilities": probabilities})
     saw(request, [], classified=len(results), release=release)
     return {"release": release, "results": results}
 
@@ -127,7 +132,7 @@ def scopes_of(door: Door, filters: Filters, request: Request, caller: Caller) ->
     Raises:
         HTTPException: it asks for legal holds, and the caller has no right to, or there is none so called.
     """
-    scopes = (caller.scope, filters.scope())
+    scopes = (caller.scope, filtered(door, filters))
     if not filters.asks_for_holds:
         return scopes
     if not caller.may("hold"):
@@ -151,6 +156,14 @@ def page_of_thread(
     if page is None:
         raise HTTPException(404, "there is no such thread")
     return page
+
+
+def filtered(door: Door, filters: Filters) -> Scope:
+    """Return what a caller filters by; a label finds every set that it is in.
+
+    A caller's own limit is not widened so: who may see one label does not see what else has it.
+    """
+    return filters.scope().with_sets(door.archive.labels if door.archive else ())
 
 
 def archive_of(door: Door) -> Archive:

@@ -54,6 +54,7 @@ class Archive:
     stamps: tuple[Stamp, ...]
     places: Places
     holds: Holds = field(default_factory=Holds)
+    labels: tuple[str, ...] = ()  # that messages have: single ones and sets
 
     def message(self, message_id: str, scope: Scope) -> dict[str, Any] | None:
         """Return one message, or None when there is none or it lies outside the scope.
@@ -159,7 +160,8 @@ def open_archive(dataset: str, indexed: str) -> Archive | None:
     opened = ds.dataset(folder / "messages", schema=TABLES["messages"], format="parquet")
     files = tuple(sorted(opened.get_fragments(), key=lambda file: str(file.path)))
     stamps = tuple(_stamp(file.path) for file in files)
-    return Archive(folder, manifest.digest, files, stamps, find_places(folder, files))
+    places = find_places(folder, files)
+    return Archive(folder, manifest.digest, files, stamps, places, labels=tuple(manifest.labels))
 
 
 def _stamp(path: str) -> Stamp:

@@ -8,6 +8,7 @@ from fastapi import Depends, FastAPI, HTTPException, Path, Query, Request
 from fastapi.responses import StreamingResponse
 
 from data import feedback
+from data.label_sets import as_written, is_multi_label, members
 from data.workspace import UserError
 from serving import actions
 from serving.access import Caller
@@ -90,6 +91,7 @@ def add_archive_routes(app: FastAPI, doors: Doors, guards: Guards) -> None:
                 classify=door.classify,
                 labels=door.labels,
                 temperature=door.bundle.thresholds.temperature,
+                several=door.thresholds is not None,
                 policy=guards.policy,
             )
         saw(request, [row["message_id"] for row in rows], action=found.action, label=found.label)
@@ -112,15 +114,18 @@ def add_archive_routes(app: FastAPI, doors: Doors, guards: Guards) -> None:
         with doors.lease() as door:
             if actions.archive_of(door).message(body.message_id, caller.scope) is None:
                 raise HTTPException(404, "there is no such message")
-            if body.label not in door.labels:
+            said = as_written(body.label)
+            if not said or not set(members(said)) <= set(door.labels):
                 raise HTTPException(400, "the classifier does not know this label; see /v1/me")
+            if door.thresholds is None and is_multi_label([said]):
+                raise HTTPException(400, "messages have one label here; say one")
         try:
             feedback.refuse_telling_reason(body.reason)
         except UserError as error:
             raise HTTPException(400, str(error)) from None
         # The audit first: a label that could not be audited is not signed.
         guards.audit.write(audited(request.scope["visit"], 0, event="label", messages=[body.message_id]))
-        said = [(body.message_id, body.label, body.reason)]
-        feedback.add(feedback.as_proposed(said, feedback.read()), reviewer=caller.signer)
-        saw(request, [body.message_id], label=body.label)
-        return {"message_id": body.message_id, "label": body.label, "reviewer": caller.signer}
+        labelled = [(body.message_id, said, body.reason)]
+        feedback.add(feedback.as_proposed(labelled, feedback.read()), reviewer=caller.signer)
+        saw(request, [body.message_id], label=said)
+        return {"message_id": body.message_id, "label": said, "reviewer": caller.signer}

@@ -105,9 +105,7 @@ class Trial:
         try:
             with deadline(patience):
                 rows = self.candidate.classify(texts)
-            labels = [present.labels[place] for place in expected.argmax(axis=1)]
-            others = [self.candidate.labels[place] for place in rows.argmax(axis=1)]
-            pairs = list(zip(labels, others, strict=True))
+            pairs = list(zip(present.called(expected), self.candidate.called(rows), strict=True))
         except Exception:  # whatever it is: the caller has an answer
             fresh = self._fresh(texts)
             self._count(len(fresh), failed=len(fresh))

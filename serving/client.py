@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import numpy as np
 
+from data.label_sets import PROBLEM_TYPE, THRESHOLDS, sigmoid_at
 from serving.embed import Vectors
 from serving.engines import Engines
 from serving.launch import Role
@@ -274,8 +275,21 @@ def labels_of(classifier: Path) -> tuple[str, ...]:
     return tuple(id2label[place] for place in sorted(id2label, key=int))
 
 
-def calibrated(probabilities: Vectors, temperature: float) -> Vectors:
-    """Return the probabilities that the logits divided by ``temperature`` would have given."""
+def thresholds_of(classifier: Path) -> tuple[float, ...] | None:
+    """Return from which score on each label is given; None where a message has one label."""
+    config = json.loads((classifier / "config.json").read_text())
+    if config.get("problem_type") != PROBLEM_TYPE:
+        return None
+    return tuple(config.get(THRESHOLDS) or [0.5] * len(config["id2label"]))
+
+
+def calibrated(probabilities: Vectors, temperature: float, *, several: bool = False) -> Vectors:
+    """Return the probabilities that the logits divided by ``temperature`` would have given.
+
+    ``several`` labels of one message have a probability each; otherwise they add up to one.
+    """
+    if several:
+        return np.asarray(sigmoid_at(probabilities, temperature), np.float32)
     logits = np.log(np.clip(probabilities, 1e-12, None)) / temperature
     weights = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)

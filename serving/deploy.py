@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from data.dataset import read_messages, read_questions
+from data.label_sets import given, named
 from data.model_input import classifier_input
 from data.workspace import write_atomically
 from serving.answers import Answer, Citation, answer
 from serving.bundle import Bundle, build_bundle, verify_bundle
 from serving.champion import is_decided
-from serving.client import EngineClient, calibrated, engine_client, labels_of
+from serving.client import EngineClient, calibrated, engine_client, labels_of, thresholds_of
 from serving.embed import question_input
 from serving.engines import Engines, engines
 from serving.index import OpenIndex, open_index
@@ -143,7 +144,10 @@ def deploy_bundle(built: Bundle, prepared: str | Path, *, engine: str = "auto") 
 def _smoke(bundle: Bundle, prepared: str | Path, client: EngineClient) -> tuple[Smoke, str, Answer]:
     message = read_messages(prepared, columns=["message_id", "subject", "text"]).slice(0, 1).to_pylist()[0]
     asked = classifier_input(message["subject"] or "", message["text"] or "")
-    scores = calibrated(client.classify([asked]), bundle.thresholds.temperature)[0]
+    scores, classifier = client.classify([asked]), bundle.folder / "classifier"
+    thresholds = thresholds_of(classifier)
+    applies = given(scores, thresholds)
+    stated = calibrated(scores, bundle.thresholds.temperature, several=thresholds is not None)
     question = _question(prepared)
     with open_index(bundle.folder / "index") as index:
         hits = index.search([question], client.embed([question_input(question)]))[0]
@@ -151,8 +155,8 @@ def _smoke(bundle: Bundle, prepared: str | Path, client: EngineClient) -> tuple[
     near = [hit.similarity for hit in hits if not math.isnan(hit.similarity)]
     smoke = Smoke(
         message_id=message["message_id"],
-        label=labels_of(bundle.folder / "classifier")[int(scores.argmax())],
-        probability=float(scores.max()),
+        label=named(applies, labels_of(classifier))[0],
+        probability=float(stated[applies].max()),
         hits=tuple(dict.fromkeys(hit.message_id for hit in hits)),
         best_score=hits[0].score if hits else 0.0,
         best_similarity=max(near, default=0.0),

@@ -8,10 +8,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from data.label_sets import given, named
 from serving.archive import Archive, open_archive
 from serving.batching import Ask, batched, remembered
 from serving.bundle import Bundle
-from serving.client import EngineClient, Observe, engine_client, labels_of
+from serving.client import EngineClient, Observe, calibrated, engine_client, labels_of, thresholds_of
 from serving.embed import Vectors
 from serving.engines import Engines
 from serving.index import OpenIndex, open_index
@@ -37,6 +38,16 @@ class Door:
     embed: Ask
     embed_afresh: Ask  # for texts that callers bring: what is remembered would tell what others read
     archive: Archive | None = None
+    thresholds: tuple[float, ...] | None = None  # of a classifier that may give a message several labels
+
+    def called(self, scores: Vectors) -> list[str]:
+        """Return what the classifier's scores (``classify``) call every message: a label, or a set."""
+        return named(given(scores, self.thresholds), self.labels)
+
+    def calibrated(self, scores: Vectors) -> Vectors:
+        """Return the probabilities that the scores stand for."""
+        temperature = self.bundle.thresholds.temperature
+        return calibrated(scores, temperature, several=self.thresholds is not None)
 
 
 @contextmanager
@@ -59,6 +70,7 @@ def open_door(bundle: Bundle, running: Engines, metrics: Metrics) -> Iterator[Do
             client=client,
             index=index,
             labels=labels_of(bundle.folder / "classifier"),
+            thresholds=thresholds_of(bundle.folder / "classifier"),
             classify=as_step("classifier", _woken("classifier", client, classify)),
             embed_afresh=embedder,
             embed=remembered(embedder, observe=lambda hit: cached.labels("yes" if hit else "no").inc()),

@@ -19,6 +19,7 @@ from data.model_input import classifier_input
 from data.workspace import UserError
 from serving.batching import Ask
 from serving.client import calibrated
+from serving.embed import Vectors
 from serving.sentences import sentence_spans
 
 Action = Literal["escalate", "monitor", "none"]
@@ -121,10 +122,19 @@ def find_in_thread(
     labels: Sequence[str],
     temperature: float,
     policy: Policy,
+    several: bool = False,
 ) -> Finding:
-    """Judge the messages of one thread (rows with message_id, subject and text; at least one)."""
+    """Judge the messages of one thread (rows with message_id, subject and text; at least one).
+
+    Where a message may have ``several`` labels, the one that asks for most decides, as always; its risk
+    is that of the most probable label that is not benign, since the probabilities do not add up.
+    """
     texts = [classifier_input(row["subject"] or "", row["text"] or "") for row in messages]
-    rows = calibrated(classify(texts), temperature)
+
+    def probabilities_of(asked: Sequence[str]) -> Vectors:
+        return calibrated(classify(asked), temperature, several=several)
+
+    rows = probabilities_of(texts)
     telling = [_most_telling(row, labels, policy) for row in rows]
     judged = [
         Judged(message_id=row["message_id"], label=label, probability=probability, action=action)
@@ -141,14 +151,15 @@ def find_in_thread(
         span
         for place in explained
         for span in _evidence(
-            messages[place], judged[place], classify, labels.index(judged[place].label), temperature
+            messages[place], judged[place], probabilities_of, labels.index(judged[place].label)
         )
     ]
     asks = judged[worst].action != "none"
+    risks = rows[:, harmful].max(axis=1, initial=0.0) if several else rows[:, harmful].sum(axis=1)
     return Finding(
         thread_id=thread_id,
         action=judged[worst].action,
-        risk=min(1.0, float(rows[:, harmful].sum(axis=1).max())) if harmful else 0.0,
+        risk=min(1.0, float(risks.max())),
         label=judged[worst].label if asks else "",
         policy=policy.labels.get(judged[worst].label, policy.default).policy if asks else "",
         confidence=judged[worst].probability if asks else 0.0,
@@ -174,16 +185,14 @@ def _rank(judged: Judged) -> tuple[int, float]:
     return _ORDER[judged.action], judged.probability
 
 
-def _evidence(
-    message: Mapping[str, Any], judged: Judged, classify: Ask, column: int, temperature: float
-) -> list[Span]:
+def _evidence(message: Mapping[str, Any], judged: Judged, probabilities_of: Ask, column: int) -> list[Span]:
     """Return the sentences without which the label loses most, heaviest first."""
     text, subject = message["text"] or "", message["subject"] or ""
     spans = [(start, start + len(sentence)) for start, sentence in sentence_spans(text)][:SENTENCES]
     if not spans:
         return []
     without = [classifier_input(subject, text[:start] + text[end:]) for start, end in spans]
-    left = calibrated(classify(without), temperature)[:, column]
+    left = probabilities_of(without)[:, column]
     falls = [judged.probability - float(value) for value in left]
     heaviest = sorted(range(len(spans)), key=lambda place: -falls[place])[:SPANS]
     found = [place for place in heaviest if falls[place] >= TELLING]

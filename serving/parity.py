@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from data.dataset import read_messages
+from data.label_sets import given
 from data.model_input import classifier_input
 from serving.bundle import Bundle
-from serving.client import EngineClient
+from serving.client import EngineClient, thresholds_of
 from serving.embed import Vectors, embed_texts, load_embedder, passage_input
 
 MESSAGES = 64
@@ -69,6 +70,7 @@ class Reference:
     probabilities: Vectors
     vectors: Vectors
     generated: tuple[str, ...]
+    thresholds: tuple[float, ...] | None = None  # of a classifier that may give a message several labels
 
 
 def read_probes(prepared: str | Path, count: int = MESSAGES) -> tuple[Probe, ...]:
@@ -94,6 +96,7 @@ def reference_of(bundle: Bundle, probes: Sequence[Probe]) -> Reference:
             load_embedder(bundle.folder / "embedder"), [probe.embedder_text for probe in probes]
         ),
         generated=reference_generations(bundle.folder / "generator"),
+        thresholds=thresholds_of(bundle.folder / "classifier"),
     )
 
 
@@ -108,7 +111,8 @@ def check_parity(reference: Reference, client: EngineClient, probes: Sequence[Pr
         served = client.classify([probe.classifier_text for probe in probes])
         expected = reference.probabilities
         difference = float(np.abs(expected - served).max())
-        agreement = float((expected.argmax(axis=1) == served.argmax(axis=1)).mean())
+        labels, others = (given(each, reference.thresholds) for each in (expected, served))
+        agreement = float((labels == others).all(axis=1).mean())
         bar.update()
         vectors = client.embed([probe.embedder_text for probe in probes])
         distance = float((1.0 - (reference.vectors * vectors).sum(axis=1)).max())

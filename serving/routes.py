@@ -116,12 +116,13 @@ def _add_health(app: FastAPI, doors: Doors, guards: Guards) -> None:
     @app.get("/v1/me")
     def me(caller: Annotated[Caller, Depends(needs("me"))]) -> dict[str, Any]:
         with doors.lease() as door:
-            labels = list(door.labels)
+            labels, several = list(door.labels), door.thresholds is not None
         rights = sorted({right for role in caller.roles for right in RIGHTS[role]})
         holds = [hold.name for hold in remembered_holds()] if caller.may("hold") else []
         limits = {} if caller.scope.is_everything else asdict(caller.scope)
         return {"name": caller.name, "roles": caller.roles, "rights": rights, "limits": limits,
-                "labels": labels, "channels": CHANNELS, "holds": holds}  # fmt: skip
+                "labels": labels, "several_labels": several, "channels": CHANNELS,
+                "holds": holds}  # fmt: skip
 
     @app.get("/metrics", dependencies=[Depends(needs("metrics"))], responses=TEXT, response_model=None)
     def metrics() -> Response:

@@ -10,13 +10,14 @@ import functools
 import hashlib
 import json
 import operator
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from data.label_sets import members
 from data.schema import INSTANT, top_of
 
 EVERYTHING = "chunk_id != ''"
@@ -41,6 +42,12 @@ class Scope:
     @property
     def is_everything(self) -> bool:
         return not any(getattr(self, field.name) for field in fields(self))
+
+    def with_sets(self, known: Iterable[str]) -> Scope:
+        """Return the scope with those of the known sets of labels that one of its labels is in."""
+        wanted = set(self.labels)
+        sets = (label for label in sorted(known) if wanted & set(members(label)))
+        return replace(self, labels=tuple(dict.fromkeys((*self.labels, *sets))))
 
     def expression(self) -> str:
         """Return the condition as Milvus filters by it."""

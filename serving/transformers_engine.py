@@ -16,6 +16,7 @@ from fastapi import FastAPI, HTTPException
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
+from data.label_sets import PROBLEM_TYPE
 from serving.adapter import adapter_of
 from serving.embed import Vectors, load_embedder
 from serving.launch import CLASSIFIER_TOKENS, GENERATOR_TOKENS
@@ -63,6 +64,7 @@ class TextClassifier:
 
         self._tokenizer = AutoTokenizer.from_pretrained(folder)
         self._model = AutoModelForSequenceClassification.from_pretrained(folder).float().eval()
+        self._several = self._model.config.problem_type == PROBLEM_TYPE
         self.labels: tuple[str, ...] = tuple(
             self._model.config.id2label[place] for place in range(self._model.config.num_labels)
         )
@@ -81,7 +83,9 @@ class TextClassifier:
                 return_tensors="pt",
             )
             with torch.inference_mode():
-                rows.append(torch.softmax(self._model(**encoded).logits, dim=-1).numpy())
+                logits = self._model(**encoded).logits
+                stated = torch.sigmoid(logits) if self._several else torch.softmax(logits, dim=-1)
+                rows.append(stated.numpy())
         return np.concatenate(rows) if rows else np.zeros((0, len(self.labels)), np.float32)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from data.label_sets import PROBLEM_TYPE
 from data.workspace import UserError, model_path
 from training.encode import quietly
 from training.warm_start import add_averaging_layer
@@ -106,10 +107,11 @@ def architecture_of(model: Any) -> Architecture:
     return ARCHITECTURES[model.config.model_type]
 
 
-def base_model(name: str, labels: Sequence[str]) -> tuple[Any, Any]:
+def base_model(name: str, labels: Sequence[str], *, several: bool = False) -> tuple[Any, Any]:
     """Return what an adapter is trained on and can be loaded onto: an encoder that averages, a fresh head.
 
     A decoder keeps its last token, which has read all the others; it is told which token is padding.
+    ``several`` labels of one message make it a multi-label classifier.
 
     In float32, whatever the base is stored in.
 
@@ -129,7 +131,7 @@ def base_model(name: str, labels: Sequence[str]) -> tuple[Any, Any]:
     config.num_labels = len(labels)
     config.id2label = dict(enumerate(labels))
     config.label2id = {label: position for position, label in enumerate(labels)}
-    config.problem_type = "single_label_classification"
+    config.problem_type = PROBLEM_TYPE if several else "single_label_classification"
     known = ARCHITECTURES[config.model_type]
     if known.vector == "mean":
         config.classifier_pooling = "mean"

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from data.dataset import read_messages
+from data.label_sets import is_multi_label, members
 from data.model_input import classifier_input
 from data.redact import model_view
 from data.workspace import UserError, locate, write_atomically
@@ -42,16 +43,19 @@ def train_classifier(
 
     The folder holds ``adapter`` (LoRA and head, PEFT's format), ``merged`` (a plain sequence
     classifier of its kind, which every engine serves) and ``training.json``. The temperature is fitted
-    on valid and only recorded: ``merged`` gives the probabilities that the engines give. A training that
-    was killed goes on from its checkpoint in the workspace.
+    on valid and only recorded: ``merged`` gives the probabilities that the engines give. Where messages
+    have several labels, so may answers: the threshold of each label is chosen on valid and stands in
+    ``merged/config.json``. A training that was killed goes on from its checkpoint in the workspace.
 
     Raises:
-        UserError: no dataset, a wrong recipe, under two labels, too few labelled messages in valid.
+        UserError: no dataset, a wrong recipe or one that does not fit the labels, under two labels, too
+            few labelled messages in valid.
     """
     chosen = load_recipe(recipe)
     source, target = locate(prepared), locate(classifier)
     train, valid = examples_of(source, "train"), examples_of(source, "valid")
     labels = labels_of(train, valid)
+    gives_several(chosen.classifier, train, valid)
     provenance = provenance_of(chosen, source, seed)
     checkpoint = checkpoint_path(provenance, chosen.classifier.base_model)
     with (
@@ -74,6 +78,7 @@ def train_classifier(
             best_epoch=tuned.best.epoch,
             metrics=tuned.best.valid,
             temperature=temperature,
+            thresholds=dict(zip(labels, tuned.scores.thresholds or (), strict=False)),
             history=tuned.history,
             effort=tuned.effort,
             weights_digest=keep_weights_digest("classifier", folder / "merged"),
@@ -100,13 +105,15 @@ def fit(
     """Return the tuned model and its tokenizer; the same seed gives the same weights.
 
     Raises:
-        UserError: a base model that is missing or not servable, or a recipe that does not fit it.
+        UserError: a base model that is missing or not servable, or a recipe that does not fit it or the
+            labels.
     """
     import torch
 
     device = choose_device()
     torch.manual_seed(seed)
-    model, tokenizer = base_model(recipe.base_model, labels)
+    several = gives_several(recipe, train, valid)
+    model, tokenizer = base_model(recipe.base_model, labels, several=several)
     longest = architecture_of(model).longest_input(model)
     if recipe.max_length > longest:
         raise UserError(
@@ -151,20 +158,35 @@ def labels_of(train: Examples, valid: Examples) -> tuple[str, ...]:
     Raises:
         UserError: under two labels in train, or too few messages in valid.
     """
-    counts = Counter(train.labels)
+    counts = Counter(member for label in train.labels for member in members(label))
     if len(counts) < 2:
         found = ", ".join(sorted(counts)) or "none"
         raise UserError(
             f"the train split has {len(train.labels)} labelled messages and these labels: {found}; "
             "a classifier needs two labels or more, so give more: mailroom run --labels CSV"
         )
-    checked = sum(label in counts for label in valid.labels)
+    checked = sum(all(member in counts for member in members(label)) for label in valid.labels)
     if checked < FEWEST_VALID:
         raise UserError(
             f"the valid split has {checked} messages with a label known from train, "
             f"and {FEWEST_VALID} are needed; label more messages"
         )
     return tuple(sorted(counts))
+
+
+def gives_several(recipe: ClassifierRecipe, *examples: Examples) -> bool:
+    """Say whether the classifier may give several labels to one message: as the recipe or the labels say.
+
+    Raises:
+        UserError: the recipe allows one label, and a message has several.
+    """
+    sets = [label for each in examples for label in each.labels if is_multi_label([label])]
+    if sets and recipe.task == "single":
+        raise UserError(
+            f"{len(sets):,} messages have several labels (the first: {sets[0]}), and the recipe allows one; "
+            "set classifier.task: multi in the recipe, or leave the key out"
+        )
+    return bool(sets) or recipe.task == "multi"
 
 
 def save_merged(tuned: Finetuned, tokenizer: Any, folder: Path) -> None:
@@ -187,7 +209,8 @@ def _prove_merge(
     trained = score(tuned.model, tokenizer, probes, recipe.max_length, tuned.scores.labels)
     saved = predict_proba(merged, probes, max_length=recipe.max_length)
     difference = float(np.abs(trained.probabilities - saved.probabilities).max())
-    if saved.labels != trained.labels or not difference < LARGEST_DIFFERENCE:
+    same = (saved.labels, saved.thresholds) == (trained.labels, trained.thresholds)
+    if not same or not difference < LARGEST_DIFFERENCE:
         raise RuntimeError(f"merged and trained classifier differ by {difference:.1e} in probability")
 
 

@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from data.label_sets import THRESHOLDS, multi_hot
 from training import checkpoint as checkpoints
 from training.architecture import architecture_of
 from training.encode import autocast, cut, pad, shuffled_by_length, tokenise
 from training.lora import adapted_layers, take_step, warm_up_and_decay
-from training.predict import forward, score
+from training.predict import forward, is_several, score
 from training.recipe import ClassifierRecipe
 from training.results import Effort, Epoch
-from training.scores import Scores, measure
+from training.scores import Scores, measure, with_best_thresholds
 from training.state import Training, restore, snapshot
-from training.warm_start import class_weights, fit_head, install_head, pass_through
+from training.targets import Targets, targets_of
+from training.warm_start import fit_head, fit_heads, install_head, pass_through
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """Texts as the classifier reads them, with their labels."""
+    """Texts as the classifier reads them, with their labels; several of one text are a set."""
 
     texts: tuple[str, ...]
     labels: tuple[str, ...]
@@ -49,11 +51,10 @@ class Finetuned:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Examples as the model reads them: token ids, the positions of the labels, the classes' weights."""
+    """Examples as the model reads them: token ids, and what is learned of each."""
 
     ids: list[list[int]]
-    targets: list[int]
-    weights: torch.Tensor
+    targets: Targets
 
 
 AfterEpoch = Callable[[Epoch], None]
@@ -87,9 +88,12 @@ def warm_start(
     scale = known.output_scale(recipe.head_scale)
     with torch.inference_mode():
         features = known.features(model, torch.from_numpy(vectors).to(model.device)).cpu().numpy() / scale
-    targets = [labels.index(label) for label in train.labels]
     strength, has_bias = recipe.warm_start_strength, output.bias is not None
-    head = fit_head(features, targets, len(labels), strength, intercept=has_bias)
+    if is_several(model):
+        head = fit_heads(features, multi_hot(train.labels, labels), strength, intercept=has_bias)
+    else:
+        targets = [labels.index(label) for label in train.labels]
+        head = fit_head(features, targets, len(labels), strength, intercept=has_bias)
     install_head(output, head, scale)
 
 
@@ -124,7 +128,8 @@ def finetune(
     else:
         _evaluate(training, tokenizer, valid, recipe)
         after_epoch(training.history[-1])
-    encoded = _encode(tokenizer, train, labels, recipe)
+    targets = targets_of(train.labels, labels, recipe.class_weight, several=is_several(model))
+    encoded = Encoded(tokenise(tokenizer, train.texts, recipe.max_length), targets)
     written = time.monotonic()
     with tqdm(total=steps, initial=training.steps, desc="training the classifier", unit="step") as progress:
         while training.history[-1].step < steps and not _is_stuck(training, recipe):
@@ -140,6 +145,9 @@ def finetune(
     adapted.load_state_dict(training.best_weights, strict=False)
     adapted.eval()
     scores = Scores(tuple(labels), training.best_probabilities.numpy())
+    if is_several(model):
+        scores = with_best_thresholds(valid.labels, scores)
+        setattr(adapted.config, THRESHOLDS, list(scores.thresholds or ()))
     return Finetuned(adapted, tuple(training.history), training.best, scores, training.effort)
 
 
@@ -175,14 +183,6 @@ def _planned_steps(examples: int, recipe: ClassifierRecipe) -> int:
     return min(recipe.max_steps, recipe.epochs * epoch)
 
 
-def _encode(tokenizer: Any, train: Examples, labels: Sequence[str], recipe: ClassifierRecipe) -> Encoded:
-    import torch
-
-    targets = [labels.index(label) for label in train.labels]
-    weights = torch.from_numpy(class_weights(targets, len(labels), recipe.class_weight))
-    return Encoded(tokenise(tokenizer, train.texts, recipe.max_length), targets, weights)
-
-
 def _rest_of_epoch(
     training: Training, encoded: Encoded, recipe: ClassifierRecipe, steps: int, *, seed: int
 ) -> list[list[int]]:
@@ -200,20 +200,15 @@ def _learn(
 
     The loss is the weighted mean over the whole batch, however it is cut.
     """
-    import torch
-
     started = time.monotonic()
     adapted, device = training.adapted, training.adapted.device
-    wanted = torch.tensor([encoded.targets[each] for each in batch])
-    total = encoded.weights[wanted].sum().to(device)
-    loss_of = torch.nn.CrossEntropyLoss(weight=encoded.weights.to(device), reduction="sum")
+    total = encoded.targets.total(batch).to(device)
     mean = 0.0
     for part in cut(batch, recipe.batch_size):
         ids = [encoded.ids[each] for each in part]
         inputs = pad(ids, tokenizer.pad_token_id, device, longest=recipe.max_length)
-        right = torch.tensor([encoded.targets[each] for each in part], device=device)
         with autocast(recipe.precision, device):
-            loss = loss_of(adapted(**inputs).logits.float(), right) / total
+            loss: Any = encoded.targets.loss(adapted(**inputs).logits.float(), part) / total
         loss.backward()
         mean += loss.item()
         training.tokens += sum(map(len, ids))
@@ -229,6 +224,8 @@ def _evaluate(training: Training, tokenizer: Any, valid: Examples, recipe: Class
 
     labels = list(training.adapted.config.id2label.values())
     scores = score(training.adapted, tokenizer, valid.texts, recipe.max_length, labels)
+    if is_several(training.adapted):
+        scores = with_best_thresholds(valid.labels, scores)
     loss = float(np.mean(training.losses)) if training.losses else None
     epoch = Epoch(len(training.history), training.steps, loss, measure(valid.labels, scores))
     training.history.append(epoch)

@@ -13,6 +13,7 @@ from typing import Literal
 
 import pyarrow as pa
 
+from data.label_sets import members
 from data.labels import FEEDBACK
 from data.prompts import one_line
 from training.pairs import BREAK, REPLY_MARKS
@@ -101,13 +102,13 @@ def _labelled(thread: _Thread, threads: Sequence[_Thread]) -> Iterator[Grounded]
                 said
                 for other in threads
                 for named, said in other.reviewed
-                if named != label and said != sentence
+                if not set(members(named)) & set(members(label)) and said != sentence
             }
         )
         if not others:
             continue
         shown = [sentence, *chance.sample(others, min(DISTRACTORS, len(others)))]
-        question = f"Which message is a case of {label.replace('_', ' ')}?"
+        question = f"Which message is a case of {' and '.join(members(label)).replace('_', ' ')}?"
         yield Grounded("label", thread.thread_id, question, _shuffled(shown, chance), sentence)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from data.label_sets import PROBLEM_TYPE, THRESHOLDS
 from training.encode import by_length, pad, tokenise
 from training.scores import Scores
 
@@ -14,12 +15,26 @@ BATCH = 64
 
 
 def score(model: Any, tokenizer: Any, texts: Sequence[str], max_length: int, labels: Sequence[str]) -> Scores:
-    """Return the float32 probabilities of the labels for every text."""
+    """Return the float32 probabilities of the labels for every text.
+
+    A multi-label classifier without thresholds yet gives a label from one half on.
+    """
+    several = is_several(model)
     ids = tokenise(tokenizer, texts, max_length)
     probabilities = np.zeros((len(ids), len(labels)), dtype=np.float32)
     for batch, output in forward(model, tokenizer, ids, max_length, "classifying"):
-        probabilities[batch] = output.logits.float().softmax(dim=-1).cpu().numpy()
-    return Scores(tuple(labels), probabilities)
+        logits = output.logits.float()
+        stated = logits.sigmoid() if several else logits.softmax(dim=-1)
+        probabilities[batch] = stated.cpu().numpy()
+    if not several:
+        return Scores(tuple(labels), probabilities)
+    thresholds = getattr(model.config, THRESHOLDS, None) or [0.5] * len(labels)
+    return Scores(tuple(labels), probabilities, tuple(thresholds))
+
+
+def is_several(model: Any) -> bool:
+    """Say whether the classifier may give several labels to one message."""
+    return bool(model.config.problem_type == PROBLEM_TYPE)
 
 
 def forward(

@@ -51,6 +51,7 @@ class ClassifierRecipe(_Part):
     warm_up: Share
     class_weight: Literal["none", "softened", "balanced"]
     patience: Count
+    task: Literal["single", "multi"] | None = None  # None: multi where a message has several labels
 
 
 class EmbedderRecipe(_Part):

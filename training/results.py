@@ -79,6 +79,7 @@ class TrainedClassifier(_Shown):
     model_id: str
     model_uri: str
     seconds: float
+    thresholds: Mapping[str, float]  # of a multi-label classifier, else empty
 
     def _rows(self) -> dict[str, str]:
         start = self.history[0].valid
@@ -90,12 +91,18 @@ class TrainedClassifier(_Shown):
             "valid accuracy": f"{self.metrics.accuracy:.3f} (warm start {start.accuracy:.3f})",
             "best epoch": str(self.best_epoch) if self.best_epoch else "0: the warm start was not bettered",
             "temperature": f"{self.temperature:.2f}",
+            **self._thresholds(),
             "time": f"{self.seconds:.0f} s{self._resumed()}",
             "tokens per second": f"{self.effort.tokens_per_second:,.0f}",
             "padding": f"{self.effort.padding_share:.1%}",
             "MLflow run": self.mlflow_run_id,
             "written to": self.path,
         }
+
+    def _thresholds(self) -> dict[str, str]:
+        if not self.thresholds:
+            return {}
+        return {"thresholds": ", ".join(f"{label} {bound:.2f}" for label, bound in self.thresholds.items())}
 
     def _resumed(self) -> str:
         return f" since step {self.effort.resumed_at_step}" if self.effort.resumed_at_step else ""

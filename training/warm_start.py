@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from data.label_sets import Truths
+
 LOUDER_THAN_RESIDUAL = 30.0
 
 
@@ -49,6 +51,36 @@ def fit_head(
     weight, bias = model.coef_, np.broadcast_to(model.intercept_, len(model.coef_))
     if count == 2:  # scikit-learn keeps one row for two classes; the softmax of ± half of it is its sigmoid
         weight, bias = np.vstack([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
+    return _unscaled(weight, bias, mean, spread)
+
+
+def fit_heads(
+    vectors: NDArray[np.float32], applies: Truths, strength: float, *, intercept: bool = True
+) -> LinearHead:
+    """Fit a logistic regression of each class against the rest, as `fit_head` does of all together.
+
+    ``applies`` is (messages × classes). A class that applies to all or to none has nothing to learn: its
+    logit is that of its share, half a message away from certainty.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    mean = vectors.mean(axis=0) if intercept else np.zeros(vectors.shape[1], np.float32)
+    spread = vectors.std(axis=0) + 1e-6
+    scaled = (vectors - mean) / spread
+    weight, bias = np.zeros((applies.shape[1], vectors.shape[1])), np.zeros(applies.shape[1])
+    for place, wanted in enumerate(applies.T):
+        if wanted.all() or not wanted.any():
+            share = np.clip(wanted.mean(), 0.5 / len(wanted), 1 - 0.5 / len(wanted))
+            bias[place] = np.log(share / (1 - share)) if intercept else 0.0
+            continue
+        model = LogisticRegression(
+            C=strength, class_weight="balanced", max_iter=300, tol=1e-3, fit_intercept=intercept
+        ).fit(scaled, wanted)
+        weight[place], bias[place] = model.coef_[0], np.ravel(model.intercept_)[0]
+    return _unscaled(weight, bias, mean, spread)
+
+
+def _unscaled(weight: Any, bias: Any, mean: Any, spread: Any) -> LinearHead:
     weight = weight / spread
     return LinearHead(weight.astype(np.float32), (bias - weight @ mean).astype(np.float32))
 
@@ -100,15 +132,3 @@ def install_head(output: Any, head: LinearHead, scale: float) -> None:
         output.weight.copy_(torch.from_numpy(head.weight / scale))
         if output.bias is not None:
             output.bias.copy_(torch.from_numpy(head.bias))
-
-
-def class_weights(targets: Sequence[int], count: int, mode: str) -> NDArray[np.float32]:
-    """Return the weight of each class in the loss; over the examples they average to one.
-
-    ``softened`` is the square root of ``balanced``: it lifts rare classes without drowning their
-    few examples' noise in the gradient.
-    """
-    sizes = np.bincount(np.asarray(targets), minlength=count).clip(1)
-    power = {"none": 0.0, "softened": 0.5, "balanced": 1.0}[mode]
-    weights = (len(targets) / (count * sizes)) ** power
-    return (weights * len(targets) / (weights * sizes).sum()).astype(np.float32)

@@ -177,7 +177,7 @@ async function thread(id, place) {
     const names = (message.attachments || []).map((each) => `${each.name} (${each.content_type})`);
     const card = element("article", { id: `m-${message.message_id}`, tabIndex: -1 },
       element("h2", { textContent: message.subject || "(no subject)" }),
-      element("p", { className: "soft", textContent: `${message.sender || "unknown sender"} → ${(message.recipients || []).join(", ") || "unknown"} · ${day(message.sent_at)} · ${message.channel}${message.label ? ` · ${message.label.replaceAll("_", " ")}` : ""}` }),
+      element("p", { className: "soft", textContent: `${message.sender || "unknown sender"} → ${(message.recipients || []).join(", ") || "unknown"} · ${day(message.sent_at)} · ${message.channel}${message.label ? ` · ${message.label.replaceAll("_", " ").replaceAll("|", " + ")}` : ""}` }),
       ...zones(message, cited, isCited ? place.sought || [] : []),
       names.length ? element("p", { className: "soft", textContent: `Attachments: ${names.join(", ")}` }) : "",
       me.rights.includes("label") ? verdict(message.message_id) : "");
@@ -217,14 +217,16 @@ function mark(body, text) {
 }
 
 function verdict(message) {
-  const label = element("select", { ariaLabel: "Label", required: true }, element("option", { value: "", textContent: "Label…" }), ...me.labels.map((name) => element("option", { value: name, textContent: name.replaceAll("_", " ") })));
+  const first = me.several_labels ? [] : [element("option", { value: "", textContent: "Label…" })];
+  const label = element("select", { ariaLabel: "Label", required: true, multiple: me.several_labels, size: me.several_labels ? 4 : 1 }, ...first, ...me.labels.map((name) => element("option", { value: name, textContent: name.replaceAll("_", " ") })));
   const reason = element("input", { placeholder: "Reason", maxLength: 200, required: true, ariaLabel: "Reason" });
   const form = element("form", { className: "verdict-form" }, label, reason, element("button", { className: "verdict", textContent: "Record" }));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     attempt("Recording…", async () => {
-      await request("/v1/feedback", { message_id: message, label: label.value, reason: reason.value });
-      form.replaceChildren(element("span", { className: "soft", textContent: `Recorded: ${label.value.replaceAll("_", " ")}` }));
+      const chosen = [...label.selectedOptions].map((option) => option.value);
+      await request("/v1/feedback", { message_id: message, label: chosen.join("|"), reason: reason.value });
+      form.replaceChildren(element("span", { className: "soft", textContent: `Recorded: ${chosen.join(" + ").replaceAll("_", " ")}` }));
       say("Recorded and signed.");
     });
   });

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from evaluation.metrics import truly_called
 from tests.benchmarks import public_search, public_sets
 from tests.benchmarks.public_sets import PublicSet, read_task
 
@@ -55,6 +56,22 @@ def test_fewer_rows_are_some_of_all_rows(made: Path) -> None:
 
     assert (50, 20) == (len(some.everything.texts), len(some.test))
     assert set(some.everything.texts) < set(all_rows.everything.texts)
+
+
+def test_kinds_of_a_text_are_a_set(tmp_path: Path) -> None:
+    codes = (["2", "1"], ["9"], ["1"])
+    rows = [
+        {"id": number, "text": "t", "label": list(stated), "split": ("train", "valid")[number // 3]}
+        for number, stated in enumerate(codes * 2)
+    ]
+    (tmp_path / "made").mkdir()
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "made" / "data.parquet")
+
+    task = read_task(tmp_path, PublicSet("made", kinds={"1": "b", "2": "a"}), train=9, asked=9)
+
+    assert sorted(task.asked.labels) == ["a|b", "b", "ordinary"]
+    assert ("a", "b", "ordinary") == task.test.labels
+    assert truly_called(task.test) == list(task.asked.labels)
 
 
 @pytest.mark.parametrize("benchmark", [public_sets, public_search])

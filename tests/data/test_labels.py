@@ -42,3 +42,9 @@ def test_a_line_that_is_no_question_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(UserError, match="line 2"):
         read_questions(tmp_path / "questions.jsonl")
+
+
+def test_several_labels_of_a_message_are_a_set_and_its_last_line_counts(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("source,label\na#1,ham\na#1,spam | gift\n", encoding="utf-8")
+
+    assert read_labels(tmp_path / "labels.csv") == {"a#1": "gift|spam"}

@@ -12,6 +12,7 @@ from made_findings import findings_about
 from made_release import ACCOUNT, AUTHOR, Proposed, write_release
 
 from data.workspace import tracking
+from evaluation.baselines import from_probabilities
 from evaluation.findings import Findings
 from evaluation.metrics import Predictions, TestSet
 from evaluation.registry import CLASSIFIER, EMBEDDER
@@ -44,6 +45,28 @@ def answer(test_set: TestSet) -> Callable[..., Predictions]:
         probabilities = np.full((len(test_set), 4), (1 - right) / 3)
         probabilities[np.arange(len(test_set)), predicted] = right
         return Predictions(name, predicted, probabilities, 1 - probabilities[:, 2])
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def set_of_sets() -> TestSet:
+    """400 messages in 200 threads, some with two classes."""
+    random = np.random.default_rng(2)
+    harmful = random.random((400, 3)) < [0.15, 0.12, 0.2]
+    truth = np.column_stack([harmful[:, :2], ~harmful.any(axis=1), harmful[:, 2]])
+    return TestSet(tuple(f"m{row}" for row in range(400)), np.arange(400) // 2, LABELS, truth)
+
+
+@pytest.fixture(scope="session")
+def answer_sets(set_of_sets: TestSet) -> Callable[..., Predictions]:
+    """Make a model that says of each class the truth with the given chance; it gives one class or more."""
+
+    def make(name: str, right: float, seed: int = 0) -> Predictions:
+        random = np.random.default_rng(seed)
+        agrees = random.random((400, 4)) < right
+        stated = np.where(agrees == set_of_sets.applies, 0.5 + random.random((400, 4)) / 2, 0.3)
+        return from_probabilities(name, set_of_sets, LABELS, stated, ("ordinary",), thresholds=(0.5,) * 4)
 
     return make
 

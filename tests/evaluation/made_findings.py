@@ -69,7 +69,12 @@ def findings_about(
         has_champion="champion" in names,
         slices=measure_slices(test, challenger, others[-1], {"channel": channels}, draws=300),
         slice_reference=others[-1].name,
-        calibration=calibration(test, challenger.probabilities, draws=300),
+        calibration=calibration(
+            test,
+            challenger.probabilities,
+            given=challenger.given(test)[:, :-1] if test.is_multi_label else None,
+            draws=300,
+        ),
         curves=curves_of(test, challenger, rules),
         workload=measure_workload(test, (challenger, *others), ("ordinary",), minutes_per_alert=2, draws=300),
         questions=30,
@@ -109,6 +114,7 @@ def findings_about(
         errors=worst_errors(
             test, challenger, rules.critical, channels=channels, times=["2026-04-20"] * len(test)
         ),
+        multi_label=test.is_multi_label,
     )
 
 

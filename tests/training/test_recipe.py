@@ -93,3 +93,11 @@ def edited(folder: Path, old: str, new: str) -> Path:
     path = folder / "edited.yaml"
     path.write_text(content.replace(old, new, 1), encoding="utf-8")
     return path
+
+
+def test_a_recipe_that_says_nothing_of_its_task_is_as_it_was_before_there_were_tasks(tmp_path: Path) -> None:
+    multi = load_recipe(str(edited(tmp_path, "  patience: 2", "  patience: 2\n  task: multi")))
+    recipe = load_recipe("smoke")
+
+    assert "task" not in recipe.model_dump(mode="json", exclude_none=True)["classifier"]
+    assert recipe_digest(recipe) != recipe_digest(multi)

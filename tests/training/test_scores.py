@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from serving.client import calibrated
-from training.scores import Scores, apply_temperature, fit_temperature, measure
+from training.scores import Scores, apply_temperature, fit_temperature, measure, with_best_thresholds
 
 
 def scores(*rows: tuple[float, ...], labels: tuple[str, ...] = ("a", "b")) -> Scores:
@@ -46,3 +46,48 @@ def test_the_gateway_cools_probabilities_as_the_evaluation_does() -> None:
     tempered = apply_temperature(said, 1.7).probabilities
 
     assert np.abs(tempered - calibrated(said.probabilities, 1.7)).max() < 1e-6
+
+
+def several(*rows: tuple[float, ...], thresholds: tuple[float, ...] = (0.5, 0.5)) -> Scores:
+    return Scores(("a", "b"), np.array(rows, dtype=np.float32), thresholds)
+
+
+def test_of_sets_the_whole_set_must_be_right_and_each_label_counts_for_itself() -> None:
+    metrics = measure(["a|b", "b", "a|new"], several((0.9, 0.8), (0.7, 0.9), (0.9, 0.2)))
+
+    assert pytest.approx(metrics.accuracy) == 1 / 3
+    assert pytest.approx(metrics.macro_f1) == (4 / 5 + 1 + 0) / 3
+    assert metrics.log_loss < 1
+
+
+def test_each_label_gets_the_threshold_of_its_best_f1_in_the_middle_of_a_gap() -> None:
+    scores = several((0.9, 0.1), (0.3, 0.1), (0.1, 0.1))
+
+    chosen = with_best_thresholds(["a", "a", "none"], scores)
+
+    assert chosen.thresholds == (pytest.approx(0.2), 0.5)
+    assert chosen.best() == ["a", "a", "a"]
+
+
+def test_equally_good_thresholds_are_nearest_to_one_half() -> None:
+    scores = several((0.9, 0.0), (0.8, 0.0), (0.4, 0.0), (0.1, 0.0))
+
+    chosen = with_best_thresholds(["a", "b", "a", "b"], scores)  # all but one, or the first alone: 4/5, 2/3
+
+    assert chosen.thresholds is not None
+    assert chosen.thresholds[0] == pytest.approx(0.25)
+
+
+def test_the_temperature_cools_each_label_by_itself_and_leaves_what_is_given() -> None:
+    sure = several(*[(0.999, 0.001)] * 10, thresholds=(0.4, 0.3))
+    labels = ["a"] * 7 + ["b"] * 3
+
+    temperature = fit_temperature(labels, sure)
+    cooled = apply_temperature(sure, temperature)
+
+    assert temperature > 1.5
+    assert measure(labels, cooled).log_loss < measure(labels, sure).log_loss
+    assert (cooled.given() == sure.given()).all()
+    assert cooled.thresholds is not None
+    assert sure.thresholds is not None
+    assert cooled.thresholds[0] > sure.thresholds[0]
