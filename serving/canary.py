@@ -21,6 +21,7 @@ from serving.embed import Vectors
 from serving.limits import DeadlineError, deadline, seconds_left
 from serving.metrics import Metrics
 
+NOTICEABLE_S = 0.05  # by less nobody is slower: of engines that answer at once it would be noise
 PATIENCE_S = 2.0  # a caller waits for the candidate, beside ``slower`` times what the present bundle took
 
 
@@ -64,7 +65,7 @@ def regressions(tally: Tally, rule: Canary) -> tuple[str, ...] | None:
     if not tally.seconds:
         return ()
     p95, present = np.percentile(tally.seconds, 95), np.percentile(tally.present_seconds, 95)
-    if p95 > rule.slower * present:
+    if p95 > rule.slower * present and p95 - present > NOTICEABLE_S:
         return (f"takes {1000 * p95:.0f} ms at p95, the present bundle {1000 * present:.0f} ms",)
     return ()
 

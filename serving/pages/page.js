@@ -88,15 +88,20 @@ function leave() {
 
 // --- text with marks
 
+const FILLERS = new Set("and are but did does for from has have her his not our that the their they this was were what when where which who will with you your".split(" "));
+
 function words(question) {
-  return [...new Set(question.toLowerCase().match(/[\p{L}\p{N}]{3,}/gu) || [])];
+  const all = [...new Set(question.toLowerCase().match(/[\p{L}\p{N}]{3,}/gu) || [])];
+  const telling = all.filter((word) => !FILLERS.has(word));
+  return telling.length ? telling : all;
 }
 
 function marked(text, sought) {
   const parts = [];
   let end = 0;
   if (sought.length) {
-    const pattern = new RegExp(sought.map((word) => word.replace(/[^\p{L}\p{N}]/gu, "")).join("|"), "giu");
+    const any = sought.map((word) => word.replace(/[^\p{L}\p{N}]/gu, "")).join("|");
+    const pattern = new RegExp(`(?<![\\p{L}\\p{N}])(?:${any})`, "giu");
     for (const match of text.matchAll(pattern)) {
       parts.push(text.slice(end, match.index), element("mark", { textContent: match[0] }));
       end = match.index + match[0].length;
@@ -165,29 +170,48 @@ function quoted(text, cited) {
   return [text.slice(0, place), element("mark", { textContent: cited }), text.slice(place + cited.length)];
 }
 
+const PAGE = 100; // messages of a thread that are shown at once
+
 async function thread(id, place) {
-  const reply = await (await request(`/v1/threads/${id}`)).json();
+  const reply = await (await request(`/v1/threads/${id}?limit=${PAGE}`)).json();
   $("thread-title").textContent = reply.messages[0].subject || "(no subject)";
   $("finding").replaceChildren();
   $("assess").hidden = !me.rights.includes("find");
   $("assess").onclick = () => attempt("Assessing the thread…", () => assess(id));
-  $("messages").replaceChildren(...reply.messages.map((message) => {
-    const isCited = place && message.message_id === place.message_id;
-    const cited = isCited && !place.sought ? points(message.text).slice(place.start, place.end).join("") : "";
-    const names = (message.attachments || []).map((each) => `${each.name} (${each.content_type})`);
-    const card = element("article", { id: `m-${message.message_id}`, tabIndex: -1 },
-      element("h2", { textContent: message.subject || "(no subject)" }),
-      element("p", { className: "soft", textContent: `${message.sender || "unknown sender"} → ${(message.recipients || []).join(", ") || "unknown"} · ${day(message.sent_at)} · ${message.channel}${message.label ? ` · ${message.label.replaceAll("_", " ").replaceAll("|", " + ")}` : ""}` }),
-      ...zones(message, cited, isCited ? place.sought || [] : []),
-      names.length ? element("p", { className: "soft", textContent: `Attachments: ${names.join(", ")}` }) : "",
-      me.rights.includes("label") ? verdict(message.message_id) : "");
-    card.dataset.text = message.text || "";
-    return card;
-  }));
+  $("messages").replaceChildren(...reply.messages.map((message) => card(message, place)));
   show("thread");
-  if (reply.total > reply.messages.length) say(`The newest ${reply.messages.length} of ${reply.total} messages.`);
+  offerOlder(id, reply, place);
   const target = place && $(`m-${place.message_id}`);
   if (target) target.focus();
+  else if (place && reply.older) say("What you opened stands further back: show older messages.");
+}
+
+function offerOlder(id, reply, place) {
+  const shown = $("messages").children.length;
+  $("older").hidden = !reply.older;
+  $("older").textContent = `Show older messages: ${reply.total - shown} more`;
+  $("older").onclick = () => attempt("Fetching older messages…", async () => {
+    const more = await (await request(`/v1/threads/${id}?limit=${PAGE}&before=${reply.older}`)).json();
+    $("messages").prepend(...more.messages.map((message) => card(message, place)));
+    offerOlder(id, more, place);
+    const first = $(`m-${more.messages[more.messages.length - 1].message_id}`);
+    first.focus(); // the newest of those that came: reading goes on upwards
+    say(`${$("messages").children.length} of ${more.total} messages.`);
+  });
+}
+
+function card(message, place) {
+  const isCited = place && message.message_id === place.message_id;
+  const cited = isCited && !place.sought ? points(message.text).slice(place.start, place.end).join("") : "";
+  const names = (message.attachments || []).map((each) => `${each.name} (${each.content_type})`);
+  const shown = element("article", { id: `m-${message.message_id}`, tabIndex: -1 },
+    element("h2", { textContent: message.subject || "(no subject)" }),
+    element("p", { className: "soft", textContent: `${message.sender || "unknown sender"} → ${(message.recipients || []).join(", ") || "unknown"} · ${day(message.sent_at)} · ${message.channel}${message.label ? ` · ${message.label.replaceAll("_", " ").replaceAll("|", " + ")}` : ""}` }),
+    ...zones(message, cited, isCited ? place.sought || [] : []),
+    names.length ? element("p", { className: "soft", textContent: `Attachments: ${names.join(", ")}` }) : "",
+    me.rights.includes("label") ? verdict(message.message_id) : "");
+  shown.dataset.text = message.text || "";
+  return shown;
 }
 
 async function assess(id) {

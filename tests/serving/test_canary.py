@@ -70,8 +70,18 @@ def candidate(tmp_path: Path) -> Door:
             ("takes 300 ms at p95, the present bundle 100 ms",),
         ),
         (Tally(9, seconds=[0.3], present_seconds=[0.1]), None),
+        (Tally(10, seconds=[0.03], present_seconds=[0.001]), ()),
     ],
-    ids=["too few", "same", "within every bound", "fails", "differs", "slow", "slow, too few"],
+    ids=[
+        "too few",
+        "same",
+        "within every bound",
+        "fails",
+        "differs",
+        "slow",
+        "slow, too few",
+        "not noticeably",
+    ],
 )
 def test_the_rule_says_what_becomes_of_a_tally(tally: Tally, found: tuple[str, ...] | None):
     assert regressions(tally, RULE) == found

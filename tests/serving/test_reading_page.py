@@ -5,15 +5,19 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import uvicorn
-from made_gateway import HOSTILE, made_door, open_guards
+from made_dataset import write_dataset
+from made_gateway import HOSTILE, MadeIndex, made_door, open_guards
 
-from serving.door import Doors
+from data.schema import TABLES
+from serving.door import Door, Doors
 from serving.ports import free_ports
 from serving.routes import build_app
 
@@ -26,8 +30,14 @@ pytestmark = [
 
 @pytest.fixture
 def address(tmp_path: Path, workspace: Path, small_dataset: Path) -> Iterator[str]:
-    """A gateway on a port of its own, over made-up engines."""
-    door = made_door(tmp_path / "bundle", small_dataset)
+    """A gateway over made-up engines."""
+    with served(made_door(tmp_path / "bundle", small_dataset)) as url:
+        yield url
+
+
+@contextmanager
+def served(door: Door) -> Iterator[str]:
+    """A gateway on a port of its own."""
     doors, (port,) = Doors(), free_ports(1)
     doors.open(door, ExitStack())
     with open_guards() as guards:
@@ -41,6 +51,12 @@ def address(tmp_path: Path, workspace: Path, small_dataset: Path) -> Iterator[st
 
 @pytest.fixture
 def page(address: str) -> Iterator[Any]:
+    with opened_page(address) as page:
+        yield page
+
+
+@contextmanager
+def opened_page(address: str) -> Iterator[Any]:
     """The page in Chromium; whatever the browser complains of fails the test."""
     from playwright.sync_api import sync_playwright
 
@@ -105,6 +121,35 @@ def test_an_answer_opens_its_source_and_a_thread_is_assessed(page: Any):
     page.click("#assess")
     page.wait_for_selector("#finding article")
     assert "Escalate" in page.inner_text("#finding")
+
+
+def test_a_long_thread_is_shown_in_parts(tmp_path: Path, workspace: Path):
+    dataset = write_dataset(tmp_path / "long", copies=30)  # 270 messages, of which 230 become one thread
+    part = dataset / "messages" / "part-0.parquet"
+    rows = pq.read_table(part).to_pylist()
+    found = MadeIndex(dataset).hits[0].thread_id
+    rows = [row | {"thread_id": found} for row in rows[:230]] + rows[230:]
+    pq.write_table(pa.Table.from_pylist(rows, TABLES["messages"]), part)
+    with served(made_door(tmp_path / "bundle", dataset)) as address, opened_page(address) as page:
+        enter(page, "analyst")
+        page.fill("#question", "when does the lease end?")
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".hit")
+        assert {"lease", "end"} == {mark.lower() for mark in page.locator("#hits mark").all_inner_texts()}
+
+        page.locator(".hit").first.click()
+        page.wait_for_selector("#older:not([hidden])")
+        counts = [page.locator("#messages article").count()]
+        for text in ("Show older messages: 130 more", "Show older messages: 30 more"):
+            assert page.inner_text("#older") == text
+            page.click("#older")
+            page.locator("#messages article").nth(counts[-1]).wait_for()
+            counts.append(page.locator("#messages article").count())
+
+        assert [100, 200, 230] == counts
+        assert page.locator("#older").is_hidden()
+        ids = page.locator("#messages article").evaluate_all("all => all.map(each => each.id)")
+        assert len(set(ids)) == 230
 
 
 def test_a_wrong_key_is_told_and_opens_nothing(address: str):
