@@ -189,6 +189,21 @@ def test_tfidf_gives_each_label_against_the_rest() -> None:
     assert said.probabilities[0, 0] + said.probabilities[0, 2] > 1
 
 
+def test_tfidf_chooses_thresholds_as_the_challenger_does() -> None:
+    """At one half, the balanced weights of a rare label would give it to all that is a little suspicious."""
+    test = made("gift|spam", "ordinary", "ordinary")
+    train = (
+        ["a costly watch"] * 20 + ["a friendly dinner"] * 70 + ["the weekly report"] * 120 + ["a prize"] * 5
+    )
+    labels = ["gift"] * 35 + ["ordinary"] * 175 + ["gift|spam"] * 5
+
+    said = predict_by_tfidf(
+        test, ["a costly watch, a prize", "a friendly dinner", "the report"], train, labels, BENIGN
+    )
+
+    assert called(test, said) == ["gift|spam", "ordinary", "ordinary"]
+
+
 def test_the_message_nearest_to_a_threshold_is_the_least_certain() -> None:
     stated = np.array([[0.9, 0.1], [0.55, 0.45]])
 
