@@ -123,16 +123,18 @@ def predict_by_tfidf(
     train_labels: Sequence[str],
     benign: Sequence[str],
     *,
+    train_threads: Sequence[str] | None = None,
     seed: int = 7,
 ) -> Predictions:
     """Train TF-IDF of words and word pairs with logistic regression on the train split, and predict.
 
     Where messages may have several labels, each label against the rest, and given from the threshold on
-    that has the best F1 of the label on folds of train, as the challenger's has on valid.
+    that has the best F1 of the label on folds of train, as the challenger's has on valid. A thread lies
+    in one fold, as it lies in one split; without ``train_threads`` every text is a thread of its own.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import KFold, cross_val_predict
+    from sklearn.model_selection import GroupKFold, cross_val_predict
     from sklearn.multiclass import OneVsRestClassifier
 
     from training.scores import Scores, with_best_thresholds
@@ -148,13 +150,15 @@ def predict_by_tfidf(
         each, applies = OneVsRestClassifier(model), multi_hot(train_labels, classes).astype(int)
         thresholds = None
         if len(train_texts) >= FEWEST_FOLDED:
-            folds = KFold(FOLDS, shuffle=True, random_state=seed)
-            unseen = cross_val_predict(each, features, applies, cv=folds, method="predict_proba")
+            folds = GroupKFold(FOLDS, shuffle=True, random_state=seed)
+            threads = range(len(train_texts)) if train_threads is None else train_threads
+            unseen = cross_val_predict(
+                each, features, applies, groups=threads, cv=folds, method="predict_proba"
+            )
             thresholds = with_best_thresholds(train_labels, Scores(classes, unseen)).thresholds
         said = each.fit(features, applies).predict_proba(asked)
-        return from_probabilities(
-            "TF-IDF", test, classes, said, benign, thresholds=thresholds or (0.5,) * len(classes)
-        )
+        several = given(said, thresholds or (0.5,) * len(classes))
+        return from_probabilities("TF-IDF", test, classes, said, benign, several=several)
     model.fit(features, train_labels)
     probabilities = model.predict_proba(asked)
     return from_probabilities("TF-IDF", test, [str(label) for label in model.classes_], probabilities, benign)
@@ -188,12 +192,13 @@ def from_probabilities(
     probabilities: Floats,
     benign: Sequence[str],
     *,
-    thresholds: Sequence[float] | None = None,
+    several: Truths | None = None,
 ) -> Predictions:
     """Turn a model's own label order into the test's; a test label it does not know gets probability 0.
 
-    A row with NaN is a message without an answer: it is predicted as no known label. With thresholds
-    the labels do not exclude each other, and the alert is as sure as the surest label that is not benign.
+    A row with NaN is a message without an answer: it is predicted as no known label. ``several`` says
+    which labels a model gave whose labels do not exclude each other; then the alert is as sure as the
+    surest label that is not benign.
     """
     known = codes(labels, test.labels)
     whole = np.isfinite(probabilities).all(axis=1)
@@ -202,11 +207,11 @@ def from_probabilities(
     stated[:, known[inside]] = probabilities[:, inside]
     stated[~whole] = np.nan
     filled = np.nan_to_num(probabilities)
-    if thresholds is not None:
-        several = aligned(given(filled, thresholds), labels, test)
-        several[~whole] = np.arange(len(test.labels) + 1) == len(test.labels)
+    if several is not None:
+        answers = aligned(several, labels, test)
+        answers[~whole] = np.arange(len(test.labels) + 1) == len(test.labels)
         loud = filled[:, [label not in benign for label in labels]]
-        return Predictions(name, several, stated, np.where(whole, loud.max(axis=1, initial=0.0), 0.0))
+        return Predictions(name, answers, stated, np.where(whole, loud.max(axis=1, initial=0.0), 0.0))
     winners = np.where(whole, known[filled.argmax(axis=1)], len(test.labels))
     quiet = [place for place, label in enumerate(test.labels) if label in benign]
     alert_score = 1 - np.nan_to_num(stated[:, quiet].sum(axis=1), nan=1.0)

@@ -186,6 +186,16 @@ def quality_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:
                 "paired over the same threads",
             )
         )
+    if findings.multi_label:
+        checks += [
+            not_worse(
+                f"whole answers minus {name}",
+                found.accuracy if found else None,
+                margin,
+                "share of messages with every label right and none too many, paired",
+            )
+            for name, found, margin in whole_answers(findings, rules)
+        ]
     checks.append(
         at_most(
             "calibration error",
@@ -196,6 +206,17 @@ def quality_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:
         )
     )
     return tuple(checks)
+
+
+def whole_answers(findings: Findings, rules: Rules) -> tuple[tuple[str, Comparison | None, float], ...]:
+    """Return what a multi-label model's whole answers are held against.
+
+    A label that no test message has costs no class its F1, however often it is given; it costs these.
+    """
+    against = [("TF-IDF", rules.margins.baseline_macro_f1)]
+    if findings.has_champion:
+        against.append(("champion", rules.margins.champion_macro_f1))
+    return tuple((name, findings.comparison(name), margin) for name, margin in against)
 
 
 def critical_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:

@@ -101,7 +101,8 @@ def ask_classifier(
     if temperature != 1.0:
         scores = apply_temperature(scores, temperature)
     stated = scores.probabilities.astype(np.float64)
-    return from_probabilities(name, case.test, scores.labels, stated, benign, thresholds=scores.thresholds)
+    several = scores.given() if scores.thresholds is not None else None
+    return from_probabilities(name, case.test, scores.labels, stated, benign, several=several)
 
 
 def ask_baselines(case: Case, benign: Sequence[str], *, seed: int) -> tuple[Predictions, Predictions]:
@@ -112,7 +113,15 @@ def ask_baselines(case: Case, benign: Sequence[str], *, seed: int) -> tuple[Pred
         lexicon = induce_lexicon(case.train.texts, train_labels, benign)
     return (
         predict_by_lexicon(case.test, case.messages.texts, lexicon, default_label(train_labels, benign)),
-        predict_by_tfidf(case.test, case.messages.texts, case.train.texts, train_labels, benign, seed=seed),
+        predict_by_tfidf(
+            case.test,
+            case.messages.texts,
+            case.train.texts,
+            train_labels,
+            benign,
+            train_threads=case.train.threads,
+            seed=seed,
+        ),
     )
 
 
@@ -137,7 +146,10 @@ def curves_of(test: TestSet, predictions: Predictions, rules: Rules) -> tuple[Cu
 def measure_search(
     prepared: Path, index: Path, embedder: Path, rules: Rules, *, seed: int, judge: Judge | None = None
 ) -> Search:
-    """Ask the answerable questions in every way of searching, and quote what the gateway would quote."""
+    """Ask the answerable questions in every way of searching, and quote what lies nearest.
+
+    The gateway quotes the same, unless it lies below the threshold, which is fitted at deployment.
+    """
     from serving.embed import embed_texts, load_embedder, question_input, servable_folder
     from serving.index import open_index
 

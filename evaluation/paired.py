@@ -30,6 +30,7 @@ class Comparison:
     only_other_right: int
     p_value: float  # exact McNemar test on all messages
     recalls: tuple[ClassDifference, ...]
+    accuracy: Interval | None = None  # of whole answers: a label too many costs no class its recall
 
 
 def compare(
@@ -48,6 +49,8 @@ def compare(
     drawn, total = resample(sums, draws=draws, seed=seed), sums.sum(axis=0)
     difference = macro_f1(total[:cells], classes) - macro_f1(total[cells:], classes)
     differences = macro_f1(drawn[:, :cells], classes) - macro_f1(drawn[:, cells:], classes)
+    with np.errstate(invalid="ignore"):
+        accuracies = (drawn[:, cells - 2] - drawn[:, -2]) / drawn[:, -1]
     challenger_right, other_right = right(test, challenger), right(test, other)
     applies, found, other_found = test.applies, challenger.given(test), other.given(test)
     per_class, p_values = [], []
@@ -68,6 +71,7 @@ def compare(
             ClassDifference(*facts, p_value, p_holm)
             for facts, p_value, p_holm in zip(per_class, p_values, holm(p_values), strict=True)
         ),
+        interval(float((total[cells - 2] - total[-2]) / total[-1]), accuracies, confidence),
     )
 
 

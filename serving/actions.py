@@ -161,9 +161,11 @@ def page_of_thread(
 def filtered(door: Door, filters: Filters) -> Scope:
     """Return what a caller filters by; a label finds every set that it is in.
 
-    A caller's own limit is not widened so: who may see one label does not see what else has it.
+    A caller's own limit is not widened so: who may see one label does not see what else has it. Which sets
+    there are stands in the dataset; without it such a filter would leave them out in silence, and is 503.
     """
-    return filters.scope().with_sets(door.archive.labels if door.archive else ())
+    asks_for_sets = bool(filters.labels) and door.thresholds is not None
+    return filters.scope().with_sets(archive_of(door).labels if asks_for_sets else ())
 
 
 def archive_of(door: Door) -> Archive:

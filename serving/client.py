@@ -99,7 +99,8 @@ class EngineClient:
             EngineStartingError: it does not answer within the request's time.
         """
         if role in self.asleep and not self._sleepers.wake(role, seconds_left(REQUEST_S)):
-            raise EngineStartingError(role)
+            starts = self._sleepers.is_wanted(role, 0)
+            raise EngineStartingError(role) if starts else EngineUnavailableError(role)
 
     def classify(self, texts: Sequence[str]) -> Vectors:
         """Return class probabilities, float32 of shape (texts, labels), in the model's order."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
+from math import ceil
 
 from data.language import language_of
 from data.redact import model_view
@@ -17,9 +18,10 @@ RETRIEVED = 8  # chunks that a question looks at
 CANDIDATES = 32  # sentences that are compared with a question
 FEWEST_WORDS = 2
 ECHO = 3  # words in a row, from the question's first on, that count as repeating it
+ECHOED = 0.75  # share of its words in a row that do so from anywhere
 _WORD = re.compile(r"\w+")
-_QUOTES = "\"'»”’) "
-_NAME = re.compile(r"(?<=\s)[A-ZÀ-Þ][\w'-]+")
+_ASKS = re.compile(r"[?？؟]\W*$")  # whatever signs follow
+_NAME = re.compile(r"(?<=\s)[A-ZÀ-Þ][\w'’-]+")
 
 Embed = Callable[[Sequence[str]], Vectors]
 
@@ -59,21 +61,33 @@ def evidence_for(question: str, hits: Sequence[Hit], embed: Embed) -> list[Evide
 
 def _statement(sentence: str, question: str) -> str:
     """Return what a sentence says by itself: nothing where it asks, and nothing that repeats the question."""
-    return "" if sentence.rstrip(_QUOTES).endswith("?") else without_echo(sentence, question)
+    return "" if _ASKS.search(sentence) else without_echo(sentence, question)
 
 
 def without_echo(text: str, question: str) -> str:
-    """Return a text without the places where it repeats the question from its first words on."""
+    """Return a text without the places where it repeats the question.
+
+    These are its first words, three or more of them in a row, or three quarters of all from any place on.
+    A statement seldom has so many of them in a row: it puts the verb elsewhere.
+    """
     asked = [word.casefold() for word in _WORD.findall(question)]
     words = list(_WORD.finditer(text))
-    opening = asked[:ECHO]
+    said = [word[0].casefold() for word in words]
+    most = max(ECHO, ceil(ECHOED * len(asked)))
+    openings = {tuple(asked[start : start + ECHO]): start for start in range(len(asked) - most, -1, -1)}
     kept, begun, place = [], 0, 0
     while place + ECHO <= len(words):
-        if [word[0].casefold() for word in words[place : place + ECHO]] != opening:
+        start = openings.get(tuple(said[place : place + ECHO]), -1)
+        if tuple(said[place : place + ECHO]) == tuple(asked[:ECHO]):
+            start = 0
+        if start < 0:
             place += 1
             continue
-        together = zip(words[place : place + len(asked)], asked, strict=False)
-        length = sum(1 for _ in takewhile(lambda pair: pair[0][0].casefold() == pair[1], together))
+        pairs = zip(said[place:], asked[start:], strict=False)
+        length = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+        if start and length < most:
+            place += 1
+            continue
         kept.append(text[begun : words[place].start()])
         begun, place = words[place + length - 1].end(), place + length
     return "".join([*kept, text[begun:]])
@@ -92,4 +106,4 @@ def names_in(question: str) -> frozenset[str]:
     shown = model_view(question)
     if language_of(shown) == "de":
         return frozenset()
-    return content_words(" ".join(_NAME.findall(shown)))
+    return content_words(" ".join(re.sub(r"['’]s?$", "", name) for name in _NAME.findall(shown)))

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from data.label_sets import as_written
 from data.recognisers.found import KINDS
 from data.schema import CHANNELS
 from serving.archive import MOST
@@ -94,10 +95,9 @@ class Filters(BaseModel):
         return self.held is not None or bool(self.holds)
 
     def scope(self) -> Scope:
-        lists = {
-            name: tuple(getattr(self, name)) for name in ("channels", "custodians", "labels", "languages")
-        }
-        return Scope(**lists, since=self.since, until=self.until)
+        lists = {name: tuple(getattr(self, name)) for name in ("channels", "custodians", "languages")}
+        labels = tuple(map(as_written, self.labels))
+        return Scope(**lists, labels=labels, since=self.since, until=self.until)
 
 
 class SearchRequest(BaseModel):

@@ -19,10 +19,11 @@ class Scores:
     labels: tuple[str, ...]
     probabilities: NDArray[np.float32]
     thresholds: tuple[float, ...] | None = None  # of a multi-label classifier: from there a label is given
+    decided: Truths | None = None  # what was given before a temperature rounded both to the same number
 
     def given(self) -> Truths:
         """Return whether each label is given (messages × labels): the most probable, or all that pass."""
-        return given(self.probabilities, self.thresholds)
+        return given(self.probabilities, self.thresholds) if self.decided is None else self.decided
 
     def best(self) -> list[str]:
         """Return what every message is called: one label, or a set."""
@@ -133,7 +134,7 @@ def apply_temperature(scores: Scores, temperature: float) -> Scores:
     if scores.thresholds is not None:
         cooled = sigmoid_at(scores.probabilities, temperature)
         bounds = sigmoid_at(np.array(scores.thresholds), temperature)
-        return Scores(scores.labels, cooled.astype(np.float32), tuple(bounds.tolist()))
+        return Scores(scores.labels, cooled.astype(np.float32), tuple(bounds.tolist()), scores.given())
     logits = np.log(scores.probabilities.clip(1e-12).astype(np.float64)) / temperature
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return Scores(scores.labels, (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32))

@@ -11,6 +11,7 @@ import pytest
 from made_findings import findings_about
 from made_release import ACCOUNT, AUTHOR, Proposed, write_release
 
+from data.label_sets import given
 from data.workspace import tracking
 from evaluation.baselines import from_probabilities
 from evaluation.findings import Findings
@@ -66,7 +67,9 @@ def answer_sets(set_of_sets: TestSet) -> Callable[..., Predictions]:
         random = np.random.default_rng(seed)
         agrees = random.random((400, 4)) < right
         stated = np.where(agrees == set_of_sets.applies, 0.5 + random.random((400, 4)) / 2, 0.3)
-        return from_probabilities(name, set_of_sets, LABELS, stated, ("ordinary",), thresholds=(0.5,) * 4)
+        return from_probabilities(
+            name, set_of_sets, LABELS, stated, ("ordinary",), several=given(stated, (0.5,) * 4)
+        )
 
     return make
 

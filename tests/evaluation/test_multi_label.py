@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from made_findings import findings_about, table_of
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
+from sklearn.model_selection import cross_val_predict
 
+from data.label_sets import given
 from evaluation.baselines import (
     Lexicon,
     default_label,
@@ -22,7 +25,8 @@ from evaluation.baselines import (
 from evaluation.case import read_case
 from evaluation.changes import count_flips
 from evaluation.errors import worst_errors
-from evaluation.gate import judge
+from evaluation.findings import Findings
+from evaluation.gate import judge, quality_checks
 from evaluation.gate_table import write_gate_table
 from evaluation.metrics import Predictions, TestSet, assess, calibration, called, right
 from evaluation.paired import compare
@@ -45,7 +49,9 @@ def made(*labels: str) -> TestSet:
 
 
 def answered(test: TestSet, *rows: tuple[float, float, float]) -> Predictions:
-    return from_probabilities("model", test, CLASSES, np.array(rows), BENIGN, thresholds=(0.5, 0.5, 0.3))
+    return from_probabilities(
+        "model", test, CLASSES, np.array(rows), BENIGN, several=given(np.array(rows), (0.5, 0.5, 0.3))
+    )
 
 
 def test_figures_are_those_of_scikit_learn(set_of_sets: TestSet, answer_sets: Maker) -> None:
@@ -99,7 +105,9 @@ def test_a_row_without_an_answer_and_a_label_unknown_to_the_test_are_never_right
     test = made("gift", "gift")
     stated = np.array([[np.nan, 0.9], [0.9, 0.9]])
 
-    said = from_probabilities("model", test, ("gift", "new"), stated, BENIGN, thresholds=(0.5, 0.5))
+    said = from_probabilities(
+        "model", test, ("gift", "new"), stated, BENIGN, several=given(np.nan_to_num(stated), (0.5, 0.5))
+    )
 
     assert called(test, said) == ["another label", "another label|gift"]
     assert not right(test, said).any()
@@ -239,3 +247,51 @@ def test_gate_and_report_judge_sets_by_the_same_rules(
     page = (tmp_path / "report.html").read_text()
     assert "harassment + " in page or " + spam" in page
     assert "all its classes are given and no other" in page
+
+
+def test_a_label_too_many_fails_the_gate_though_it_costs_no_class(
+    good_findings: Findings, rules: Rules
+) -> None:
+    rows = ["gift", "ordinary", "spam", "ordinary"] * 50
+    test = made(*rows)
+    classes = [*test.labels, "sensitive"]
+    exact = np.where(test.applies, 0.9, 0.1)
+    too_many = np.column_stack([exact, np.where(np.arange(len(rows)) % 16 == 1, 0.9, 0.1)])
+    right_ones = np.column_stack([exact, np.full(len(rows), 0.1)])
+    challenger, champion = (
+        from_probabilities(name, test, classes, stated, BENIGN, several=stated > 0.5)
+        for name, stated in (("challenger", too_many), ("champion", right_ones))
+    )
+
+    found = compare(test, challenger, champion, draws=300)
+    findings = replace(good_findings, comparisons=(found,), multi_label=True, has_champion=True)
+    failed = {check.name for check in quality_checks(findings, rules) if not check.passed}
+
+    assert found.macro_f1.value == 0
+    assert found.accuracy is not None
+    assert found.accuracy.value == pytest.approx(-13 / 200)
+    assert "whole answers minus champion" in failed
+    assert "macro-F1 minus champion" not in failed
+    alone = replace(findings, multi_label=False)
+    assert not any("whole answers" in check.name for check in quality_checks(alone, rules))
+
+
+def test_folds_of_the_baseline_keep_threads_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copies of a text on both sides of a fold would make its scores look surer than they are."""
+    train = [f"a costly watch, says thread {number // 5}" for number in range(100)]
+    labels = ["gift|spam" if number // 5 % 2 else "ordinary" for number in range(100)]
+    threads = np.array([f"thread {number // 5}" for number in range(100)])
+    torn = []
+
+    def watched(model: Any, features: Any, applies: Any, *, groups: Any, cv: Any, method: str) -> Any:
+        for learned, held in cv.split(features, groups=groups):
+            torn.extend(set(threads[learned]) & set(threads[held]))
+        return cross_val_predict(model, features, applies, groups=groups, cv=cv, method=method)
+
+    monkeypatch.setattr("sklearn.model_selection.cross_val_predict", watched)
+    test = made("gift|spam", "ordinary")
+    predict_by_tfidf(test, ["a watch", "lunch"], train, labels, BENIGN, train_threads=tuple(threads))
+    assert torn == []
+
+    predict_by_tfidf(test, ["a watch", "lunch"], train, labels, BENIGN)
+    assert torn != []

@@ -96,6 +96,20 @@ def test_a_question_is_no_answer():
     assert [each.sentence.text for each in found] == ["Sextant starts in July."]
 
 
+def test_a_question_is_none_whatever_sign_follows():
+    for ending in ("?", "?!", "？", "? :-)", "?).", "?…", " ? 🙂"):
+        assert (
+            evidence_for("When does Sextant start?", [said(f"Does Sextant start in May{ending}")], same) == []
+        )
+
+
+def test_whose_name_it_is_does_not_matter():
+    hits = [said("The Sextant lease ends on 31 March.")]
+
+    for question in ("When does Sextant's lease end?", "When does Sextant’s lease end?"):
+        assert evidence_for(question, hits, same)
+
+
 @pytest.mark.parametrize(
     ("text", "left"),
     [
@@ -104,6 +118,9 @@ def test_a_question_is_no_answer():
         ("When will Sextant start in May? When will Sextant start in June?", " May?  June?"),
         ("Sextant will start in production in May.", "Sextant will start in production in May."),
         ("When will", "When will"),
+        ("Know when Sextant will start in production", "Know when Sextant will start in production"),
+        ("So: will Sextant start in production, send it to me.", "So: , send it to me."),
+        ("Sextant will start when production is ready", "Sextant will start when production is ready"),
     ],
 )
 def test_what_repeats_a_question_says_nothing(text: str, left: str):

@@ -144,6 +144,7 @@ def test_a_start_that_fails_is_tried_again_by_the_next_request(gateway: TestClie
     starts.fails = False
 
     assert 503 == failed.status_code
+    assert "is starting" not in failed.json()["error"]["message"]
     assert 200 == gateway.post("/v1/chat/completions", json=CHAT).status_code
     assert 2 == len(starts.started)
 

@@ -148,6 +148,20 @@ def test_a_label_finds_every_set_that_it_is_in_and_a_limit_does_not(
     assert sum(batch.num_rows for batch in archive.batches(["label"], limited.scope)) == 30
 
 
+def test_a_filter_knows_sets_however_they_are_written_and_none_without_the_dataset(
+    door: Door, guards: Guards
+) -> None:
+    turned = "|".join(reversed(SETS[1].split("|")))
+    assert turned != SETS[1]
+    found = client_of(door, guards).post("/v1/tools/statistics", json={"filters": {"labels": [turned]}})
+    blind = client_of(replace(door, archive=None), guards)
+    asked = {"question": "harbour lease"}
+
+    assert found.json()["total"] == 30
+    assert blind.post("/v1/search", json=asked).status_code == 200
+    assert blind.post("/v1/search", json=asked | {"filters": {"labels": ["ordinary"]}}).status_code == 503
+
+
 class Engine:
     """Answers as the reference but for one probability that crosses its threshold."""
 

@@ -91,3 +91,12 @@ def test_the_temperature_cools_each_label_by_itself_and_leaves_what_is_given() -
     assert cooled.thresholds is not None
     assert sure.thresholds is not None
     assert cooled.thresholds[0] > sure.thresholds[0]
+
+
+def test_a_temperature_changes_no_answer_however_sure() -> None:
+    random = np.random.default_rng(0)
+    stated = (1 / (1 + np.exp(-random.normal(0, 6, (2_000, 3))))).astype(np.float32)
+    scores = Scores(("a", "b", "c"), stated, (0.995, 0.999, 0.9999))
+
+    for temperature in (0.2, 0.3, 0.5, 2.0, 5.0):
+        assert apply_temperature(scores, temperature).best() == scores.best()
