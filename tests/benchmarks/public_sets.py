@@ -146,8 +146,9 @@ def shipped(name: str) -> Callable[[Task], Predictions]:
             figures = f"accuracy {epoch.valid.accuracy:.4f}, macro-F1 {epoch.valid.macro_f1:.4f}"
             print(f"  {name}, epoch {epoch.epoch}: {figures} on the tenth that chooses", flush=True)
         said = score(tuned.model, tokenizer, task.asked.texts, recipe.max_length, labels)
+        several = said.given() if said.thresholds is not None else None
         return from_probabilities(
-            f"recipe {name}", task.test, labels, said.probabilities, (), thresholds=said.thresholds
+            f"recipe {name}", task.test, labels, said.probabilities, (), several=several
         )
 
     return predict
