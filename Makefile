@@ -7,6 +7,8 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 INSTALLED := .venv/.installed-$(WORLD)
 
+SIDE_BY_SIDE := -n auto --maxprocesses 4 # each imports torch and MLflow: a gigabyte
+
 export HF_HUB_OFFLINE := 1
 export TRANSFORMERS_OFFLINE := 1
 export VLLM_NO_USAGE_STATS := 1
@@ -29,7 +31,7 @@ run: $(INSTALLED) ## From the sample archive to a served, reviewed model
 	$(BIN)/mailroom run
 
 test: $(INSTALLED) ## All tests
-	$(BIN)/python -m pytest -m "not slow" -n auto
+	$(BIN)/python -m pytest -m "not slow" $(SIDE_BY_SIDE)
 	$(BIN)/python -m pytest -m slow
 
 check: $(INSTALLED) ## Lint, types, import rules and unit tests: the fast inner loop
@@ -37,7 +39,7 @@ check: $(INSTALLED) ## Lint, types, import rules and unit tests: the fast inner 
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -m "not slow" -n auto
+	$(BIN)/python -m pytest -m "not slow" $(SIDE_BY_SIDE)
 
 lab: $(INSTALLED) ## JupyterLab on notebooks/
 	$(UV) pip install --quiet --python $(BIN)/python -r locks/lab.txt

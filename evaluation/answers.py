@@ -1,7 +1,7 @@
 """How near an extractive answer is to the reference, by Ragas' metrics that need no language model.
 
-The answer under test is the sentence that the gateway would quote: the floor that a generated answer
-has to beat.
+The answer under test is the sentence that lies nearest, as the gateway finds it: the floor that a
+generated answer has to beat.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from data.label_sets import Truths
 from evaluation.metrics import (
     Floats,
     Integers,
@@ -23,7 +24,7 @@ from evaluation.metrics import (
     wider,
     wilson,
 )
-from evaluation.workload import Truths, alerts, measurable
+from evaluation.workload import alerts, measurable
 
 UNION = "challenger or lexicon"
 RANKED = "lexicon, challenger's order"

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from data.label_sets import Truths
 from evaluation.metrics import (
     Answers,
     Floats,
@@ -20,8 +20,6 @@ from evaluation.metrics import (
     wider,
     wilson,
 )
-
-Truths = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)

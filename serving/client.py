@@ -96,7 +96,8 @@ class EngineClient:
         """Have an engine started that sleeps, and wait for it.
 
         Raises:
-            EngineStartingError: it does not answer within the request's time.
+            EngineStartingError: it does not answer within the request's time, and goes on starting.
+            EngineUnavailableError: its start failed; whoever asks next has it tried again.
         """
         if role in self.asleep and not self._sleepers.wake(role, seconds_left(REQUEST_S)):
             starts = self._sleepers.is_wanted(role, 0)
@@ -169,9 +170,7 @@ class EngineClient:
             raise EngineRefusedError(role, reply.status_code)
         return dict(reply.json())
 
-    def stream(
-        self, role: Role, route: str, body: Mapping[str, Any]
-    ) -> Generator[dict[str, Any], None, None]:
+    def stream(self, role: Role, route: str, body: Mapping[str, Any]) -> Parts:
         """Post to an engine and yield its server-sent events up to ``[DONE]``; closing ends its work.
 
         Raises:

@@ -77,15 +77,10 @@ def without_echo(text: str, question: str) -> str:
     openings = {tuple(asked[start : start + ECHO]): start for start in range(len(asked) - most, -1, -1)}
     kept, begun, place = [], 0, 0
     while place + ECHO <= len(words):
-        start = openings.get(tuple(said[place : place + ECHO]), -1)
-        if tuple(said[place : place + ECHO]) == tuple(asked[:ECHO]):
-            start = 0
-        if start < 0:
-            place += 1
-            continue
-        pairs = zip(said[place:], asked[start:], strict=False)
+        start = openings.get(tuple(said[place : place + ECHO]))
+        pairs = zip(said[place:], asked[start:] if start is not None else (), strict=False)
         length = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-        if start and length < most:
+        if length < (most if start else ECHO):
             place += 1
             continue
         kept.append(text[begun : words[place].start()])

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from made_dataset import LABELS, write_dataset
+from made_gateway import open_guards
 
 from serving.bundle import Bundle, bundle_of
+from serving.guard import Guards
+
+
+@pytest.fixture
+def guards(workspace: Path) -> Iterator[Guards]:
+    """What stands before every route: made-up keys, an audit and measures of the test's own."""
+    with open_guards() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

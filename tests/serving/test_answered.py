@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from fastapi.testclient import TestClient
-from made_gateway import client_of, open_guards
+from made_gateway import client_of
 from test_bundle import write_bundle
 
 from data import ledger
@@ -67,12 +66,6 @@ def gateway_over(bundle: Bundle, milvus: object, guards: Guards) -> TestClient:
         bundle, client, OpenIndex(INDEX, milvus), ("ham", "spam"), client.classify, client.embed, client.embed
     )
     return client_of(door, guards)
-
-
-@pytest.fixture
-def guards(workspace: Path) -> Iterator[Guards]:
-    with open_guards() as opened:
-        yield opened
 
 
 @pytest.fixture

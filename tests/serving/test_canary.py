@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from made_decisions import decide
-from made_gateway import client_of, open_guards
+from made_gateway import client_of
 from test_bundle import kept
 from test_door import door_of, wait_until
 
@@ -140,12 +140,6 @@ def test_a_candidate_is_not_blamed_for_a_request_without_time(present: Door, can
         assert classified(trial, present, taken)[0] is present
 
     assert trial.tally.messages == 0
-
-
-@pytest.fixture
-def guards(workspace: Path) -> Iterator[Guards]:
-    with open_guards() as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
-from made_gateway import client_of, made_door, open_guards
+from made_gateway import client_of, made_door
 
 from data.redact import model_view
 from serving.actions import redacted
@@ -40,12 +40,6 @@ TOLD = (
     "Nothing else follows, but for one more sentence that is here to be the last one."
 )
 TURNS: Any = [{"role": "user", "content": "Say hello."}]
-
-
-@pytest.fixture
-def guards(workspace: Path) -> Iterator[Guards]:
-    with open_guards() as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 import pytest
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
-from made_gateway import client_of, made_door, open_guards
+from made_gateway import client_of, made_door
 from test_bundle import write_bundle
 
 from data import feedback
@@ -65,12 +64,6 @@ def dead_door(tmp_path: Path, workspace: Path) -> Door:
         embed=client.embed,
         embed_afresh=client.embed,
     )
-
-
-@pytest.fixture
-def guards(workspace: Path) -> Iterator[Guards]:
-    with open_guards() as opened:
-        yield opened
 
 
 def routes_of(client: TestClient) -> list[APIRoute]:

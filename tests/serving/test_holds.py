@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from made_dataset import write_dataset
-from made_gateway import client_of, made_door, open_guards
+from made_gateway import client_of, made_door
 
 from data.dataset import read_manifest, read_messages
 from data.erase import held_through_copies
@@ -60,12 +60,6 @@ def archive(dataset: Path) -> Iterator[Archive]:
     assert opened is not None
     yield opened
     opened.close()
-
-
-@pytest.fixture
-def guards(workspace: Path) -> Iterator[Guards]:
-    with open_guards() as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from made_gateway import client_of, made_door, open_guards
+from made_gateway import client_of, made_door
 from test_chat import served
 
 from data.workspace import UserError
@@ -69,12 +69,6 @@ def starts(monkeypatch: pytest.MonkeyPatch) -> Starts:
     monkeypatch.setattr(supervise, "engine_model", lambda *_: None)
     monkeypatch.setattr(supervise, "POLL_S", 0.02)
     return made
-
-
-@pytest.fixture
-def guards(workspace: Path) -> Iterator[Guards]:
-    with open_guards() as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import made_dataset
 import numpy as np
 import pytest
-from made_gateway import client_of, made_door, open_guards
+from made_gateway import client_of, made_door
 
 from data import feedback
 from data.dataset import read_messages
@@ -34,12 +34,6 @@ THRESHOLDS = (0.5, 0.3, 0.4)
 def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(made_dataset, "LABELS", SETS)
     return made_dataset.write_dataset(tmp_path / "dataset")
-
-
-@pytest.fixture
-def guards(workspace: Path) -> Iterator[Guards]:
-    with open_guards() as opened:
-        yield opened
 
 
 @pytest.fixture

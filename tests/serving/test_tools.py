@@ -19,7 +19,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from made_dataset import write_dataset
-from made_gateway import client_of, made_door, open_guards
+from made_gateway import client_of, made_door
 
 from data.dataset import read_messages
 from data.schema import TABLES
@@ -48,12 +48,6 @@ BODIES: dict[str, dict[str, Any]] = {
 }
 BY: tuple[statistics.By, ...] = ("channel", "month", "language", "label", "sender")
 INSIDE = Scope(channels=("chat",), custodians=("mailbox-b",), since=date(2025, 1, 1), until=date(2025, 3, 1))
-
-
-@pytest.fixture
-def guards(workspace: Path) -> Iterator[Guards]:
-    with open_guards() as opened:
-        yield opened
 
 
 @pytest.fixture
