@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 from made_dataset import LABELS, write_dataset
-from made_gateway import open_guards
+from made_gateway import made_door, open_guards
 
 from serving.bundle import Bundle, bundle_of
+from serving.door import Door
 from serving.guard import Guards
 
 
@@ -18,6 +19,12 @@ def guards(workspace: Path) -> Iterator[Guards]:
     """What stands before every route: made-up keys, an audit and measures of the test's own."""
     with open_guards() as opened:
         yield opened
+
+
+@pytest.fixture
+def door(tmp_path: Path, workspace: Path, small_dataset: Path) -> Door:
+    """Ninety messages behind engines that are made up and always answer."""
+    return made_door(tmp_path / "bundle", small_dataset)
 
 
 @pytest.fixture(scope="session")

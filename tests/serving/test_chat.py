@@ -18,7 +18,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
-from made_gateway import client_of, made_door
+from made_gateway import client_of
 
 from data.redact import model_view
 from serving.actions import redacted
@@ -40,11 +40,6 @@ TOLD = (
     "Nothing else follows, but for one more sentence that is here to be the last one."
 )
 TURNS: Any = [{"role": "user", "content": "Say hello."}]
-
-
-@pytest.fixture
-def door(tmp_path: Path, workspace: Path, small_dataset: Path) -> Door:
-    return made_door(tmp_path / "bundle", small_dataset)
 
 
 def saying(*parts: str) -> Callable[..., Iterator[dict[str, Any]]]:

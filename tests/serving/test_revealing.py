@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from made_gateway import client_of, made_door, open_guards
+from made_gateway import client_of, open_guards
 from pydantic import ValidationError
 
 from data import governance
@@ -44,11 +44,6 @@ def archive(tmp_path: Path, workspace: Path) -> Path:
 def guards(workspace: Path, archive: Path) -> Iterator[Guards]:
     with open_guards() as opened:
         yield replace(opened, reveals=Reveals(archive=str(archive)))
-
-
-@pytest.fixture
-def door(tmp_path: Path, workspace: Path, small_dataset: Path) -> Door:
-    return made_door(tmp_path / "bundle", small_dataset)
 
 
 @pytest.fixture

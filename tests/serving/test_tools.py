@@ -50,11 +50,6 @@ BY: tuple[statistics.By, ...] = ("channel", "month", "language", "label", "sende
 INSIDE = Scope(channels=("chat",), custodians=("mailbox-b",), since=date(2025, 1, 1), until=date(2025, 3, 1))
 
 
-@pytest.fixture
-def door(tmp_path: Path, workspace: Path, small_dataset: Path) -> Door:
-    return made_door(tmp_path / "bundle", small_dataset)
-
-
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("tool", TOOL_NAMES)
 def test_a_role_calls_the_tools_of_the_table_and_no_other(
