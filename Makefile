@@ -8,6 +8,7 @@ UV := $(BIN)/uv
 INSTALLED := .venv/.installed-$(WORLD)
 
 SIDE_BY_SIDE := -n auto --maxprocesses 4 # each imports torch and MLflow: a gigabyte
+FILE_BY_FILE := -n 3 --dist loadfile # slow tests wait for engines, kernels and Spark: three keep two cores busy
 
 export HF_HUB_OFFLINE := 1
 export TRANSFORMERS_OFFLINE := 1
@@ -32,7 +33,7 @@ run: $(INSTALLED) ## From the sample archive to a served, reviewed model
 
 test: $(INSTALLED) ## All tests
 	$(BIN)/python -m pytest -m "not slow" $(SIDE_BY_SIDE)
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow $(FILE_BY_FILE)
 
 check: $(INSTALLED) ## Lint, types, import rules and unit tests: the fast inner loop
 	$(BIN)/ruff check .

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data.workspace import UserError, locate
+from serving.adapter import ORIGIN
+from serving.digest import folder_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,35 @@ def read_candidate(folder: str | Path) -> Candidate:
         raise UserError(f"no trained model in {place}; run notebooks 02 and 03, or: mailroom run") from None
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{place / 'training.json'} is damaged ({error}); train the model again") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """The generator's adapter as train_generator left it."""
+
+    folder: Path
+    digest: str  # of all its files
+    dataset_digest: str
+    run_id: str
+    megabytes: float
+
+
+def read_adapter(folder: str | Path) -> Adapter | None:
+    """Read ``origin.json`` of an adapter; "" is none.
+
+    Raises:
+        UserError: the folder holds no adapter.
+    """
+    if not folder:
+        return None
+    place = locate(folder)
+    try:
+        origin = json.loads((place / ORIGIN).read_text(encoding="utf-8"))
+        return Adapter(place, folder_digest(place), origin["dataset"], origin["run"], _megabytes(place))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"no adapter of the generator in {place} ({type(error).__name__}); run notebook train_generator"
+        ) from None
 
 
 def _megabytes(folder: Path) -> float:

@@ -16,6 +16,7 @@ FACTS = {
     "package lock": "package lock",
     "classifier weights": "classifier weights",
     "embedder weights": "embedder weights",
+    "generator's adapter": "generator adapter",
 }
 BASE_MODELS = {
     "base model of the classifier": "classifier.base_model",

@@ -8,6 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from evaluation.answer_loss import AnswerLoss, measure_answer_loss
 from evaluation.behaviour import Behaviour, load_behaviour, measure_behaviour
 from evaluation.case import Case, date_of
 from evaluation.changes import Changes, changes_between, count_flips
@@ -43,7 +44,7 @@ from evaluation.slices import measure_slices
 from evaluation.subject import Subject
 from evaluation.workload import measure_workload
 
-STEPS = 9
+STEPS = 10
 OWN = "the challenger's own training data"
 
 
@@ -61,6 +62,7 @@ class Collected:
     latency: Latency | None
     behaviour: Behaviour
     planning: Planning | None = None
+    answer_loss: AnswerLoss | None = None
 
 
 def collect(
@@ -115,6 +117,8 @@ def collect(
             ),
             seed=subject.seed,
         )
+        _next(bar, "generator")
+        answer_loss = _answer_loss(subject, rules)
         return Collected(
             challenger,
             all_others,
@@ -126,6 +130,7 @@ def collect(
             latency,
             behaviour,
             planning,
+            answer_loss,
         )
 
 
@@ -166,6 +171,19 @@ def _drift(
         seed=seed,
     )
     return replace(measure_drift(reference, now, page, described_as=described_as), false_alarms=alarms)
+
+
+def _answer_loss(subject: Subject, rules: Rules) -> AnswerLoss | None:
+    if subject.adapter is None:
+        return None
+    return measure_answer_loss(
+        subject.prepared,
+        subject.adapter.folder,
+        subject.recipe,
+        draws=rules.draws,
+        confidence=rules.confidence,
+        seed=subject.seed,
+    )
 
 
 def _behaviour(subject: Subject, case: Case, rules: Rules) -> Behaviour:
@@ -249,7 +267,11 @@ def findings_of(subject: Subject, case: Case, rules: Rules, collected: Collected
         drift=collected.drift,
         leakage=collected.leakage,
         round_trips=collected.round_trips,
-        adapter_megabytes=max(subject.classifier.adapter_megabytes, subject.embedder.adapter_megabytes),
+        adapter_megabytes=max(
+            subject.classifier.adapter_megabytes,
+            subject.embedder.adapter_megabytes,
+            subject.adapter.megabytes if subject.adapter else 0.0,
+        ),
         model_megabytes=max(subject.classifier.model_megabytes, subject.embedder.model_megabytes),
         latency=collected.latency,
         provenance=Provenance(
@@ -267,6 +289,7 @@ def findings_of(subject: Subject, case: Case, rules: Rules, collected: Collected
             channels=case.messages.channels,
             times=case.messages.times,
         ),
+        answer_loss=collected.answer_loss,
         multi_label=test.is_multi_label,
     )
 

@@ -72,14 +72,15 @@ def evaluate(
     evaluation: str | Path,
     *,
     recipe: str = "laptop",
+    adapter: str | Path = "",
     gate: str | Path = "",
     seed: int = 7,
 ) -> Evaluation:
-    """Judge both models on the test split and write the folder ``evaluation``.
+    """Judge both models, and the generator's adapter if there is one, on the test split.
 
-    The folder holds ``eval_report.html``, ``gate.json``, ``predictions.parquet``, the rules as they were
-    declared (``gate.yaml``), ``drift.html`` and ``reference.npz`` (numbers about the training data, for
-    the next comparison). Both models become registered versions with the alias ``challenger``;
+    The folder ``evaluation`` then holds ``eval_report.html``, ``gate.json``, ``predictions.parquet``, the
+    rules as they were declared (``gate.yaml``), ``drift.html`` and ``reference.npz`` (numbers about the
+    training data, for the next comparison). Both models become registered versions, ``challenger``;
     ``champion`` is never moved here.
 
     Raises:
@@ -89,7 +90,7 @@ def evaluate(
     import mlflow
 
     rules, model_judge = load_rules(gate), configured_judge(os.environ)
-    subject = read_subject(prepared, classifier, embedder, index, recipe=recipe, seed=seed)
+    subject = read_subject(prepared, classifier, embedder, index, recipe=recipe, seed=seed, adapter=adapter)
     case = read_case(subject.prepared)
     tracking()
     with mlflow.start_run() as run, write_atomically(locate(evaluation)) as folder:
@@ -102,7 +103,7 @@ def evaluate(
         verdict = judge(findings, rules)
         _write_predictions(folder / "predictions.parquet", case, collected.challenger)
         (folder / "gate.yaml").write_bytes(rules.source)
-        trained = (subject.classifier, subject.embedder)
+        trained = [part.run_id for part in (subject.classifier, subject.embedder, subject.adapter) if part]
         people = record.authors_of(trained), record.accounts_of(trained)
         table = GateTable(
             schema_version=2,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from evaluation.answer_loss import AnswerLoss
 from evaluation.answers import Answers
 from evaluation.behaviour import Behaviour
 from evaluation.changes import Changes, DatasetCounts
@@ -87,6 +88,7 @@ class Findings:
     changes: Changes | None = None  # since the champion, if there is one
     errors: Errors | None = None
     planning: Planning | None = None  # what a reviewing department counts with
+    answer_loss: AnswerLoss | None = None  # of the generator's adapter, where the recipe trains one
     multi_label: bool = False  # messages may have several labels
 
     def comparison(self, other: str) -> Comparison | None:

@@ -32,6 +32,7 @@ def judge(findings: Findings, rules: Rules) -> Verdict:
         "critical classes": critical_checks(findings, rules),
         "slices": slice_checks(findings, rules),
         "search": search_checks(findings, rules),
+        "generator": generator_checks(findings),
         "drift": drift_checks(findings, rules),
         "behaviour": behaviour_checks(findings, rules),
     }
@@ -156,6 +157,7 @@ def not_numbers(findings: Findings) -> float | None:
     for result in retrieval.results if retrieval else ():
         figures += [result.recall_at_10, result.reciprocal_rank]
     figures += [metric.mean for metric in findings.answers.metrics] if findings.answers else []
+    figures += [findings.answer_loss.saved] if findings.answer_loss else []
     return float(sum(not figure.known for figure in figures))
 
 
@@ -312,6 +314,15 @@ def search_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:
             )
         )
     return tuple(checks)
+
+
+def generator_checks(findings: Findings) -> tuple[Check, ...]:
+    """Check that the generator's adapter betters its base, where the release has one."""
+    loss = findings.answer_loss
+    if loss is None:
+        return ()
+    detail = f"nats per token of {loss.pairs} answers in {loss.threads} threads, paired"
+    return (better("generator: loss of the base minus its adapter's", loss.saved, 0.0, detail),)
 
 
 def drift_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -102,22 +102,22 @@ def keep(
         client.set_registered_model_alias(version.name, "challenger", version.version)
 
 
-def authors_of(candidates: tuple[Candidate, Candidate]) -> tuple[str, ...]:
+def authors_of(run_ids: Sequence[str]) -> tuple[str, ...]:
     """Return who trained: as tagged by MAILROOM_AUTHOR at training, else the run's system user."""
-    return _tagged(candidates, "mailroom.author")
+    return _tagged(run_ids, "mailroom.author")
 
 
-def accounts_of(candidates: tuple[Candidate, Candidate]) -> tuple[str, ...]:
+def accounts_of(run_ids: Sequence[str]) -> tuple[str, ...]:
     """Return the accounts of the operating system that trained."""
-    return _tagged(candidates, "mailroom.account")
+    return _tagged(run_ids, "mailroom.account")
 
 
-def _tagged(candidates: tuple[Candidate, Candidate], tag: str) -> tuple[str, ...]:
+def _tagged(run_ids: Sequence[str], tag: str) -> tuple[str, ...]:
     import mlflow
 
     client, found = mlflow.MlflowClient(), []
-    for candidate in candidates:
-        tags = client.get_run(candidate.run_id).data.tags
+    for run_id in run_ids:
+        tags = client.get_run(run_id).data.tags
         found.append(tags.get(tag) or tags.get("mlflow.user") or "unknown")
     return tuple(dict.fromkeys(found))
 

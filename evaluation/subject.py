@@ -8,8 +8,9 @@ from pathlib import Path
 
 from data.dataset import read_manifest
 from data.workspace import locate
-from evaluation.candidate import Candidate, read_candidate
+from evaluation.candidate import Adapter, Candidate, read_adapter, read_candidate
 from evaluation.release import file_digest
+from serving.adapter import DIGEST, NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class Subject:
     index: Path
     classifier: Candidate
     embedder: Candidate
+    adapter: Adapter | None
     parts: Mapping[str, str]
     details: Mapping[str, str]
     dataset: str
@@ -35,6 +37,7 @@ def read_subject(
     *,
     recipe: str,
     seed: int,
+    adapter: str | Path = "",
 ) -> Subject:
     """Read all parts.
 
@@ -45,18 +48,22 @@ def read_subject(
 
     manifest, built = read_manifest(prepared), read_index(index)
     models = (read_candidate(classifier), read_candidate(embedder))
+    tuned = read_adapter(adapter)
     return Subject(
         locate(prepared),
         locate(index),
         *models,
+        tuned,
         parts={
             "classifier": models[0].dataset_digest,
             "embedder": models[1].dataset_digest,
             "index": built.dataset_digest,
+            **({DIGEST: tuned.dataset_digest} if tuned else {}),
         },
         details={
             "classifier weights": models[0].weights_digest,
             "embedder weights": models[1].weights_digest,
+            DIGEST: tuned.digest if tuned else NONE,
             "temperature": str(models[0].temperature),
             "index": file_digest(locate(index) / "index.json"),
             "recipe digest": models[0].recipe_digest,

@@ -27,7 +27,7 @@ class Check:
     passed: bool
     effect: Effect
     detail: str = ""  # half a line of explanation
-    group: str = ""  # integrity | cost | quality | critical classes | slices | search | drift | behaviour
+    group: str = ""  # integrity | cost | quality | critical classes | slices | search | generator | …
 
     @property
     def figure(self) -> str:

@@ -91,6 +91,7 @@ def retrain_graph(
             classifier=classifier,
             embedder=embedder,
             index=index.outputs["index"],
+            adapter=adapter,
             recipe=recipe,
             seed=seed,
         )
@@ -105,7 +106,6 @@ def retrain_graph(
             release=promote.outputs["release"],
             prepared=prepared,
             engine=engine,
-            adapter=adapter,
             fingerprint=decisions_fingerprint,
         )
         return Outputs(

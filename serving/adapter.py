@@ -8,14 +8,19 @@ engine calls :func:`serve_adapter`, and calling it again changes nothing.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
 
-from data.workspace import UserError
-from serving.digest import file_digest
+from data.workspace import UserError, home
+from serving.digest import file_digest, folder_digest
+from serving.engine_key import HEADERS
 
 ADAPTER = "generator_adapter"
+ORIGIN = "origin.json"  # beside the weights: digests of the base, and the run that trained them
+DIGEST = "generator adapter"  # among the digests of a release
+NONE = "none"  # the digest of a generator that goes live as it is
 NAME = "generator"
 BASE_NAME = "generator-base"
 RANKS = (8, 16, 32, 64, 128, 256)  # what vLLM takes for the largest rank
@@ -58,11 +63,37 @@ def check_adapter(adapter: Path, base: Path) -> None:
     if _rank(adapter) > RANKS[-1]:
         raise UserError(f"the adapter {adapter} has rank {_rank(adapter)}; engines take {RANKS[-1]} at most")
     try:
-        trained_on = json.loads((adapter / "base.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        trained_on = json.loads((adapter / ORIGIN).read_text(encoding="utf-8"))["base"]
+    except (OSError, ValueError, KeyError, TypeError):
         trained_on = {}
     if trained_on != {path.name: file_digest(path) for path in sorted(base.glob("*.safetensors"))}:
         raise UserError(f"the adapter {adapter} was trained on another base than {base}; train it again")
+
+
+def decided_adapter(digests: Mapping[str, str]) -> Path | None:
+    """Return the adapter that a release names by its digest: from the workspace, or a bundle that has it.
+
+    Raises:
+        UserError: it is gone, or was changed.
+    """
+    digest = digests.get(DIGEST, NONE)
+    return None if digest == NONE else find_adapter(digest)
+
+
+def find_adapter(digest: str) -> Path:
+    """Return the adapter whose files have this digest.
+
+    Raises:
+        UserError: neither the workspace nor a bundle has it.
+    """
+    kept = home() / "adapters"
+    for folder in (*sorted(kept.glob("*")), *sorted((home() / "bundles").glob(f"*/{ADAPTER}"))):
+        if folder.is_dir() and folder_digest(folder) == digest:
+            return folder
+    raise UserError(
+        f"the generator's adapter {digest[:16]} that was decided on is gone from {kept}, or was changed; "
+        "run: mailroom run"
+    )
 
 
 def serve_adapter(url: str, adapter: Path) -> None:
@@ -71,7 +102,7 @@ def serve_adapter(url: str, adapter: Path) -> None:
     Raises:
         RuntimeError: the engine has no such adapter, cannot read it, or was started without adapters.
     """
-    with httpx.Client(base_url=url, timeout=LOAD_S, trust_env=False) as http:
+    with httpx.Client(base_url=url, timeout=LOAD_S, trust_env=False, headers=HEADERS) as http:
         models = http.get("/v1/models").raise_for_status().json()["data"]
         if any(each["id"] == NAME and each.get("root") == str(adapter) for each in models):
             return

@@ -13,7 +13,7 @@ from pathlib import Path
 from data.dataset import read_manifest
 from data.prompts import PROMPTS, Prompts, read_prompts
 from data.workspace import UserError, locate, write_atomically
-from serving.adapter import ADAPTER, check_adapter
+from serving.adapter import ADAPTER, check_adapter, decided_adapter
 from serving.calibrate import refusal_threshold
 from serving.champion import Champion, champion_index, champion_models, read_champion
 from serving.digest import file_digest, files_below, folder_digest
@@ -55,17 +55,15 @@ class Bundle:
         return read_prompts(self.folder / "prompts.yaml")
 
 
-def build_bundle(
-    release: str | Path, bundle: str | Path, prepared: str | Path, *, adapter: str | Path = ""
-) -> Bundle:
-    """Build the bundle of the champion release, with an adapter of the generator where one is given.
+def build_bundle(release: str | Path, bundle: str | Path, prepared: str | Path) -> Bundle:
+    """Build the bundle of the champion release, with the generator's adapter that it names, if any.
 
     ``release`` is the folder of 06_promote. Whatever it proposes, the bundle holds the release that
     the decision log says is live, and only when log and aliases agree.
 
     Raises:
         UserError: no release is live, the log does not verify, an alias was moved without a
-            decision, or a model or the index is gone.
+            decision, or a model, the adapter or the index is gone.
     """
     read_manifest(prepared)
     champion = read_champion(release)
@@ -79,7 +77,7 @@ def build_bundle(
             bundle=bundle,
             thresholds=Thresholds(temperature=models.temperature, similarity=similarity),
             champion=champion,
-            adapter=adapter,
+            adapter=decided_adapter(champion.digests),
         )
 
 
@@ -91,7 +89,7 @@ def bundle_of(
     bundle: str | Path,
     thresholds: Thresholds | None = None,
     champion: Champion | None = None,
-    adapter: str | Path = "",
+    adapter: Path | None = None,
 ) -> Bundle:
     """Put models and index into one folder; the manifest with all hashes is written last.
 
@@ -107,14 +105,14 @@ def bundle_of(
         engine_model(role, folder)  # type: ignore[arg-type]  # the keys are the roles
     _check_belongs(index, sources["embedder"])
     if adapter:
-        check_adapter(locate(adapter), sources["generator"])
+        check_adapter(adapter, sources["generator"])
     target = locate(bundle)
     with write_atomically(target) as unfinished:
         for role, folder in sources.items():
             copy_tree(folder, unfinished / role, links=role == "generator")
         copy_tree(locate(index), unfinished / "index")
         if adapter:
-            copy_tree(locate(adapter), unfinished / ADAPTER)
+            copy_tree(adapter, unfinished / ADAPTER)
         shutil.copy(PROMPTS, unfinished / "prompts.yaml")
         (unfinished / "thresholds.json").write_text(json.dumps(asdict(thresholds or Thresholds()), indent=1))
         document = {

@@ -91,7 +91,6 @@ def deploy(
     bundle: str | Path,
     *,
     engine: str = "auto",
-    adapter: str = "",
 ) -> Deployment:
     """Build the champion's bundle and make it live once its engines have proved themselves.
 
@@ -104,7 +103,7 @@ def deploy(
         UserError: the decision log does not verify, or a part of the release is missing.
         RuntimeError: an engine died, or does not agree with transformers; what was live stays live.
     """
-    built = build_bundle(release, bundle, prepared, adapter=adapter)
+    built = build_bundle(release, bundle, prepared)
     return deploy_bundle(built, prepared, engine=engine)
 
 

@@ -14,6 +14,7 @@ from typing import Literal
 from data.workspace import UserError, home
 from serving.adapter import adapter_arguments, served_name
 from serving.embed import longest_input
+from serving.engine_key import KEY
 from serving.ports import LOOPBACK
 
 Role = Literal["classifier", "embedder", "generator"]
@@ -98,6 +99,7 @@ def engine_environment(device: str) -> dict[str, str]:
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_DO_NOT_TRACK": "1",
         "VLLM_CACHE_ROOT": str(home() / "vllm"),
+        "VLLM_API_KEY": KEY,
         "VLLM_HOST_IP": LOOPBACK,
         "VLLM_LOOPBACK_IP": LOOPBACK,
         "TOKENIZERS_PARALLELISM": "false",

@@ -39,8 +39,8 @@ def train_generator(
     """Train on pairs of the train split and write the folder ``generator``.
 
     The folder holds ``training.json`` and, where the loss on valid fell below the base model's, ``adapter``
-    (PEFT's format, and the digests of the base that it belongs to). A copy of the adapter lies in the
-    workspace under the digest of its weights: that is what a bundle is built with.
+    (PEFT's format; ``origin.json`` names the base that it belongs to, the dataset and the run). A copy of
+    the adapter lies in the workspace: that is what is evaluated, decided on and deployed.
 
     Raises:
         UserError: no dataset, a recipe without a generator, too few pairs to learn from or to check with.
@@ -58,7 +58,14 @@ def train_generator(
         folder.mkdir(parents=True)
         started = time.monotonic()
         tuned = fit_generator(base, pairs, valid, chosen.generator, seed=seed, checkpoint=checkpoint)
-        adapter, digest = _save(tuned, folder / "adapter", base) if tuned.is_better else ("", "")
+        adapter, digest = "", ""
+        if tuned.is_better:
+            origin = {
+                "base": file_digests(base),
+                "dataset": provenance.dataset_digest,
+                "run": run.info.run_id,
+            }
+            adapter, digest = _save(tuned, folder / "adapter", origin)
         seconds = time.monotonic() - started
         figures = {
             "valid_answer_loss": min(tuned.valid_losses),
@@ -127,13 +134,13 @@ def _pairs(prepared: Path, split: str, most: int) -> tuple[Grounded, ...]:
     return pairs
 
 
-def _save(tuned: TunedGenerator, folder: Path, base: Path) -> tuple[str, str]:
-    """Write the adapter, and a copy in the workspace named by its weights; return its path and digest."""
+def _save(tuned: TunedGenerator, folder: Path, origin: Mapping[str, Any]) -> tuple[str, str]:
+    """Write the adapter, and a copy that no later run overwrites; return its path and the weights' digest."""
     with quietly():
         tuned.model.save_pretrained(folder, save_embedding_layers=False)  # "auto" asks the hub
-    (folder / "base.json").write_text(json.dumps(file_digests(base)) + "\n", encoding="utf-8")
+    (folder / "origin.json").write_text(json.dumps(origin) + "\n", encoding="utf-8")
     digest = weights_digest(folder)
-    kept = home() / "adapters" / digest[:16]
+    kept = home() / "adapters" / f"{digest[:16]}-{origin['run'][:8]}"
     with write_atomically(kept) as unfinished:
         shutil.copytree(folder, unfinished)
     return str(kept), digest

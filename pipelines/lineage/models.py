@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from evaluation.registry import CLASSIFIER, EMBEDDER, model_id_of
 from pipelines.lineage.datasets import dataset_line
 from pipelines.lineage.line import Line, Walk
 from pipelines.lineage.notebooks import NO_NOTEBOOK, notebook_line
+from serving.adapter import DIGEST, NONE, ORIGIN, find_adapter
 from serving.champion import download_model
 from serving.judged import fetch
 from training.recipe import Recipe, load_recipe, recipe_digest
@@ -59,6 +61,23 @@ def version_line(walk: Walk, role: Role, version: str, signed: Mapping[str, str]
     )
     aliases = ", ".join(found.aliases)
     return Line(role, f"{NAMES[role]}/{found.version}", f"alias {aliases}" if aliases else "", below=below)
+
+
+def adapter_line(walk: Walk, signed: Mapping[str, str]) -> Line:
+    """Return the generator's adapter that a decision names, or that the base went live alone."""
+    import mlflow
+
+    digest = signed.get(DIGEST, "")
+    if digest in ("", NONE):
+        return Line("generator", "the base alone" if digest else "", "" if digest else "not recorded")
+    try:
+        folder = find_adapter(digest)
+        run = mlflow.get_run(json.loads((folder / ORIGIN).read_text(encoding="utf-8"))["run"])
+    except (UserError, mlflow.MlflowException):
+        note = "the workspace holds this adapter, or MLflow its run, no more"
+        return Line("generator", digest, note, holds=walk.holds(lambda: False))
+    below = (Line("folder", str(folder)), _run_line(walk, "generator", run, {}))
+    return Line("generator", digest, "adapter, as signed in the decision", walk.holds(lambda: True), below)
 
 
 def run_id_of(version: Any) -> str:

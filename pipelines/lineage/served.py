@@ -13,7 +13,7 @@ from evaluation.release import Release, from_json
 from pipelines.lineage.datasets import dataset_line, folders_of
 from pipelines.lineage.line import Line, Walk
 from pipelines.lineage.messages import GONE, chunk_line, message_line
-from pipelines.lineage.models import version_line
+from pipelines.lineage.models import adapter_line, version_line
 from serving.answered import Answered, answered_of, answers_path
 from serving.answers import Citation
 from serving.bundle import Bundle, read_bundle, verify_bundle
@@ -100,6 +100,7 @@ def release_line(walk: Walk, release_id: str) -> Line | None:
         _index(walk, release),
         version_line(walk, "classifier", release.classifier_version, release.digests),
         version_line(walk, "embedder", release.embedder_version, release.digests),
+        adapter_line(walk, release.digests),
     )
     return Line("release", release.id, f"the gate said {release.outcome}", below=below)
 

@@ -11,6 +11,7 @@ import pytest
 from made_findings import findings_about
 
 from data.workspace import UserError
+from evaluation.answer_loss import AnswerLoss
 from evaluation.behaviour import BehaviourTest
 from evaluation.findings import Findings, Latency, RoundTrip
 from evaluation.gate import judge
@@ -56,6 +57,23 @@ def test_a_plainly_worse_model_is_rejected(test_set: TestSet, answer: Maker, rul
 
     assert verdict.outcome == "reject"
     assert "macro-F1 minus champion" in verdict.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("saved", "outcome"),
+    [
+        (Interval(0.3, 0.1, 0.5), "promote"),
+        (Interval(0.1, -0.1, 0.3), "hold"),
+        (Interval(-0.3, -0.5, -0.1), "reject"),
+        (Interval(NAN, NAN, NAN), "reject"),
+    ],
+)
+def test_an_adapter_of_the_generator_must_better_its_base(
+    good_findings: Findings, rules: Rules, saved: Interval, outcome: str
+) -> None:
+    loss = AnswerLoss(40, 20, 2.0, 2.0 - saved.value, saved)
+
+    assert outcome == judge(replace(good_findings, answer_loss=loss), rules).outcome
 
 
 def test_too_few_messages_to_decide_hold(test_set: TestSet, answer: Maker, rules: Rules) -> None:

@@ -19,6 +19,7 @@ from evaluation.chain import check_chain
 from evaluation.registry import CLASSIFIER
 from evaluation.release import as_json
 from pipelines import cli
+from serving.bundle import verify_bundle
 from serving.champion import champion_models, read_champion
 from serving.decisions import append, log_path
 from serving.digest import file_digest
@@ -228,6 +229,19 @@ def test_a_live_bundle_that_was_written_anew_with_its_manifest(live: Proposed) -
     problems = check_chain().problems
     assert any("its manifest was written anew" in problem for problem in problems)
     assert any("classifier of the live bundle" in problem for problem in problems)
+
+
+def test_an_adapter_slipped_beside_the_generator(live: Proposed) -> None:
+    adapter = pointer().resolve() / "generator_adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text('{"r": 8}')
+
+    with pytest.raises(UserError, match="generator_adapter"):
+        verify_bundle(pointer().resolve())
+    manifest = json.loads((pointer().resolve() / "manifest.json").read_text())
+    manifest["files"]["generator_adapter/adapter_config.json"] = file_digest(adapter / "adapter_config.json")
+    (pointer().resolve() / "manifest.json").write_text(json.dumps(manifest))
+    assert any("generator has another adapter" in problem for problem in check_chain().problems)
 
 
 def test_a_pointer_moved_back_to_an_earlier_bundle(live: Proposed, propose: Proposer) -> None:

@@ -24,6 +24,8 @@ from evaluation import decision
 from evaluation.registry import CLASSIFIER, EMBEDDER
 from evaluation.release import file_digest
 from evaluation.rules import DEFAULT_PATH
+from serving.adapter import DIGEST as ADAPTERS
+from serving.adapter import ORIGIN
 from serving.answered import record_answer
 from serving.answers import Answer, Citation
 from serving.bundle import Bundle, read_bundle
@@ -146,6 +148,10 @@ def _released(root: Path, index: Path, trained: dict[Role, tuple[str, Path, str]
 
     folder = root / "evaluation"
     folder.mkdir()
+    adapter = home() / "adapters" / "made"
+    adapter.mkdir(parents=True)
+    (adapter / "adapter_model.safetensors").write_bytes(b"adapter")
+    (adapter / ORIGIN).write_text(json.dumps({"dataset": DIGEST, "run": trained["embedder"][2]}))
     (folder / "eval_report.html").write_text("<p>made</p>")
     (folder / "predictions.parquet").write_bytes(b"PAR1")
     (folder / RULES).write_bytes(DEFAULT_PATH.read_bytes())
@@ -162,6 +168,7 @@ def _released(root: Path, index: Path, trained: dict[Role, tuple[str, Path, str]
                 "index": file_digest(index / "index.json"),
                 "gate": file_digest(folder / RULES),
                 **{COPIES[role]: folder_digest(made[1]) for role, made in trained.items()},
+                ADAPTERS: folder_digest(adapter),
                 "recipe digest": recipe_digest(recipe),
                 **{
                     f"{role} weights": file_digest(made[1] / "model.safetensors")

@@ -60,15 +60,16 @@ def test_has_one_step_for_every_numbered_notebook_in_order(compiled: Path) -> No
     assert tasks["deploy"]["dependentTasks"] == ["prepare", "promote"]
 
 
-def test_trains_the_generator_only_when_asked_and_deploys_what_comes_of_it(tmp_path: Path) -> None:
+def test_trains_the_generator_only_when_asked_and_judges_what_comes_of_it(tmp_path: Path) -> None:
     build = partial(retrain_graph, tunes_generator=True)
     spec, _ = yaml.safe_load_all(compile_graph(tmp_path / "it.yaml", Cluster(), build).read_text())
 
     tasks = spec["root"]["dag"]["tasks"]
-    assert "train-generator" in tasks["deploy"]["dependentTasks"]
-    assert {"producerTask": "train-generator", "outputParameterKey": "Output"} == tasks["deploy"]["inputs"][
+    assert "train-generator" in tasks["evaluate"]["dependentTasks"]
+    assert {"producerTask": "train-generator", "outputParameterKey": "Output"} == tasks["evaluate"]["inputs"][
         "parameters"
     ]["adapter"]["taskOutputParameter"]
+    assert "adapter" not in tasks["deploy"]["inputs"]["parameters"], "what is deployed, the release says"
 
 
 def test_every_step_has_limits_a_deadline_and_its_secrets(compiled: Path) -> None:

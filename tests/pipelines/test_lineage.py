@@ -60,6 +60,7 @@ def test_an_answer_leads_to_the_decision_the_run_and_the_bytes(served: Served) -
     assert served.bundle.digest == told["bundle"]
     assert served.release == told["release"]
     assert told["decision"].startswith("approved by gate")
+    assert "adapter, as signed in the decision" in {each.note for each in lines_of(found)}
     assert served.runs["embedder"] in {each.value for each in lines_of(found)}
     assert DIGEST == told["dataset"]
     assert "smoke" == told["recipe"]
@@ -103,6 +104,7 @@ def test_no_word_of_a_message_is_told_and_no_key_is_needed(served: Served) -> No
         ("archive/4.eml", "SHA-256 of the file"),
         ("archive/labels.csv", "label"),
         ("m-classifier/model.safetensors", "weights"),
+        ("home/adapters/made/adapter_model.safetensors", "generator"),
         ("evaluation/gate.json", "evidence"),
         ("home/bundles/made/thresholds.json", "folder"),
         ("home/decisions.jsonl", "decision log"),

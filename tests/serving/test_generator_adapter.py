@@ -11,8 +11,10 @@ import pytest
 
 from data.prompts import conversation, read_prompts
 from data.workspace import UserError
-from serving.adapter import adapter_of, check_adapter, serve_adapter
+from serving.adapter import DIGEST, NONE, adapter_of, check_adapter, decided_adapter, serve_adapter
 from serving.client import engine_client
+from serving.digest import folder_digest
+from serving.engine_key import HEADERS
 from serving.engines import engines
 from serving.launch import engine_environment, engine_model, vllm_arguments, vllm_device
 from tests.training.made_decoders import write_decoder
@@ -47,15 +49,20 @@ def write_adapter(base: Path, folder: Path, *, seed: int = 7) -> Path:
     tuned = fit_generator(base, pairs, pairs[:20], RECIPE, seed=seed)
     with quietly():
         tuned.model.save_pretrained(folder, save_embedding_layers=False)
-    (folder / "base.json").write_text(json.dumps(file_digests(base)))
+    write_origin(base, folder)
     return folder
+
+
+def write_origin(base: Path, folder: Path) -> None:
+    origin = {"base": file_digests(base), "dataset": "d" * 64, "run": "r" * 32}
+    (folder / "origin.json").write_text(json.dumps(origin))
 
 
 def fake_adapter(base: Path, folder: Path, rank: int = 4) -> Path:
     folder.mkdir()
     (folder / "adapter_config.json").write_text(json.dumps({"r": rank}))
     (folder / "adapter_model.safetensors").write_bytes(b"weights")
-    (folder / "base.json").write_text(json.dumps(file_digests(base)))
+    write_origin(base, folder)
     return folder
 
 
@@ -76,6 +83,24 @@ def test_an_adapter_belongs_to_its_base_and_has_a_rank_that_engines_take(base: P
         check_adapter(fake_adapter(base, tmp_path / "high", 999), base)
     with pytest.raises(UserError, match="holds no adapter"):
         check_adapter(tmp_path / "none", base)
+
+
+def test_what_is_deployed_is_the_adapter_that_was_decided_on(base: Path, workspace: Path) -> None:
+    assert decided_adapter({}) is None, "a release of earlier days"
+    assert decided_adapter({DIGEST: NONE}) is None
+    for name, rank in (("another", 8), ("one", 4)):
+        (workspace / "adapters").mkdir(parents=True, exist_ok=True)
+        fake_adapter(base, workspace / "adapters" / name, rank)
+    decided = {DIGEST: folder_digest(workspace / "adapters" / "one")}
+    kept = workspace / "bundles" / "live" / "generator_adapter"
+    shutil.copytree(workspace / "adapters" / "one", kept)
+
+    assert workspace / "adapters" / "one" == decided_adapter(decided)
+    (workspace / "adapters" / "one" / "adapter_model.safetensors").write_bytes(b"others")
+    assert kept == decided_adapter(decided)
+    shutil.rmtree(kept)
+    with pytest.raises(UserError, match="that was decided on is gone"):
+        decided_adapter(decided)
 
 
 def test_the_base_steps_aside_for_the_adapter_and_only_then(base: Path) -> None:
@@ -101,6 +126,9 @@ def test_vllm_answers_with_the_adapter_and_changes_it_without_a_restart(base: Pa
 
     with engines(bundle, "vllm", roles=("generator",)) as running, engine_client(running) as client:
         url = running.urls["generator"]
+        exchange = {"lora_name": "generator", "lora_path": str(other), "load_inplace": True}
+        stranger = httpx.post(f"{url}/v1/load_lora_adapter", json=exchange, trust_env=False)
+        assert httpx.codes.UNAUTHORIZED == stranger.status_code
         plain = said(url, "generator-base")
         first = said(url, "generator")
         assert first == client.chat(QUESTION, max_tokens=12).text
@@ -138,5 +166,5 @@ def test_transformers_answers_with_the_adapter_too(base: Path) -> None:
 
 def said(url: str, model: str) -> str:
     body = {"model": model, "messages": QUESTION, "max_tokens": 12, "temperature": 0.0}
-    reply = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=60, trust_env=False)
+    reply = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=60, trust_env=False, headers=HEADERS)
     return str(reply.raise_for_status().json()["choices"][0]["message"]["content"])
