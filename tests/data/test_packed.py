@@ -118,6 +118,7 @@ def test_members_of_one_name_are_all_read(tmp_path: Path) -> None:
     assert entries == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", COMPRESSORS)
 def test_damage_deep_inside_is_no_bug_of_ours(
     tmp_path: Path, suffix: str, capsys: pytest.CaptureFixture[str]
@@ -200,6 +201,7 @@ def test_what_comes_before_the_damage_is_kept_and_the_rest_is_one_reject(
     assert len(messages) in expected[damage]
 
 
+@pytest.mark.slow
 def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
     (tmp_path / "bomb.gz").write_bytes(gzip.compress(ENVELOPE + mail(1) + bytes(300 << 20)))
 

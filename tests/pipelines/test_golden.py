@@ -60,6 +60,7 @@ def test_has_one_step_for_every_numbered_notebook_in_order(compiled: Path) -> No
     assert tasks["deploy"]["dependentTasks"] == ["prepare", "promote"]
 
 
+@pytest.mark.slow
 def test_trains_the_generator_only_when_asked_and_judges_what_comes_of_it(tmp_path: Path) -> None:
     build = partial(retrain_graph, tunes_generator=True)
     spec, _ = yaml.safe_load_all(compile_graph(tmp_path / "it.yaml", Cluster(), build).read_text())
@@ -87,6 +88,7 @@ def test_every_step_has_limits_a_deadline_and_its_secrets(compiled: Path) -> Non
     assert spec["root"]["dag"]["tasks"]["prepare"]["retryPolicy"]["maxRetryCount"] == 1
 
 
+@pytest.mark.slow
 def test_asks_for_accelerators_where_training_happens(tmp_path: Path) -> None:
     path = compile_graph(tmp_path / "gpu.yaml", Cluster(gpu="nvidia.com/gpu", gpus=2))
 

@@ -36,6 +36,7 @@ def test_is_the_golden_file(tmp_path: Path) -> None:
     assert mistakes(path.read_text()) == []
 
 
+@pytest.mark.slow
 def test_trials_are_the_retrain_graphs_own_training_and_may_run_at_once(tmp_path: Path) -> None:
     path = compile_graph(tmp_path / "search.yaml", Cluster(gpu="nvidia.com/gpu"), search_graph)
     retrain = compile_graph(tmp_path / "retrain.yaml", Cluster(gpu="nvidia.com/gpu"))

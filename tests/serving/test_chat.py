@@ -213,6 +213,7 @@ def test_an_engine_that_dies_after_the_first_word_ends_the_stream_with_an_error(
     assert verify_audit(guards.audit.path) == (2, None)
 
 
+@pytest.mark.slow
 def test_a_stream_ends_in_time_though_its_engine_is_silent(door: Door, guards: Guards):
     engine = Engine("is silent")
     short = replace(guards, limits=Limits(seconds=2))

@@ -187,6 +187,7 @@ def test_statistics_say_nothing_of_what_lies_outside(tmp_path: Path, guards: Gua
         assert b"secret" not in said[0].content
 
 
+@pytest.mark.slow
 def test_no_route_and_no_tool_says_anything_of_what_lies_outside(tmp_path: Path, guards: Guards):
     folders = {name: scattered(tmp_path / f"{name}-data", outside=name) for name in ("secret_a", "secret_b")}
     one, other = (limited_client(tmp_path / name, folder, guards) for name, folder in folders.items())
