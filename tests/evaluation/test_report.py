@@ -13,11 +13,12 @@ from made_findings import against_champion
 from pages import Elements
 
 from evaluation import report
+from evaluation.answer_loss import AnswerLoss
 from evaluation.changes import Origin, changes_between
 from evaluation.drawings import recall_by_hours_plot
 from evaluation.findings import Findings
 from evaluation.gate import judge
-from evaluation.metrics import Predictions, TestSet
+from evaluation.metrics import Interval, Predictions, TestSet
 from evaluation.report import write_report
 from evaluation.rules import Rules
 
@@ -211,6 +212,17 @@ def test_shows_what_a_department_plans_with(page: str) -> None:
     assert "win*" in page
     assert "share of <b>.690 (" in page
     assert "False alarms: the reference was cut into two random halves of 200 messages 200 times" in page
+
+
+def test_says_what_the_generators_adapter_is_worth(
+    page: str, good_findings: Findings, rules: Rules, tmp_path: Path
+) -> None:
+    loss = AnswerLoss(61, 48, 0.683, 0.243, Interval(0.44, 0.384, 0.507))
+    shown = page_of(replace(good_findings, answer_loss=loss), rules, tmp_path)
+
+    assert "costs .243 nats (cross-entropy; less is better) with it and .683 without" in shown
+    assert "saved +.440 (+.384 to +.507), over 61 answers in 48 threads" in shown
+    assert "An adapter of the generator" not in page
 
 
 def test_a_ways_name_is_escaped_in_the_drawing(good_findings: Findings) -> None:
