@@ -6,9 +6,11 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.workspace import UserError, locate
-from serving.adapter import ORIGIN
+from data.workspace import UserError, locate, tracking
+from serving.adapter import check_adapter, origin_of
 from serving.digest import folder_digest
+from serving.generator import generator_path
+from training.tracking import weights_digest, weights_tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,21 +79,27 @@ class Adapter:
 
 
 def read_adapter(folder: str | Path) -> Adapter | None:
-    """Read ``origin.json`` of an adapter; "" is none.
+    """Read an adapter, and compare it with what the run that trained it recorded; "" is none.
 
     Raises:
-        UserError: the folder holds no adapter.
+        UserError: the folder holds no adapter that can be served, or its run says otherwise.
     """
+    import mlflow
+
     if not folder:
         return None
     place = locate(folder)
+    check_adapter(place, generator_path())
+    origin = origin_of(place)
     try:
-        origin = json.loads((place / ORIGIN).read_text(encoding="utf-8"))
-        return Adapter(place, folder_digest(place), origin["dataset"], origin["run"], _megabytes(place))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"no adapter of the generator in {place} ({type(error).__name__}); run notebook train_generator"
-        ) from None
+        tracking()
+        tags = mlflow.get_run(str(origin["run"])).data.tags
+        recorded = tags[weights_tag("generator")], tags["mailroom.dataset_digest"]
+    except (KeyError, mlflow.MlflowException) as error:
+        raise UserError(f"MLflow has no run that trained the adapter {place}; train it again") from error
+    if recorded != (weights_digest(place), origin["dataset"]):
+        raise UserError(f"the run {origin['run']} trained another adapter than {place}; train it again")
+    return Adapter(place, folder_digest(place), origin["dataset"], origin["run"], _megabytes(place))
 
 
 def _megabytes(folder: Path) -> float:

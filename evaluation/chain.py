@@ -12,7 +12,7 @@ from data.workspace import UserError, tracking
 from evaluation.alias import alias_problems
 from evaluation.registry import CLASSIFIER, EMBEDDER
 from evaluation.release import Release, from_json
-from serving.adapter import ADAPTER, DIGEST, NONE
+from serving.adapter import DIGEST, NONE, held_adapter
 from serving.bundle import Bundle, verify_bundle
 from serving.champion import download_model
 from serving.decisions import MADE_LIVE, broken_rules, deployed_bundle, log_path
@@ -151,7 +151,5 @@ def _strays(bundle: Bundle, deployed: str, champion: Release | None) -> Iterator
         for model, digest in COPIES.items():
             if folder_digest(bundle.folder / model) != champion.digests.get(digest):
                 yield f"the {model} of the live bundle is not what release {champion.id} was judged with"
-        adapter = bundle.folder / ADAPTER
-        held = folder_digest(adapter) if adapter.is_dir() else NONE
-        if held != champion.digests.get(DIGEST, NONE):
+        if held_adapter(bundle.folder) != champion.digests.get(DIGEST, NONE):
             yield f"the live bundle's generator has another adapter than release {champion.id} names"

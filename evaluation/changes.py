@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from evaluation.metrics import Predictions, TestSet, right
 
+ADAPTER = "generator's adapter"
 # what the report calls it → its name among the digests of a release
 FACTS = {
     "dataset": "dataset",
@@ -16,7 +17,7 @@ FACTS = {
     "package lock": "package lock",
     "classifier weights": "classifier weights",
     "embedder weights": "embedder weights",
-    "generator's adapter": "generator adapter",
+    ADAPTER: "generator adapter",
 }
 BASE_MODELS = {
     "base model of the classifier": "classifier.base_model",

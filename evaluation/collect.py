@@ -8,6 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from data.workspace import UserError
 from evaluation.answer_loss import AnswerLoss, measure_answer_loss
 from evaluation.behaviour import Behaviour, load_behaviour, measure_behaviour
 from evaluation.case import Case, date_of
@@ -43,6 +44,7 @@ from evaluation.rules import Rules
 from evaluation.slices import measure_slices
 from evaluation.subject import Subject
 from evaluation.workload import measure_workload
+from serving.adapter import decided_adapter
 
 STEPS = 10
 OWN = "the challenger's own training data"
@@ -118,7 +120,7 @@ def collect(
             seed=subject.seed,
         )
         _next(bar, "generator")
-        answer_loss = _answer_loss(subject, rules)
+        answer_loss = _answer_loss(subject, rules, champion.release if champion else None)
         return Collected(
             challenger,
             all_others,
@@ -173,13 +175,18 @@ def _drift(
     return replace(measure_drift(reference, now, page, described_as=described_as), false_alarms=alarms)
 
 
-def _answer_loss(subject: Subject, rules: Rules) -> AnswerLoss | None:
+def _answer_loss(subject: Subject, rules: Rules, champion: Release | None) -> AnswerLoss | None:
     if subject.adapter is None:
         return None
+    try:
+        champions = decided_adapter(champion.digests) if champion else None
+    except UserError:  # the gate says that it could not be compared
+        champions = None
     return measure_answer_loss(
         subject.prepared,
         subject.adapter.folder,
         subject.recipe,
+        champion=champions,
         draws=rules.draws,
         confidence=rules.confidence,
         seed=subject.seed,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from evaluation.answer_loss import AnswerLoss
 from evaluation.answers import Answers
 from evaluation.behaviour import Behaviour
-from evaluation.changes import Changes, DatasetCounts
+from evaluation.changes import ADAPTER, Changes, DatasetCounts
 from evaluation.drift import Drift
 from evaluation.errors import Errors
 from evaluation.judge import Judged
@@ -19,6 +19,7 @@ from evaluation.planning import Planning
 from evaluation.retrieval import Retrieval
 from evaluation.slices import SliceResult
 from evaluation.workload import Workload
+from serving.adapter import NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,13 @@ class Findings:
     planning: Planning | None = None  # what a reviewing department counts with
     answer_loss: AnswerLoss | None = None  # of the generator's adapter, where the recipe trains one
     multi_label: bool = False  # messages may have several labels
+
+    @property
+    def champions_adapter(self) -> str:
+        """The digest of the adapter that the champion's generator has; "" where it has none."""
+        facts = self.changes.facts if self.changes else ()
+        before = next((fact.before for fact in facts if fact.name == ADAPTER), None)
+        return "" if before in {None, NONE} else str(before)
 
     def comparison(self, other: str) -> Comparison | None:
         """Return the comparison with a model whose name starts so."""

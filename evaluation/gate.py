@@ -32,7 +32,7 @@ def judge(findings: Findings, rules: Rules) -> Verdict:
         "critical classes": critical_checks(findings, rules),
         "slices": slice_checks(findings, rules),
         "search": search_checks(findings, rules),
-        "generator": generator_checks(findings),
+        "generator": generator_checks(findings, rules),
         "drift": drift_checks(findings, rules),
         "behaviour": behaviour_checks(findings, rules),
     }
@@ -316,13 +316,31 @@ def search_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:
     return tuple(checks)
 
 
-def generator_checks(findings: Findings) -> tuple[Check, ...]:
-    """Check that the generator's adapter betters its base, where the release has one."""
-    loss = findings.answer_loss
+def generator_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:
+    """Check that the generator's adapter betters its base and is no worse than the champion's.
+
+    Nothing is checked where neither release has one.
+    """
+    loss, champions = findings.answer_loss, findings.champions_adapter
     if loss is None:
-        return ()
+        left_out = exactly(
+            "generator: adapters of the champion left out", 1, 0, "hold", "the base goes alone"
+        )
+        return (left_out,) if champions else ()
     detail = f"nats per token of {loss.pairs} answers in {loss.threads} threads, paired"
-    return (better("generator: loss of the base minus its adapter's", loss.saved, 0.0, detail),)
+    enough, margin = rules.limits.answer_threads, rules.margins.answer_loss
+    checks = [
+        at_least("generator: threads with answers", float(loss.threads), enough, "hold", "of the test split"),
+        better("generator: loss of the base minus its adapter's", loss.saved, 0.0, detail),
+    ]
+    if champions and loss.against_champion is None:
+        checks.append(
+            exactly("generator: champion's adapter compared", 0, 1, "hold", "it is gone or changed")
+        )
+    elif champions:
+        name = "generator: loss of the champion's adapter minus this one's"
+        checks.append(not_worse(name, loss.against_champion, margin, detail))
+    return tuple(checks)
 
 
 def drift_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from data.dataset import read_manifest
@@ -13,9 +14,10 @@ from evaluation.changes import DatasetCounts, Origin
 from evaluation.registry import CLASSIFIER, EMBEDDER
 from evaluation.release import Release
 from evaluation.subject import Subject
+from serving.adapter import decided_adapter, origin_of
 from serving.judged import read_gate
 
-RECIPE_PARTS = ("classifier.", "embedder.")
+RECIPE_PARTS = ("classifier.", "embedder.", "generator.")
 
 
 def dataset_counts(prepared: str | Path) -> DatasetCounts:
@@ -30,8 +32,10 @@ def dataset_counts(prepared: str | Path) -> DatasetCounts:
 def origin_of_challenger(subject: Subject, rules_digest: str) -> Origin:
     """Return what the models under judgement were made of."""
     digests = {**subject.details, "dataset": subject.dataset, "gate": rules_digest}
-    runs = (subject.classifier.run_id, subject.embedder.run_id)
-    return Origin(digests, _recipe_of(runs), dataset_counts(subject.prepared))
+    parts = (subject.classifier, subject.embedder, subject.adapter)
+    return Origin(
+        digests, _recipe_of(part.run_id for part in parts if part), dataset_counts(subject.prepared)
+    )
 
 
 def origin_of_champion(release: Release) -> Origin:
@@ -57,6 +61,9 @@ def _training_runs(release: Release) -> tuple[str, ...]:
             found.append(str(client.get_model_version(name, version).run_id or ""))
         except mlflow.MlflowException:
             continue  # what is gone from the registry is "not recorded"
+    with suppress(UserError):
+        if adapter := decided_adapter(release.digests):
+            found.append(origin_of(adapter)["run"])
     return tuple(found)
 
 

@@ -26,6 +26,7 @@ class Margins(_Declared):
     critical_recall: float = Field(ge=0, le=1)
     slice_accuracy: float = Field(ge=0, le=1)
     retrieval_recall: float = Field(ge=0, le=1)
+    answer_loss: float = Field(ge=0)
 
 
 class Limits(_Declared):
@@ -39,6 +40,7 @@ class Limits(_Declared):
     latency_ratio: float = Field(gt=0)
     round_trip_messages: int = Field(ge=1)
     round_trip_score: float = Field(ge=0)
+    answer_threads: int = Field(ge=2)
     answers_scored: float = Field(ge=0, le=1)
     embedding_drift: float = Field(ge=0.5, le=1)
     descriptor_drift: float = Field(ge=0)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from data.dataset import read_manifest
 from data.workspace import locate
+from evaluation.answer_loss import generator_section
 from evaluation.candidate import Adapter, Candidate, read_adapter, read_candidate
 from evaluation.release import file_digest
 from serving.adapter import DIGEST, NONE
@@ -49,6 +50,8 @@ def read_subject(
     manifest, built = read_manifest(prepared), read_index(index)
     models = (read_candidate(classifier), read_candidate(embedder))
     tuned = read_adapter(adapter)
+    if tuned:
+        generator_section(recipe)
     return Subject(
         locate(prepared),
         locate(index),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from data.workspace import tracking
 from evaluation.registry import CLASSIFIER, EMBEDDER
+from serving.adapter import kept_adapters, origin_of
 
 TAG = "mailroom.dataset_digest"
 
@@ -17,7 +18,7 @@ class TrainedModel:
 
     run_id: str
     dataset_digest: str
-    versions: tuple[str, ...]
+    versions: tuple[str, ...]  # and, of a generator, where its adapter lies
 
     def __str__(self) -> str:
         return f"run {self.run_id}: {', '.join(self.versions) or 'no registered version'}"
@@ -34,10 +35,15 @@ def models_trained_on(dataset_digests: Collection[str]) -> tuple[TrainedModel, .
         for name in (CLASSIFIER, EMBEDDER)
         for version in client.search_model_versions(f"name='{name}'")
     ]
+    adapters = kept_adapters()
     experiments = [each.experiment_id for each in client.search_experiments()]
     found = []
     for digest in sorted(dataset_digests):
         for run in client.search_runs(experiments, filter_string=f"tags.`{TAG}` = '{digest}'"):
-            made = [f"{each.name} {each.version}" for each in versions if each.run_id == run.info.run_id]
+            run_id = run.info.run_id
+            made = [f"{each.name} {each.version}" for each in versions if each.run_id == run_id]
+            made += [
+                f"the generator's adapter {each}" for each in adapters if origin_of(each)["run"] == run_id
+            ]
             found.append(TrainedModel(run.info.run_id, digest, tuple(sorted(made))))
     return tuple(found)

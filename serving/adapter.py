@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import httpx
 
 from data.workspace import UserError, home
 from serving.digest import file_digest, folder_digest
-from serving.engine_key import HEADERS
+from serving.engine_key import key_headers
 
 ADAPTER = "generator_adapter"
 ORIGIN = "origin.json"  # beside the weights: digests of the base, and the run that trained them
@@ -62,12 +63,24 @@ def check_adapter(adapter: Path, base: Path) -> None:
         raise UserError(f"the folder {adapter} holds no adapter; train one: notebook train_generator")
     if _rank(adapter) > RANKS[-1]:
         raise UserError(f"the adapter {adapter} has rank {_rank(adapter)}; engines take {RANKS[-1]} at most")
-    try:
-        trained_on = json.loads((adapter / ORIGIN).read_text(encoding="utf-8"))["base"]
-    except (OSError, ValueError, KeyError, TypeError):
-        trained_on = {}
-    if trained_on != {path.name: file_digest(path) for path in sorted(base.glob("*.safetensors"))}:
+    expected = {path.name: file_digest(path) for path in sorted(base.glob("*.safetensors"))}
+    if origin_of(adapter)["base"] != expected:
         raise UserError(f"the adapter {adapter} was trained on another base than {base}; train it again")
+
+
+def origin_of(adapter: Path) -> dict[str, Any]:
+    """Return what an adapter was made of: ``base`` (digests), ``dataset``, ``run``; None if not said."""
+    try:
+        written = json.loads((adapter / ORIGIN).read_text(encoding="utf-8"))
+        return {name: written.get(name) for name in ("base", "dataset", "run")}
+    except (OSError, ValueError, AttributeError):
+        return dict.fromkeys(("base", "dataset", "run"))
+
+
+def held_adapter(bundle: Path) -> str:
+    """Return the digest of the adapter that a bundle holds, as a release names it."""
+    folder = bundle / ADAPTER
+    return folder_digest(folder) if folder.is_dir() else NONE
 
 
 def decided_adapter(digests: Mapping[str, str]) -> Path | None:
@@ -86,14 +99,19 @@ def find_adapter(digest: str) -> Path:
     Raises:
         UserError: neither the workspace nor a bundle has it.
     """
-    kept = home() / "adapters"
-    for folder in (*sorted(kept.glob("*")), *sorted((home() / "bundles").glob(f"*/{ADAPTER}"))):
-        if folder.is_dir() and folder_digest(folder) == digest:
+    for folder in kept_adapters():
+        if folder_digest(folder) == digest:
             return folder
     raise UserError(
-        f"the generator's adapter {digest[:16]} that was decided on is gone from {kept}, or was changed; "
-        "run: mailroom run"
+        f"no folder in {home() / 'adapters'} has the digest {digest[:16]} of the generator's adapter that "
+        "was decided on: it is gone, or was changed; train it again: mailroom run --no-cache"
     )
+
+
+def kept_adapters() -> tuple[Path, ...]:
+    """Return the folders of all adapters of the workspace, and of those that bundles hold."""
+    found = (*sorted((home() / "adapters").glob("*")), *sorted((home() / "bundles").glob(f"*/{ADAPTER}")))
+    return tuple(folder for folder in found if folder.is_dir())
 
 
 def serve_adapter(url: str, adapter: Path) -> None:
@@ -102,7 +120,7 @@ def serve_adapter(url: str, adapter: Path) -> None:
     Raises:
         RuntimeError: the engine has no such adapter, cannot read it, or was started without adapters.
     """
-    with httpx.Client(base_url=url, timeout=LOAD_S, trust_env=False, headers=HEADERS) as http:
+    with httpx.Client(base_url=url, timeout=LOAD_S, trust_env=False, headers=key_headers()) as http:
         models = http.get("/v1/models").raise_for_status().json()["data"]
         if any(each["id"] == NAME and each.get("root") == str(adapter) for each in models):
             return

@@ -17,7 +17,7 @@ import numpy as np
 
 from data.label_sets import PROBLEM_TYPE, THRESHOLDS, sigmoid_at
 from serving.embed import Vectors
-from serving.engine_key import HEADERS
+from serving.engine_key import key_headers
 from serving.engines import Engines
 from serving.launch import Role
 from serving.limits import DeadlineError, seconds_left
@@ -266,7 +266,7 @@ def _cut_off(reply: httpx.Response, seconds: float) -> Iterator[None]:
 @contextmanager
 def engine_client(engines: Engines, *, observe: Observe = unobserved) -> Iterator[EngineClient]:
     """Connect to running engines; ``observe`` is told of every call."""
-    with httpx.Client(timeout=REQUEST_S, trust_env=False, headers=HEADERS) as http:
+    with httpx.Client(timeout=REQUEST_S, trust_env=False, headers=key_headers()) as http:
         yield EngineClient(engines.urls, http, observe, engines.down, engines.sleepers)
 
 

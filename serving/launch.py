@@ -14,7 +14,7 @@ from typing import Literal
 from data.workspace import UserError, home
 from serving.adapter import adapter_arguments, served_name
 from serving.embed import longest_input
-from serving.engine_key import KEY
+from serving.engine_key import VARIABLE, engine_key
 from serving.ports import LOOPBACK
 
 Role = Literal["classifier", "embedder", "generator"]
@@ -79,6 +79,7 @@ def vllm_arguments(model: EngineModel, port: int, device: str) -> tuple[str, ...
     shared = ["--model", str(model.folder), "--served-model-name", served_name(model.role, model.folder)]
     shared += ["--host", LOOPBACK, "--port", str(port), "--max-model-len", str(model.longest_input)]
     shared += ["--uvicorn-log-level", "warning", "--shutdown-timeout", "15"]
+    shared += ["--middleware", "serving.engine_key.Guard"]
     if model.role == "generator":
         chosen = ["--dtype", "bfloat16", *adapter_arguments(model.folder)]
         cpu = ["--max-num-seqs", "8", "--enforce-eager", "--kv-cache-memory-bytes", "256M"]
@@ -99,7 +100,7 @@ def engine_environment(device: str) -> dict[str, str]:
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_DO_NOT_TRACK": "1",
         "VLLM_CACHE_ROOT": str(home() / "vllm"),
-        "VLLM_API_KEY": KEY,
+        VARIABLE: engine_key(),
         "VLLM_HOST_IP": LOOPBACK,
         "VLLM_LOOPBACK_IP": LOOPBACK,
         "TOKENIZERS_PARALLELISM": "false",

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from data import governance
 from data.workspace import UserError, home, write_atomically
+from serving.adapter import DIGEST, NONE, held_adapter
 from serving.bundle import MANIFEST, Bundle, copy_bundle, read_bundle, verify_bundle
-from serving.decisions import bundles_of, deployed_bundle, record_deployed, verified
+from serving.decisions import bundles_of, deployed_bundle, made_live, record_deployed, verified
 
 
 def keep(bundle: Bundle) -> Bundle:
@@ -65,6 +66,7 @@ def kept_bundle(release_id: str) -> Bundle | None:
         folder = home() / "bundles" / digest[:12]
         if (folder / MANIFEST).exists():
             bundle = verify_bundle(folder)
+            _check_adapter(bundle)
             return bundle if bundle.digest == digest else None
     return None
 
@@ -82,4 +84,16 @@ def served_bundle(folder: str | Path | None = None) -> Bundle:
             f"bundle {bundle.digest[:12]} is not the one that went live by the decision log "
             f"({deployed[:12] or 'none'}); it is not served: deploy again, mailroom run"
         )
+    _check_adapter(bundle)
     return bundle
+
+
+def _check_adapter(bundle: Bundle) -> None:
+    """Refuse an adapter of the generator that no decision names: a bundle of earlier days may hold one."""
+    for release in made_live():
+        named = release.get("digests", {}).get(DIGEST, NONE)
+        if release["id"] == bundle.release_id and named != held_adapter(bundle.folder):
+            raise UserError(
+                f"the generator of bundle {bundle.digest[:12]} has another adapter than release "
+                f"{bundle.release_id} names; it is not served: deploy again, mailroom run"
+            )

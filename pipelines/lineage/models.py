@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ from evaluation.registry import CLASSIFIER, EMBEDDER, model_id_of
 from pipelines.lineage.datasets import dataset_line
 from pipelines.lineage.line import Line, Walk
 from pipelines.lineage.notebooks import NO_NOTEBOOK, notebook_line
-from serving.adapter import DIGEST, NONE, ORIGIN, find_adapter
+from serving.adapter import DIGEST, NONE, find_adapter, origin_of
 from serving.champion import download_model
 from serving.judged import fetch
 from training.recipe import Recipe, load_recipe, recipe_digest
@@ -72,12 +71,14 @@ def adapter_line(walk: Walk, signed: Mapping[str, str]) -> Line:
         return Line("generator", "the base alone" if digest else "", "" if digest else "not recorded")
     try:
         folder = find_adapter(digest)
-        run = mlflow.get_run(json.loads((folder / ORIGIN).read_text(encoding="utf-8"))["run"])
+        run = mlflow.get_run(str(origin_of(folder)["run"]))
     except (UserError, mlflow.MlflowException):
         note = "the workspace holds this adapter, or MLflow its run, no more"
         return Line("generator", digest, note, holds=walk.holds(lambda: False))
+    recorded = run.data.tags.get(weights_tag("generator"))
+    holds = walk.holds(lambda: recorded == weights_digest(folder))
     below = (Line("folder", str(folder)), _run_line(walk, "generator", run, {}))
-    return Line("generator", digest, "adapter, as signed in the decision", walk.holds(lambda: True), below)
+    return Line("generator", digest, "adapter, as signed in the decision", holds, below)
 
 
 def run_id_of(version: Any) -> str:

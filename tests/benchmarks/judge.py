@@ -17,7 +17,7 @@ from pathlib import Path
 from data.sample_facts import FACTS, SUBJECTS
 from data.sample_facts import facts as made_facts
 from evaluation.judge import Asked, Judge, judge_answers
-from serving.engine_key import KEY
+from serving.engine_key import engine_key
 from serving.engines import engines
 from serving.generator import NAME, generator_path
 
@@ -49,7 +49,7 @@ def main() -> None:
         (Path(folder) / "generator").symlink_to(generator_path(given.model).resolve())
         with engines(Path(folder), "vllm", roles=("generator",)) as running:
             began = time.monotonic()
-            judge = Judge(f"{running.urls['generator']}/v1", "generator", KEY)
+            judge = Judge(f"{running.urls['generator']}/v1", "generator", engine_key())
             found = judge_answers(judge, questions(given.questions), seed=SEED)
     print(f"{found.questions} answers, half of them wrong, in {time.monotonic() - began:.0f} s")
     for metric in found.metrics:

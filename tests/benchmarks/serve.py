@@ -28,6 +28,8 @@ from typing import TYPE_CHECKING
 import httpx
 import numpy as np
 
+from serving.engine_key import key_headers
+
 if TYPE_CHECKING:
     from serving.bundle import Bundle
     from serving.engines import Engines
@@ -88,7 +90,8 @@ def load(url: str, kind: str, key: str, clients: int, seconds: float) -> Load:
 
     def ask(client: int) -> None:
         number = client * 1_000_000
-        with httpx.Client(timeout=120, trust_env=False, headers={"Authorization": f"Bearer {key}"}) as http:
+        headers = key_headers() if kind == "engine" else {"Authorization": f"Bearer {key}"}
+        with httpx.Client(timeout=120, trust_env=False, headers=headers) as http:
             while time.monotonic() < until:
                 started = time.monotonic()
                 try:

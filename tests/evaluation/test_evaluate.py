@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import serving.bundle
 from data import governance
 from data.dataset import read_messages, read_questions
 from data.workspace import UserError
-from evaluation import decision
+from evaluation import candidate, decision
 from evaluation.chain import check_chain
 from evaluation.evaluate import Evaluation, evaluate
 from evaluation.opened import open_errors, read_texts
@@ -24,9 +25,15 @@ from evaluation.promote import promote
 from evaluation.registry import CLASSIFIER, EMBEDDER
 from evaluation.release import Release
 from evaluation.rules import DEFAULT_PATH
+from serving.adapter import held_adapter
+from serving.bundle import build_bundle
 from serving.champion import champion_models, read_champion
 from serving.digest import folder_digest
+from serving.live import go_live, keep, served_bundle
+from tests.training.made_decoders import write_decoder
+from tests.training.test_generator import SECTION
 from training.classifier import train_classifier
+from training.generator import train_generator
 from training.recipe import load_recipe
 
 pytestmark = pytest.mark.slow
@@ -57,6 +64,7 @@ class Parts:
     gate: Path
     root: Path
     recipe: str
+    adapter: str = ""
 
     def evaluate(self, name: str) -> Evaluation:
         return evaluate(
@@ -66,6 +74,7 @@ class Parts:
             self.index,
             self.root / name,
             recipe=self.recipe,
+            adapter=self.adapter,
             gate=self.gate,
         )
 
@@ -274,3 +283,46 @@ def test_a_challenger_that_wins_becomes_champion(parts: Parts, live: Release) ->
 def test_an_unfinished_training_is_a_users_mistake(parts: Parts, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no trained model"):
         evaluate(parts.prepared, tmp_path, parts.embedder, parts.index, tmp_path / "evaluation")
+
+
+def test_an_adapter_of_the_generator_is_judged_named_and_deployed(
+    parts: Parts, live: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoder = write_decoder("llama", parts.root / "decoder", positions=1024)
+    for module in (candidate, serving.bundle):
+        monkeypatch.setattr(module, "generator_path", lambda: decoder)
+    section = SECTION.replace("BASE", str(decoder)).replace("RATE", "1.0e-2").replace("256", "1000")
+    recipe = parts.root / "speaks.yaml"
+    recipe.write_text(Path(parts.recipe).read_text(encoding="utf-8") + section, encoding="utf-8")
+    with monkeypatch.context() as ada:
+        ada.setenv("MAILROOM_AUTHOR", "ada")
+        adapter = train_generator(parts.prepared, parts.root / "generator", recipe=str(recipe)).adapter
+    assert adapter
+    speaking = replace(parts, recipe=str(recipe), adapter=adapter)
+
+    judged = speaking.evaluate("of speaking")
+
+    gate = json.loads((parts.root / "of speaking" / "gate.json").read_text())
+    assert gate["digests"]["generator adapter"] == folder_digest(Path(adapter))
+    assert gate["digests"]["dataset"] == gate["findings"]["provenance"]["parts"]["generator adapter"]
+    assert "ada" in gate["challenger"]["authors"]
+    assert "generator: loss of the base minus its adapter's" in {check.name for check in judged.checks}
+    proposed = promote(parts.root / "of speaking", parts.index, parts.root / "speaking release")
+    with pytest.raises(UserError, match="'ada' trained release"):
+        decision.approve(proposed.id, reviewer="ada", reason="it is mine")
+    approved(proposed.id)
+    bundle = build_bundle(parts.root / "speaking release", parts.root / "speaking", parts.prepared)
+    assert held_adapter(bundle.folder) == proposed.digests["generator adapter"]
+    go_live(keep(bundle))
+    served_bundle()
+    assert check_chain().problems == ()
+
+    again = {check.name: check for check in speaking.evaluate("of the same").checks}
+    alone = {check.name: check for check in parts.evaluate("of silence").checks}
+
+    compared = again["generator: loss of the champion's adapter minus this one's"]
+    assert (0.0, True) == (compared.measured, compared.passed)
+    assert not alone["generator: adapters of the champion left out"].passed
+    with pytest.raises(UserError, match="no section 'generator'"):
+        replace(speaking, recipe=parts.recipe).evaluate("never")
+    assert not (parts.root / "never").exists()

@@ -13,6 +13,7 @@ from made_findings import findings_about
 from data.workspace import UserError
 from evaluation.answer_loss import AnswerLoss
 from evaluation.behaviour import BehaviourTest
+from evaluation.changes import ADAPTER, Change, Changes, Flips
 from evaluation.findings import Findings, Latency, RoundTrip
 from evaluation.gate import judge
 from evaluation.leakage import Leakage
@@ -21,6 +22,7 @@ from evaluation.rules import DEFAULT_PATH, Rules, load_rules
 from evaluation.verdict import at_most, better, decide, not_worse
 
 NAN = float("nan")
+CHANGES = Changes("0123", "1", "1", (), (), (), Flips(0, 0, 0, 0))
 Maker = Callable[..., Predictions]
 
 
@@ -74,6 +76,41 @@ def test_an_adapter_of_the_generator_must_better_its_base(
     loss = AnswerLoss(40, 20, 2.0, 2.0 - saved.value, saved)
 
     assert outcome == judge(replace(good_findings, answer_loss=loss), rules).outcome
+
+
+def test_a_few_threads_show_nothing_of_an_adapter(good_findings: Findings, rules: Rules) -> None:
+    sure = AnswerLoss(2, 1, 2.0, 1.99, Interval(0.01, 0.01, 0.01))
+
+    verdict = judge(replace(good_findings, answer_loss=sure), rules)
+
+    assert "hold" == verdict.outcome
+    assert "threads with answers" in verdict.reasons[0]
+
+
+def beside_champion(against: Interval | None) -> AnswerLoss:
+    return AnswerLoss(40, 30, 2.0, 1.9, Interval(0.1, 0.05, 0.2), against)
+
+
+@pytest.mark.parametrize(
+    ("loss", "outcome"),
+    [
+        (beside_champion(Interval(0.0, 0.0, 0.0)), "promote"),
+        (beside_champion(Interval(-0.05, -0.2, 0.1)), "hold"),
+        (beside_champion(Interval(-0.4, -0.5, -0.3)), "reject"),
+        (beside_champion(None), "hold"),
+        (None, "hold"),
+    ],
+)
+def test_an_adapter_is_held_against_the_champions(
+    test_set: TestSet, answer: Maker, rules: Rules, loss: AnswerLoss | None, outcome: str
+) -> None:
+    findings = against_champion(test_set, answer, answer("challenger", 0.93), answer("champion", 0.93))
+    changes = replace(CHANGES, facts=(Change(ADAPTER, "a" * 64, "b" * 64 if loss else "none"),))
+
+    verdict = judge(replace(findings, answer_loss=loss, changes=changes), rules)
+
+    assert outcome == verdict.outcome, verdict.reasons
+    assert (outcome == "promote") == (verdict.reasons == ("every declared check passed",))
 
 
 def test_too_few_messages_to_decide_hold(test_set: TestSet, answer: Maker, rules: Rules) -> None:

@@ -52,6 +52,18 @@ def test_what_was_measured_afterwards_does_not_change_the_bundle(tmp_path: Path)
     assert verify_bundle(bundle.folder).digest == bundle.digest
 
 
+def test_an_adapter_that_no_release_names_is_not_served(tmp_path: Path):
+    adapter = tmp_path / "r1" / "generator_adapter"
+    adapter.mkdir(parents=True)
+    (adapter / "adapter_config.json").write_text('{"r": 8}')
+    go_live(kept(tmp_path / "r1"))
+
+    with pytest.raises(UserError, match="another adapter than release r1 names"):
+        served_bundle()
+    with pytest.raises(UserError, match="another adapter than release r1 names"):
+        kept_bundle("r1")
+
+
 def test_a_changed_file_is_named(tmp_path: Path):
     bundle = write_bundle(tmp_path / "bundle")
     (bundle.folder / "classifier" / "config.json").write_text("{}")

@@ -14,7 +14,7 @@ from data.workspace import UserError
 from serving.adapter import DIGEST, NONE, adapter_of, check_adapter, decided_adapter, serve_adapter
 from serving.client import engine_client
 from serving.digest import folder_digest
-from serving.engine_key import HEADERS
+from serving.engine_key import key_headers
 from serving.engines import engines
 from serving.launch import engine_environment, engine_model, vllm_arguments, vllm_device
 from tests.training.made_decoders import write_decoder
@@ -41,6 +41,15 @@ QUESTION = conversation(
     "What was said about canteen menu?",
     ("The canteen serves soup and bread at noon", "You have won a voucher, claim the prize now"),
     read_prompts(),
+)
+
+STRANGER = (  # without the key; vLLM offers the exchange of adapters under two names
+    ("POST", "/v1/load_lora_adapter", {"lora_name": "generator", "lora_path": "/", "load_inplace": True}),
+    ("POST", "/adapters", {"name": "generator", "src": "/"}),
+    ("DELETE", "/adapters/generator", None),
+    ("POST", "/invocations", {"model": "generator", "prompt": "hello"}),
+    ("POST", "/tokenize", {"model": "generator", "prompt": "hello"}),
+    ("GET", "/metrics", None),
 )
 
 
@@ -99,7 +108,7 @@ def test_what_is_deployed_is_the_adapter_that_was_decided_on(base: Path, workspa
     (workspace / "adapters" / "one" / "adapter_model.safetensors").write_bytes(b"others")
     assert kept == decided_adapter(decided)
     shutil.rmtree(kept)
-    with pytest.raises(UserError, match="that was decided on is gone"):
+    with pytest.raises(UserError, match="it is gone, or was changed"):
         decided_adapter(decided)
 
 
@@ -126,9 +135,9 @@ def test_vllm_answers_with_the_adapter_and_changes_it_without_a_restart(base: Pa
 
     with engines(bundle, "vllm", roles=("generator",)) as running, engine_client(running) as client:
         url = running.urls["generator"]
-        exchange = {"lora_name": "generator", "lora_path": str(other), "load_inplace": True}
-        stranger = httpx.post(f"{url}/v1/load_lora_adapter", json=exchange, trust_env=False)
-        assert httpx.codes.UNAUTHORIZED == stranger.status_code
+        for method, route, body in STRANGER:
+            refused = httpx.request(method, f"{url}{route}", json=body, trust_env=False)
+            assert (route, httpx.codes.UNAUTHORIZED) == (route, refused.status_code)
         plain = said(url, "generator-base")
         first = said(url, "generator")
         assert first == client.chat(QUESTION, max_tokens=12).text
@@ -166,5 +175,7 @@ def test_transformers_answers_with_the_adapter_too(base: Path) -> None:
 
 def said(url: str, model: str) -> str:
     body = {"model": model, "messages": QUESTION, "max_tokens": 12, "temperature": 0.0}
-    reply = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=60, trust_env=False, headers=HEADERS)
+    reply = httpx.post(
+        f"{url}/v1/chat/completions", json=body, timeout=60, trust_env=False, headers=key_headers()
+    )
     return str(reply.raise_for_status().json()["choices"][0]["message"]["content"])
