@@ -33,7 +33,14 @@ from serving.digest import files_below, folder_digest
 from serving.index import Index
 from serving.judged import COPIES, RULES
 from training.recipe import Recipe, load_recipe, recipe_digest
-from training.tracking import Role, keep_weights_digest, provenance_of, training_run
+from training.tracking import (
+    Role,
+    keep_weights_digest,
+    provenance_of,
+    training_run,
+    weights_digest,
+    weights_tag,
+)
 
 DIGEST = "d" * 64
 LABEL = "insider_information"
@@ -151,7 +158,9 @@ def _released(root: Path, index: Path, trained: dict[Role, tuple[str, Path, str]
     adapter = home() / "adapters" / "made"
     adapter.mkdir(parents=True)
     (adapter / "adapter_model.safetensors").write_bytes(b"adapter")
-    (adapter / ORIGIN).write_text(json.dumps({"dataset": DIGEST, "run": trained["embedder"][2]}))
+    run_id = trained["embedder"][2]
+    (adapter / ORIGIN).write_text(json.dumps({"dataset": DIGEST, "run": run_id}))
+    mlflow.MlflowClient().set_tag(run_id, weights_tag("generator"), weights_digest(adapter))
     (folder / "eval_report.html").write_text("<p>made</p>")
     (folder / "predictions.parquet").write_bytes(b"PAR1")
     (folder / RULES).write_bytes(DEFAULT_PATH.read_bytes())
