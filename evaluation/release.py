@@ -1,4 +1,4 @@
-"""One release: a classifier, an embedder and the index made with it, that stand or fall together."""
+"""One release: classifier, embedder, index and maybe the generator's adapter stand or fall together."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from data.workspace import UserError, locate
 from evaluation.verdict import Outcome
+from serving.adapter import DIGEST, NONE
 
 Status = Literal["pending", "live", "rejected", "superseded"]
 EVIDENCE = ("gate.json", "eval_report.html", "predictions.parquet", "gate.yaml")
@@ -39,6 +40,8 @@ class Release:
     def __str__(self) -> str:
         line = f"release {self.id} is {self.status} (gate: {self.outcome})"
         models = f"classifier version {self.classifier_version}, embedder version {self.embedder_version}"
+        if (adapter := self.digests.get(DIGEST, NONE)) != NONE:
+            models += f", the generator's adapter {adapter[:12]}"
         if self.status != "pending" or self.outcome == "reject":
             return f"{line}: {models}"
         return f"{line}: {models}\nto decide: mailroom review approve {self.id} --reviewer NAME --reason TEXT"

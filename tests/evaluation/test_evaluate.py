@@ -310,6 +310,7 @@ def test_an_adapter_of_the_generator_is_judged_named_and_deployed(
     proposed = promote(parts.root / "of speaking", parts.index, parts.root / "speaking release")
     with pytest.raises(UserError, match="'ada' trained release"):
         decision.approve(proposed.id, reviewer="ada", reason="it is mine")
+    assert f"the generator's adapter {proposed.digests['generator adapter'][:12]}" in str(proposed)
     approved(proposed.id)
     bundle = build_bundle(parts.root / "speaking release", parts.root / "speaking", parts.prepared)
     assert held_adapter(bundle.folder) == proposed.digests["generator adapter"]
