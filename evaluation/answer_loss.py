@@ -12,7 +12,7 @@ from data.dataset import read_messages
 from data.prompts import read_prompts
 from data.workspace import UserError, model_path
 from evaluation.metrics import Floats, Interval, interval, resample
-from training.answers_loss import answer_losses, encode
+from training.answers_loss import encode, mean_loss
 from training.encode import choose_device, quietly
 from training.grounded import COLUMNS, grounded_pairs
 from training.recipe import GeneratorRecipe, load_recipe
@@ -60,12 +60,12 @@ def measure_answer_loss(
         if not (encoded := encode(tokenizer, [pair], prompts, chosen.max_length)):
             continue
         with model.disable_adapter():
-            ((base, tokens),) = answer_losses(model, tokenizer, encoded, chosen)
-        losses = [base]
+            losses = [mean_loss(model, tokenizer, encoded, chosen)]
         for name in names:
             model.set_adapter(name)
-            losses.append(answer_losses(model, tokenizer, encoded, chosen)[0][0])
-        sums[threads.setdefault(pair.thread_id, len(threads))] += [tokens, *losses]
+            losses.append(mean_loss(model, tokenizer, encoded, chosen))
+        tokens = len(encoded[0].ids) - encoded[0].begins
+        sums[threads.setdefault(pair.thread_id, len(threads))] += tokens * np.array([1.0, *losses])
         asked += 1
     return _summed(sums[: len(threads)], asked, draws=draws, confidence=confidence, seed=seed)
 

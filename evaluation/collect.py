@@ -44,7 +44,7 @@ from evaluation.rules import Rules
 from evaluation.slices import measure_slices
 from evaluation.subject import Subject
 from evaluation.workload import measure_workload
-from serving.adapter import decided_adapter
+from serving.adapter import decided_adapter, origin_of
 
 STEPS = 10
 OWN = "the challenger's own training data"
@@ -182,6 +182,8 @@ def _answer_loss(subject: Subject, rules: Rules, champion: Release | None) -> An
         champions = decided_adapter(champion.digests) if champion else None
     except UserError:  # the gate says that it could not be compared
         champions = None
+    if champions and origin_of(champions)["base"] != origin_of(subject.adapter.folder)["base"]:
+        champions = None  # likewise: it fits no more on what the generator is now
     return measure_answer_loss(
         subject.prepared,
         subject.adapter.folder,

@@ -335,7 +335,13 @@ def generator_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:
     ]
     if champions and loss.against_champion is None:
         checks.append(
-            exactly("generator: champion's adapter compared", 0, 1, "hold", "it is gone or changed")
+            exactly(
+                "generator: champion's adapter compared",
+                0,
+                1,
+                "hold",
+                "it is gone, was changed, or belongs to another base",
+            )
         )
     elif champions:
         name = "generator: loss of the champion's adapter minus this one's"

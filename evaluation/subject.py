@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data.dataset import read_manifest
-from data.workspace import locate
+from data.workspace import locate, model_path
 from evaluation.answer_loss import generator_section
 from evaluation.candidate import Adapter, Candidate, read_adapter, read_candidate
 from evaluation.release import file_digest
-from serving.adapter import DIGEST, NONE
+from serving.adapter import DIGEST, NONE, check_adapter
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def read_subject(
     models = (read_candidate(classifier), read_candidate(embedder))
     tuned = read_adapter(adapter)
     if tuned:
-        generator_section(recipe)
+        check_adapter(tuned.folder, model_path(generator_section(recipe).base_model))
     return Subject(
         locate(prepared),
         locate(index),

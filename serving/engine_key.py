@@ -8,16 +8,13 @@ from __future__ import annotations
 import functools
 import os
 import secrets
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 VARIABLE = "MAILROOM_ENGINE_KEY"
 OPEN = "/health"
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 @functools.cache
@@ -31,10 +28,10 @@ def key_headers() -> dict[str, str]:
     return {"Authorization": f"Bearer {engine_key()}"}
 
 
-class Guard:
+class KeyCheck:
     """ASGI middleware of an engine: every route but ``/health`` asks for the key of who started it."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._wanted = f"Bearer {os.environ[VARIABLE]}".encode()
 

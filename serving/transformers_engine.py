@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field
 from data.label_sets import PROBLEM_TYPE
 from serving.adapter import adapter_of
 from serving.embed import Vectors, load_embedder
-from serving.engine_key import Guard
+from serving.engine_key import KeyCheck
 from serving.launch import CLASSIFIER_TOKENS, GENERATOR_TOKENS
 from serving.ports import LOOPBACK
 from serving.processes import end_with_parent
@@ -272,7 +272,7 @@ def main(arguments: list[str]) -> None:
     end_with_parent()
     port, pairs = int(arguments[0]), [argument.split("=", 1) for argument in arguments[1:]]
     app = build_app({role: Path(folder) for role, folder in pairs})
-    app.add_middleware(Guard)
+    app.add_middleware(KeyCheck)
     uvicorn.run(app, host=LOOPBACK, port=port, log_level="warning", access_log=False)
 
 

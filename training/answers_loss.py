@@ -134,21 +134,6 @@ def answer_loss(
     return loss, len(wanted)
 
 
-def answer_losses(
-    model: Any, tokenizer: Any, pairs: Sequence[Encoded], recipe: GeneratorRecipe
-) -> list[tuple[float, int]]:
-    """Return each pair's summed loss and its number of answer tokens, computed as `mean_loss` does."""
-    import torch
-
-    model.eval()
-    losses = []
-    for pair in pairs:
-        with torch.inference_mode(), autocast(recipe.precision, model.device):
-            loss, tokens = answer_loss(model, tokenizer, [pair], recipe.max_length)
-        losses.append((loss.item(), tokens))
-    return losses
-
-
 def mean_loss(model: Any, tokenizer: Any, pairs: Sequence[Encoded], recipe: GeneratorRecipe) -> float:
     """Return the mean loss of all answers' tokens, computed as in training but without dropout."""
     import torch

@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from serving.engine_key import VARIABLE, Guard, key_headers
+from serving.engine_key import VARIABLE, KeyCheck, key_headers
 from serving.launch import engine_environment
 
 
@@ -21,7 +21,7 @@ def said(_: Request) -> PlainTextResponse:
 def engine(monkeypatch: pytest.MonkeyPatch) -> TestClient:
     monkeypatch.setenv(VARIABLE, engine_environment("cpu")[VARIABLE])
     app = Starlette(routes=[Route("/{anything:path}", said, methods=["GET", "POST", "DELETE"])])
-    app.add_middleware(Guard)
+    app.add_middleware(KeyCheck)
     return TestClient(app)
 
 
@@ -42,4 +42,4 @@ def test_no_engine_starts_without_a_key(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.delenv(VARIABLE, raising=False)
 
     with pytest.raises(KeyError):
-        Guard(Starlette())
+        KeyCheck(Starlette())
