@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from data.prompts import Prompts, conversation
 from training import checkpoint as checkpoints
+from training.data_parallel import add_up, is_first, seed_step, share
 from training.encode import autocast, by_length, pad, shuffled_by_length
 from training.grounded import Grounded
 from training.lora import layer_names, take_step, warm_up_and_decay
@@ -96,7 +97,13 @@ def tune(
         now.best_weights = saved["best_weights"]
     lengths = [len(each.ids) for each in train]
     written = time.monotonic()
-    with tqdm(total=steps, initial=len(now.losses), desc="training the generator", unit="step") as progress:
+    with tqdm(
+        total=steps,
+        initial=len(now.losses),
+        desc="training the generator",
+        unit="step",
+        disable=not is_first() or len(now.losses) == steps,
+    ) as progress:
         while True:
             done = len(now.losses)
             ends = done % an_epoch == 0 or done == steps
@@ -108,11 +115,14 @@ def tune(
             batches = shuffled_by_length(lengths, recipe.batch_size, seed=seed + epoch)
             now.adapted.train()
             for batch in batches[within : within + steps - done]:
+                seed_step(seed, len(now.losses))
                 now.losses.append(_learn(now, tokenizer, [train[each] for each in batch], recipe))
                 progress.update()
-                if checkpoint and time.monotonic() - written > checkpoints.EVERY_S:
+                if checkpoint and is_first() and time.monotonic() - written > checkpoints.EVERY_S:
                     checkpoints.save_checkpoint(checkpoint, _snapshot(now))
                     written = time.monotonic()
+    if checkpoint and is_first():
+        checkpoints.save_checkpoint(checkpoint, _snapshot(now))
     now.adapted.load_state_dict(now.best_weights, strict=False)
     now.adapted.eval()
     return TunedGenerator(now.adapted, tuple(now.valid_losses), tuple(now.losses))
@@ -139,12 +149,15 @@ def mean_loss(model: Any, tokenizer: Any, pairs: Sequence[Encoded], recipe: Gene
     import torch
 
     model.eval()
-    total, tokens = 0.0, 0
-    for batch in by_length([len(each.ids) for each in pairs], recipe.batch_size):
+    summed = torch.zeros(2, dtype=torch.float64)  # loss and tokens
+    own = share(pairs)
+    for batch in by_length([len(each.ids) for each in own], recipe.batch_size):
         with torch.inference_mode(), autocast(recipe.precision, model.device):
-            loss, count = answer_loss(model, tokenizer, [pairs[each] for each in batch], recipe.max_length)
-        total, tokens = total + loss.item(), tokens + count
-    return total / tokens
+            loss, count = answer_loss(model, tokenizer, [own[each] for each in batch], recipe.max_length)
+        summed += torch.tensor([loss.item(), count], dtype=torch.float64)
+    add_up(summed)
+    total, tokens = summed.tolist()
+    return float(total / tokens)
 
 
 def _set_up(model: Any, recipe: GeneratorRecipe, steps: int) -> _Standing:
@@ -165,12 +178,20 @@ def _set_up(model: Any, recipe: GeneratorRecipe, steps: int) -> _Standing:
 
 
 def _learn(now: _Standing, tokenizer: Any, batch: Sequence[Encoded], recipe: GeneratorRecipe) -> float:
-    with autocast(recipe.precision, now.adapted.device):
-        loss, tokens = answer_loss(now.adapted, tokenizer, batch, recipe.max_length)
-    mean: Any = loss / tokens
-    mean.backward()
+    """Take one step on a batch, shared out to the processes; return the mean loss of its answers' tokens."""
+    import torch
+
+    tokens = sum(len(each.ids) - each.begins for each in batch)
+    summed = torch.zeros(1, dtype=torch.float64)
+    if own := share(batch):
+        with autocast(recipe.precision, now.adapted.device):
+            loss, _ = answer_loss(now.adapted, tokenizer, own, recipe.max_length)
+        mean: Any = loss / tokens
+        mean.backward()
+        summed += mean.item()
     take_step(now.adapted, now.optimiser, now.schedule)
-    return float(mean.item())
+    add_up(summed)
+    return float(summed.item())
 
 
 def _evaluate(now: _Standing, tokenizer: Any, valid: Sequence[Encoded], recipe: GeneratorRecipe) -> None:

@@ -107,11 +107,14 @@ def architecture_of(model: Any) -> Architecture:
     return ARCHITECTURES[model.config.model_type]
 
 
-def base_model(name: str, labels: Sequence[str], *, several: bool = False) -> tuple[Any, Any]:
+def base_model(
+    name: str, labels: Sequence[str], *, several: bool = False, dropout: float | None = None
+) -> tuple[Any, Any]:
     """Return what an adapter is trained on and can be loaded onto: an encoder that averages, a fresh head.
 
     A decoder keeps its last token, which has read all the others; it is told which token is padding.
-    ``several`` labels of one message make it a multi-label classifier.
+    ``several`` labels of one message make it a multi-label classifier. ``dropout`` is the encoder's own in
+    training, in place of what it was made with.
 
     In float32, whatever the base is stored in.
 
@@ -132,6 +135,10 @@ def base_model(name: str, labels: Sequence[str], *, several: bool = False) -> tu
     config.id2label = dict(enumerate(labels))
     config.label2id = {label: position for position, label in enumerate(labels)}
     config.problem_type = PROBLEM_TYPE if several else "single_label_classification"
+    if dropout is not None:
+        for key in config.to_dict():
+            if key.endswith(("dropout", "dropout_prob")):
+                setattr(config, key, dropout)
     known = ARCHITECTURES[config.model_type]
     if known.vector == "mean":
         config.classifier_pooling = "mean"

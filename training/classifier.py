@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from data.redact import model_view
 from data.workspace import UserError, locate, write_atomically
 from training.architecture import architecture_of, base_model
 from training.checkpoint import checkpoint_path, sweep_checkpoints
+from training.data_parallel import trained_together
 from training.encode import choose_device, merged_folder, quietly
 from training.finetune import AfterEpoch, Examples, Finetuned, finetune, go_on
 from training.predict import score
@@ -104,6 +106,8 @@ def fit(
 ) -> tuple[Finetuned, Any]:
     """Return the tuned model and its tokenizer; the same seed gives the same weights.
 
+    With ``processes`` in the recipe they train together, unless ``after_epoch`` wants to hear of epochs.
+
     Raises:
         UserError: a base model that is missing or not servable, or a recipe that does not fit it or the
             labels.
@@ -113,7 +117,7 @@ def fit(
     device = choose_device()
     torch.manual_seed(seed)
     several = gives_several(recipe, train, valid)
-    model, tokenizer = base_model(recipe.base_model, labels, several=several)
+    model, tokenizer = base_model(recipe.base_model, labels, several=several, dropout=recipe.dropout)
     longest = architecture_of(model).longest_input(model)
     if recipe.max_length > longest:
         raise UserError(
@@ -121,9 +125,14 @@ def fit(
             f"reads {longest} tokens at most; lower it"
         )
     model.to(device)
-    tuned = finetune(
-        model, tokenizer, train, valid, recipe, seed=seed, checkpoint=checkpoint, after_epoch=after_epoch
-    )
+    if device.type == "cpu":
+        model.set_attn_implementation("eager")  # a step takes two thirds of the time: docs/log.md
+    several_processes = recipe.processes if after_epoch is go_on else None
+    itself = partial(fit, train, valid, labels, recipe, seed=seed)
+    with trained_together(several_processes, itself, checkpoint) as saved:
+        tuned = finetune(
+            model, tokenizer, train, valid, recipe, seed=seed, checkpoint=saved, after_epoch=after_epoch
+        )
     return tuned, tokenizer
 
 

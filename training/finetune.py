@@ -14,6 +14,7 @@ import numpy as np
 from data.label_sets import THRESHOLDS, multi_hot
 from training import checkpoint as checkpoints
 from training.architecture import architecture_of
+from training.data_parallel import add_up, is_first, seed_step, share
 from training.encode import autocast, cut, pad, shuffled_by_length, tokenise
 from training.lora import adapted_layers, take_step, warm_up_and_decay
 from training.predict import forward, is_several, score
@@ -76,15 +77,17 @@ def warm_start(
         pass_through(reads, recipe.head_scale)
     read: list[torch.Tensor] = []
     hook = reads.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0].float()))
-    ids = tokenise(tokenizer, train.texts, recipe.max_length)
-    vectors = np.zeros((len(ids), reads.in_features), dtype=np.float32)
+    own = share(range(len(train.texts)))
+    ids = tokenise(tokenizer, [train.texts[each] for each in own], recipe.max_length)
+    vectors = np.zeros((len(train.texts), reads.in_features), dtype=np.float32)
     with autocast(recipe.precision, model.device):
         for batch, _ in forward(model, tokenizer, ids, recipe.max_length, "reading train"):
             states = read.pop()
             if known.vector == "last":
                 states = states[range(len(batch)), [len(ids[each]) - 1 for each in batch]]
-            vectors[batch] = states.cpu().numpy()
+            vectors[[own[each] for each in batch]] = states.cpu().numpy()
     hook.remove()
+    add_up(torch.from_numpy(vectors))
     scale = known.output_scale(recipe.head_scale)
     with torch.inference_mode():
         features = known.features(model, torch.from_numpy(vectors).to(model.device)).cpu().numpy() / scale
@@ -125,23 +128,34 @@ def finetune(
     training = Training(adapted, *_optimiser(adapted, recipe, steps))
     if saved:
         restore(training, saved)
+        if _goes_on(training, steps, recipe):
+            training.resumed_at = training.steps
     else:
         _evaluate(training, tokenizer, valid, recipe)
         after_epoch(training.history[-1])
     targets = targets_of(train.labels, labels, recipe.class_weight, several=is_several(model))
     encoded = Encoded(tokenise(tokenizer, train.texts, recipe.max_length), targets)
     written = time.monotonic()
-    with tqdm(total=steps, initial=training.steps, desc="training the classifier", unit="step") as progress:
-        while training.history[-1].step < steps and not _is_stuck(training, recipe):
+    with tqdm(
+        total=steps,
+        initial=training.steps,
+        desc="training the classifier",
+        unit="step",
+        disable=not (is_first() and _goes_on(training, steps, recipe)),
+    ) as progress:
+        while _goes_on(training, steps, recipe):
             adapted.train()
             for batch in _rest_of_epoch(training, encoded, recipe, steps, seed=seed):
+                seed_step(seed, training.steps)
                 _learn(training, tokenizer, encoded, batch, recipe)
                 progress.update()
-                if checkpoint and time.monotonic() - written > checkpoints.EVERY_S:
+                if checkpoint and is_first() and time.monotonic() - written > checkpoints.EVERY_S:
                     checkpoints.save_checkpoint(checkpoint, snapshot(training))
                     written = time.monotonic()
             _evaluate(training, tokenizer, valid, recipe)
             after_epoch(training.history[-1])
+    if checkpoint and is_first():
+        checkpoints.save_checkpoint(checkpoint, snapshot(training))
     adapted.load_state_dict(training.best_weights, strict=False)
     adapted.eval()
     scores = Scores(tuple(labels), training.best_probabilities.numpy())
@@ -196,25 +210,31 @@ def _rest_of_epoch(
 def _learn(
     training: Training, tokenizer: Any, encoded: Encoded, batch: list[int], recipe: ClassifierRecipe
 ) -> None:
-    """Take one step on a batch, whose gradient is summed up over parts that fit into memory.
+    """Take one step on a batch, whose gradient is summed up over processes and parts that fit into memory.
 
     The loss is the weighted mean over the whole batch, however it is cut.
     """
+    import torch
+
     started = time.monotonic()
     adapted, device = training.adapted, training.adapted.device
     total = encoded.targets.total(batch).to(device)
-    mean = 0.0
-    for part in cut(batch, recipe.batch_size):
+    figures = torch.zeros(3, dtype=torch.float64)  # loss, tokens, tokens and padding
+    for part in cut(share(batch), recipe.batch_size):
         ids = [encoded.ids[each] for each in part]
         inputs = pad(ids, tokenizer.pad_token_id, device, longest=recipe.max_length)
         with autocast(recipe.precision, device):
             loss: Any = encoded.targets.loss(adapted(**inputs).logits.float(), part) / total
         loss.backward()
-        mean += loss.item()
-        training.tokens += sum(map(len, ids))
-        training.positions += inputs["input_ids"].numel()
+        figures += torch.tensor(
+            [loss.item(), sum(map(len, ids)), inputs["input_ids"].numel()], dtype=torch.float64
+        )
     take_step(adapted, training.optimiser, training.schedule)
+    add_up(figures)
+    mean, tokens, positions = figures.tolist()
     training.losses.append(mean)
+    training.tokens += round(tokens)
+    training.positions += round(positions)
     training.seconds += time.monotonic() - started
 
 
@@ -235,8 +255,9 @@ def _evaluate(training: Training, tokenizer: Any, valid: Examples, recipe: Class
         training.best_probabilities = torch.from_numpy(scores.probabilities)
 
 
-def _is_stuck(training: Training, recipe: ClassifierRecipe) -> bool:
-    return training.history[-1].epoch - training.best.epoch >= recipe.patience
+def _goes_on(training: Training, steps: int, recipe: ClassifierRecipe) -> bool:
+    is_stuck = training.history[-1].epoch - training.best.epoch >= recipe.patience
+    return training.history[-1].step < steps and not is_stuck
 
 
 def _optimiser(adapted: Any, recipe: ClassifierRecipe, steps: int) -> tuple[Optimizer, LRScheduler]:

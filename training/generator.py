@@ -7,6 +7,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from data.prompts import read_prompts
 from data.workspace import UserError, home, locate, model_path, write_atomically
 from training.answers_loss import Encoded, TunedGenerator, encode, tune
 from training.checkpoint import checkpoint_path, sweep_checkpoints
+from training.data_parallel import trained_together
 from training.encode import choose_device, quietly
 from training.grounded import COLUMNS, Grounded, grounded_pairs
 from training.recipe import GeneratorRecipe, load_recipe
@@ -121,7 +123,9 @@ def fit_generator(
                 f"tokens, and {FEWEST_PAIRS} are needed; raise generator.max_length in the recipe"
             )
     learned, held = encoded["train"], encoded["valid"]
-    return tune(model, tokenizer, learned, held, recipe, seed=seed, checkpoint=checkpoint)
+    itself = partial(fit_generator, base, train, valid, recipe, seed=seed)
+    with trained_together(recipe.processes, itself, checkpoint) as saved:
+        return tune(model, tokenizer, learned, held, recipe, seed=seed, checkpoint=saved)
 
 
 def _pairs(prepared: Path, split: str, most: int) -> tuple[Grounded, ...]:

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from data.workspace import UserError
+from training.data_parallel import add_up_gradients
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -48,10 +49,11 @@ def layer_names(model: Any, lora: LoraRecipe) -> list[str]:
 
 
 def take_step(model: Any, optimiser: Optimizer, schedule: LRScheduler) -> None:
-    """Move the trainable weights against their gradient, clipped, and forget it."""
+    """Move the trainable weights against their gradient, that of all processes and clipped, and forget it."""
     import torch
 
     trainable = [weight for weight in model.parameters() if weight.requires_grad]
+    add_up_gradients(trainable)
     torch.nn.utils.clip_grad_norm_(trainable, LARGEST_GRADIENT)
     optimiser.step()
     schedule.step()

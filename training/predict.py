@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from data.label_sets import PROBLEM_TYPE, THRESHOLDS
+from training.data_parallel import add_up, is_first, share
 from training.encode import by_length, pad, tokenise
 from training.scores import Scores
 
@@ -19,13 +20,17 @@ def score(model: Any, tokenizer: Any, texts: Sequence[str], max_length: int, lab
 
     A multi-label classifier without thresholds yet gives a label from one half on.
     """
+    import torch
+
     several = is_several(model)
-    ids = tokenise(tokenizer, texts, max_length)
-    probabilities = np.zeros((len(ids), len(labels)), dtype=np.float32)
+    own = share(range(len(texts)))
+    ids = tokenise(tokenizer, [texts[each] for each in own], max_length)
+    probabilities = np.zeros((len(texts), len(labels)), dtype=np.float32)
     for batch, output in forward(model, tokenizer, ids, max_length, "classifying"):
         logits = output.logits.float()
         stated = logits.sigmoid() if several else logits.softmax(dim=-1)
-        probabilities[batch] = stated.cpu().numpy()
+        probabilities[[own[each] for each in batch]] = stated.cpu().numpy()
+    add_up(torch.from_numpy(probabilities))
     if not several:
         return Scores(tuple(labels), probabilities)
     thresholds = getattr(model.config, THRESHOLDS, None) or [0.5] * len(labels)
@@ -45,7 +50,9 @@ def forward(
     from tqdm import tqdm
 
     model.eval()
-    with tqdm(total=len(ids), desc=what, unit="text", delay=10, leave=False) as progress:
+    with tqdm(
+        total=len(ids), desc=what, unit="text", delay=10, leave=False, disable=not is_first()
+    ) as progress:
         for batch in by_length([len(each) for each in ids], BATCH):
             with torch.inference_mode():
                 cut = [ids[each] for each in batch]

@@ -39,6 +39,7 @@ class ClassifierRecipe(_Part):
     base_model: str
     max_length: Annotated[int, Field(strict=True, ge=8, le=512)]
     precision: Literal["bf16", "float32"]
+    dropout: Share | None = None  # of the encoder itself; None: what it was made with
     lora: LoraRecipe
     head_scale: Annotated[float, Field(gt=0, le=0.1)]
     warm_start_strength: Positive
@@ -46,6 +47,7 @@ class ClassifierRecipe(_Part):
     max_steps: Count
     batch_size: Count
     accumulate: Count = 1  # batches whose gradients make one step
+    processes: Count | None = None  # that share every batch: one a GPU, or a core each; None: one
     head_learning_rate: Rate
     lora_learning_rate: Rate
     warm_up: Share
@@ -81,6 +83,7 @@ class GeneratorRecipe(_Part):
     epochs: Count
     max_steps: Count
     batch_size: Count
+    processes: Count | None = None
     learning_rate: Rate
     warm_up: Share
 

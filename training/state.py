@@ -94,6 +94,7 @@ def snapshot(training: Training) -> dict[str, Any]:
         "tokens": training.tokens,
         "positions": training.positions,
         "seconds": training.seconds,
+        "resumed_at": training.resumed_at,
     }
 
 
@@ -105,5 +106,4 @@ def restore(training: Training, saved: Mapping[str, Any]) -> None:
     training.best_weights = saved["best_weights"]
     training.best_probabilities = saved["best_probabilities"]
     training.tokens, training.positions = saved["tokens"], saved["positions"]
-    training.seconds = saved["seconds"]
-    training.resumed_at = training.steps
+    training.seconds, training.resumed_at = saved["seconds"], saved["resumed_at"]

@@ -97,7 +97,8 @@ def add_averaging_layer(encoder: Any) -> None:
 
     import torch
 
-    layer = copy.deepcopy(encoder.encoder.layer[-1])
+    shared = {id(encoder.config): encoder.config}  # its settings are those of the other layers, also later
+    layer = copy.deepcopy(encoder.encoder.layer[-1], shared)
     identity = torch.eye(encoder.config.hidden_size)
     with torch.no_grad():
         for weight in layer.parameters():

@@ -203,3 +203,25 @@ def test_an_interrupted_training_ends_in_the_weights_of_an_uninterrupted_one(
     assert replace(whole, model=None) == replace(again, model=None)
     weights = dict(whole.model.named_parameters())
     assert all(torch.equal(weight, weights[name]) for name, weight in again.model.named_parameters())
+
+
+@pytest.mark.slow
+def test_two_processes_tune_it_as_one_does(tmp_path: Path, decoder: Path) -> None:
+    pairs, held = pairs_of(thread_rows(40)), pairs_of(thread_rows(20))
+    recipe = generator_recipe(tmp_path, decoder)
+    lora = recipe.lora.model_copy(update={"dropout": 0.0})
+
+    alone, together = (
+        fit_generator(
+            decoder,
+            pairs,
+            held,
+            recipe.model_copy(update={"processes": count, "lora": lora, "batch_size": 7}),
+            seed=7,
+        )
+        for count in (None, 2)
+    )
+
+    assert together.losses == pytest.approx(alone.losses, rel=1e-3)
+    assert together.valid_losses == pytest.approx(alone.valid_losses, rel=1e-3)
+    assert together.valid_losses[-1] < together.valid_losses[0]
