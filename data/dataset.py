@@ -45,11 +45,9 @@ def read_messages(
     return _read(prepared, "messages", columns, split, labelled, order=("source", "locator"))
 
 
-def read_chunks(
-    prepared: str | Path, *, columns: Sequence[str] | None = None, split: str | None = None
-) -> pa.Table:
-    """Return the chunks ordered by message and ordinal, all or those of one split."""
-    return _read(prepared, "chunks", columns, split, labelled=False, order=("message_id", "ordinal"))
+def read_chunks(prepared: str | Path) -> pa.Table:
+    """Return the chunks ordered by message and ordinal."""
+    return _read(prepared, "chunks", None, None, labelled=False, order=("message_id", "ordinal"))
 
 
 def read_questions(prepared: str | Path) -> pa.Table:

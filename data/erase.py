@@ -88,7 +88,7 @@ def erase_dataset(folder: Path, eraser: Eraser, message_ids: Collection[str] = (
     tables = _Tables(rejects=list(rows_of(files_of(folder, "rejects"))))
     gone = _messages(folder, eraser, tally, tables)
     gone |= _duplicates(folder, tally, tables)
-    chunks_changed = _chunks(folder, eraser, tally, tables)
+    chunks_changed = _chunks(folder, tables)
     questions_changed = _questions(folder, eraser, tally, tables)
     changed = bool(gone) or bool(tally.cleaned) or chunks_changed or questions_changed
     if changed:
@@ -126,7 +126,7 @@ def _duplicates(folder: Path, tally: Tally, tables: _Tables) -> set[str]:
     return gone
 
 
-def _chunks(folder: Path, eraser: Eraser, tally: Tally, tables: _Tables) -> bool:
+def _chunks(folder: Path, tables: _Tables) -> bool:
     """Cut the chunks anew from the messages, at the same places."""
     by_id = {row["message_id"]: row for row in tables.messages}
     changed = False

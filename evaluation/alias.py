@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from data.workspace import tracking
-from evaluation.registry import CLASSIFIER, EMBEDDER
 from evaluation.release import Release
-
-ALIAS = "champion"
+from serving.champion import ALIAS, CLASSIFIER, EMBEDDER
 
 
 def move_alias(release: Release) -> None:

@@ -147,7 +147,7 @@ def measure_behaviour(
     alarms = {label: texts for label, texts in known.items() if label not in benign}
     cases = [
         *_swapped(rows, declared.swaps, seed),
-        *_headed(rows, alarms, seed),
+        *_headed(rows, alarms),
         *(
             _Case("functionality", label, classifier_input("", text), "")
             for label, texts in known.items()
@@ -217,9 +217,7 @@ def _swapped(
                 yield _Case("invariance", name, text, classifier_input(row["subject"], row["text"]))
 
 
-def _headed(
-    rows: Sequence[Mapping[str, str]], texts: Mapping[str, Sequence[str]], seed: int
-) -> Iterator[_Case]:
+def _headed(rows: Sequence[Mapping[str, str]], texts: Mapping[str, Sequence[str]]) -> Iterator[_Case]:
     """Yield messages that begin with a text of a label: at the end of a long one no model would read it."""
     for label, choices in texts.items():
         for number, row in enumerate(rows[:MOST_PER_LABEL]):

@@ -10,11 +10,10 @@ from pathlib import Path
 from data import governance, ledger
 from data.workspace import UserError, tracking
 from evaluation.alias import alias_problems
-from evaluation.registry import CLASSIFIER, EMBEDDER
 from evaluation.release import Release, from_json
 from serving.adapter import DIGEST, NONE, held_adapter
 from serving.bundle import Bundle, verify_bundle
-from serving.champion import download_model
+from serving.champion import CLASSIFIER, EMBEDDER, download_model
 from serving.decisions import MADE_LIVE, broken_rules, deployed_bundle, log_path
 from serving.digest import folder_digest
 from serving.judged import COPIES, copy_problem, evidence_problems

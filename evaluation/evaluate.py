@@ -20,13 +20,16 @@ from evaluation.gate import judge
 from evaluation.gate_table import Challenger, ChampionNamed, GateTable, write_gate_table
 from evaluation.judge import configured_judge
 from evaluation.metrics import ANOTHER, Predictions, called, truly_called
-from evaluation.registry import CLASSIFIER, EMBEDDER, Version, register
-from evaluation.release import Release, file_digest
+from evaluation.registry import Version, register
+from evaluation.release import Release
 from evaluation.report import write_report
 from evaluation.rules import load_rules
-from evaluation.subject import Subject, read_subject
+from evaluation.subject import read_subject
 from evaluation.verdict import Check, Outcome
+from serving.champion import CLASSIFIER, EMBEDDER
+from serving.digest import file_digest
 from serving.judged import COPIES
+from training.tracking import dataset_input
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ def evaluate(
     tracking()
     with mlflow.start_run() as run, write_atomically(locate(evaluation)) as folder:
         folder.mkdir()
-        dataset = _dataset(subject)
+        dataset = dataset_input(subject.prepared, subject.dataset)
         record.declare(rules, dataset, seed=seed)
         versions = (register(subject.classifier, CLASSIFIER), register(subject.embedder, EMBEDDER))
         collected = collect(subject, case, rules, versions, folder, judge=model_judge)
@@ -134,15 +137,6 @@ def evaluate(
         versions[0].version,
         versions[1].version,
     )
-
-
-def _dataset(subject: Subject) -> Any:
-    """Return the dataset as MLflow names it: place and digest, no rows."""
-    from mlflow.data.dataset_source_registry import resolve_dataset_source
-    from mlflow.data.meta_dataset import MetaDataset
-
-    source = resolve_dataset_source(subject.prepared.as_uri())
-    return MetaDataset(source, name="prepared", digest=subject.dataset[:36])  # 36 is MLflow's limit
 
 
 def _write_predictions(path: Path, case: Case, challenger: Predictions) -> None:

@@ -162,7 +162,7 @@ def not_numbers(findings: Findings) -> float | None:
 
 
 def quality_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:
-    """Check the macro-F1 against the champion, or by the bootstrap rule when there is none."""
+    """Check the macro-F1 against the lexicon, TF-IDF and, where there is one, the champion."""
     lexicon, tfidf = findings.comparison("lexicon"), findings.comparison("TF-IDF")
     checks = [
         better(

@@ -11,10 +11,10 @@ from data.dataset import read_manifest
 from data.label_sets import members
 from data.workspace import UserError
 from evaluation.changes import DatasetCounts, Origin
-from evaluation.registry import CLASSIFIER, EMBEDDER
 from evaluation.release import Release
 from evaluation.subject import Subject
 from serving.adapter import decided_adapter, origin_of
+from serving.champion import CLASSIFIER, EMBEDDER
 from serving.judged import read_gate
 
 RECIPE_PARTS = ("classifier.", "embedder.", "generator.")

@@ -17,8 +17,6 @@ from evaluation.metrics import Floats
 from serving.champion import download_model
 from serving.digest import folder_digest
 
-CLASSIFIER = "mailroom-classifier"
-EMBEDDER = "mailroom-embedder"
 PROBES = 64
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from data.workspace import UserError, locate
 from evaluation.verdict import Outcome
 from serving.adapter import DIGEST, NONE
+from serving.digest import file_digest
 
 Status = Literal["pending", "live", "rejected", "superseded"]
 EVIDENCE = ("gate.json", "eval_report.html", "predictions.parquet", "gate.yaml")
@@ -95,12 +96,6 @@ def release_of(evaluation: str | Path, index: str | Path) -> Release:
         digests=gate["digests"],
         accounts=tuple(challenger["accounts"]),
     )
-
-
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def as_json(release: Release) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from data.dataset import read_manifest
 from data.workspace import locate, model_path
 from evaluation.answer_loss import generator_section
 from evaluation.candidate import Adapter, Candidate, read_adapter, read_candidate
-from evaluation.release import file_digest
 from serving.adapter import DIGEST, NONE, check_adapter
+from serving.digest import file_digest
 
 
 @dataclass(frozen=True, slots=True)

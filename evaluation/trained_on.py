@@ -6,8 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from data.workspace import tracking
-from evaluation.registry import CLASSIFIER, EMBEDDER
 from serving.adapter import kept_adapters, origin_of
+from serving.champion import CLASSIFIER, EMBEDDER
 
 TAG = "mailroom.dataset_digest"
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+from components.failure import ANSI
+
 STARTED = re.compile(r"Executing task '([\w-]+)'")
 ENDED = re.compile(r"Task '([\w-]+)' finished with status (\w+)")
 CACHED = re.compile(r"Task ([\w-]+) cache hit")

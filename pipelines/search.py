@@ -17,12 +17,8 @@ def search_graph(
     notebooks: Path = NOTEBOOKS,
     image: str = IMAGE,
     configure: Configure = leave_as_is,
-    at_once: int = 0,
 ) -> Any:
-    """Return the pipeline; every trial is the training step of the retrain graph with another recipe.
-
-    ``at_once`` bounds how many trials run side by side; 0 leaves it to where they run.
-    """
+    """Return the pipeline; every trial is the training step of the retrain graph with another recipe."""
     from kfp import dsl
 
     step = steps_of(notebooks, image, configure)
@@ -53,7 +49,7 @@ def search_graph(
         prepared = prepare.outputs["prepared"]
         suggested = step("search_suggest", prepared=prepared, recipe=recipe, trials=trials, seed=seed)
         suggested.set_caching_options(False)  # it depends on the study, which no input shows
-        with dsl.ParallelFor(suggested.outputs["Output"], parallelism=at_once) as each:
+        with dsl.ParallelFor(suggested.outputs["Output"]) as each:
             trained = step("train_classifier", prepared=prepared, recipe=each, seed=seed)
         pick = step(
             "search_pick",

@@ -117,15 +117,14 @@ class EngineClient:
         messages: Sequence[Mapping[str, str]],
         *,
         max_tokens: int = 64,
-        temperature: float = 0.0,
         schema: Mapping[str, Any] | None = None,
     ) -> Completion:
-        """Return the generator's next turn, greedy unless a temperature is given.
+        """Return the generator's next turn, greedy.
 
         With a JSON schema vLLM writes nothing else; the transformers engine does not know schemas.
         """
         body: dict[str, Any] = {"model": "generator", "messages": list(messages), "max_tokens": max_tokens,
-                                "temperature": temperature, "seed": 7}  # fmt: skip
+                                "temperature": 0.0, "seed": 7}  # fmt: skip
         if schema is not None:
             asked = {"name": "answer", "schema": dict(schema)}
             body["response_format"] = {"type": "json_schema", "json_schema": asked}

@@ -56,13 +56,13 @@ def grounded_pairs(messages: pa.Table, *, most: int) -> tuple[Grounded, ...]:
     """
     threads = list(_threads(messages))
     found: dict[str, list[Grounded]] = {"cited": [], "summary": [], "label": []}
-    for place, thread in enumerate(threads):
-        for pair in (*_cited(thread, place, threads), *_summary(thread), *_labelled(thread, threads)):
+    for thread in threads:
+        for pair in (*_cited(thread, threads), *_summary(thread), *_labelled(thread, threads)):
             found[pair.kind].append(pair)
     return tuple(pair for pairs in found.values() for pair in sorted(pairs, key=_rank)[:most])
 
 
-def _cited(thread: _Thread, place: int, threads: Sequence[_Thread]) -> Iterator[Grounded]:
+def _cited(thread: _Thread, threads: Sequence[_Thread]) -> Iterator[Grounded]:
     asked = _words(thread.subject)
     best = max(thread.sentences, key=lambda each: len(asked & _words(each)), default="")
     if not asked & _words(best):

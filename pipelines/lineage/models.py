@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from data.workspace import UserError, tracking
-from evaluation.registry import CLASSIFIER, EMBEDDER, model_id_of
+from evaluation.registry import model_id_of
 from pipelines.lineage.datasets import dataset_line
 from pipelines.lineage.line import Line, Walk
 from pipelines.lineage.notebooks import NO_NOTEBOOK, notebook_line
 from serving.adapter import DIGEST, NONE, find_adapter, origin_of
-from serving.champion import download_model
+from serving.champion import CLASSIFIER, EMBEDDER, download_model
 from serving.judged import fetch
 from training.recipe import Recipe, load_recipe, recipe_digest
 from training.tracking import Role, commit, lock_digest, recipe_artifact, weights_digest, weights_tag

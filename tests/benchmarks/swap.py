@@ -152,7 +152,7 @@ def registered() -> None:
     import mlflow
 
     from data.workspace import tracking
-    from evaluation.registry import CLASSIFIER, EMBEDDER
+    from serving.champion import CLASSIFIER, EMBEDDER
 
     tracking()
     client = mlflow.MlflowClient()

@@ -16,8 +16,8 @@ from data.workspace import tracking
 from evaluation.baselines import from_probabilities
 from evaluation.findings import Findings
 from evaluation.metrics import Predictions, TestSet
-from evaluation.registry import CLASSIFIER, EMBEDDER
 from evaluation.rules import Rules, load_rules
+from serving.champion import CLASSIFIER, EMBEDDER
 
 LABELS = ("harassment", "insider_information", "ordinary", "spam")
 

@@ -7,11 +7,10 @@ from pathlib import Path
 
 from data.workspace import home
 from evaluation.promote import promote
-from evaluation.registry import CLASSIFIER, EMBEDDER
-from evaluation.release import file_digest
 from evaluation.rules import DEFAULT_PATH
 from serving.bundle import Bundle, copy_tree, read_bundle
-from serving.digest import files_below, folder_digest
+from serving.champion import CLASSIFIER, EMBEDDER
+from serving.digest import file_digest, files_below, folder_digest
 from serving.live import go_live, keep
 
 AUTHOR, ACCOUNT = "anna", "training-service"

@@ -11,8 +11,8 @@ from made_release import champion_alias as alias
 from data.workspace import UserError
 from evaluation import decision
 from evaluation.chain import check_chain
-from evaluation.registry import CLASSIFIER
 from evaluation.rollback import roll_back
+from serving.champion import CLASSIFIER
 from serving.decisions import log_path
 from serving.live import live_bundle, served_bundle
 

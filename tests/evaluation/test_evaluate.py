@@ -22,12 +22,11 @@ from evaluation.evaluate import Evaluation, evaluate
 from evaluation.opened import open_errors, read_texts
 from evaluation.planning_record import archive_recall_of, latest_gate
 from evaluation.promote import promote
-from evaluation.registry import CLASSIFIER, EMBEDDER
 from evaluation.release import Release
 from evaluation.rules import DEFAULT_PATH
 from serving.adapter import held_adapter
 from serving.bundle import build_bundle
-from serving.champion import champion_models, read_champion
+from serving.champion import CLASSIFIER, EMBEDDER, champion_models, read_champion
 from serving.digest import folder_digest
 from serving.live import go_live, keep, served_bundle
 from tests.training.made_decoders import write_decoder

@@ -11,8 +11,9 @@ from made_findings import RELEASE
 
 from data.workspace import UserError, tracking
 from evaluation.origin import origin_of_champion
-from evaluation.registry import CLASSIFIER, EMBEDDER
-from evaluation.release import Release, file_digest
+from evaluation.release import Release
+from serving.champion import CLASSIFIER, EMBEDDER
+from serving.digest import file_digest
 from serving.judged import read_gate
 
 pytestmark = pytest.mark.slow  # MLflow's import and its database

@@ -92,6 +92,7 @@ def test_a_message_without_an_answer_is_not_uncertain() -> None:
         each for each in choose(pool(40), probabilities, count=8, seed=7) if each.rule == "uncertain"
     ]
 
+    assert uncertain
     assert all(each.place >= 30 for each in uncertain)
 
 

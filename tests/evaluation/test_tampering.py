@@ -16,11 +16,10 @@ from data.identity import account
 from data.workspace import UserError, keys
 from evaluation import decision
 from evaluation.chain import check_chain
-from evaluation.registry import CLASSIFIER
 from evaluation.release import as_json
 from pipelines import cli
 from serving.bundle import verify_bundle
-from serving.champion import champion_models, read_champion
+from serving.champion import CLASSIFIER, champion_models, read_champion
 from serving.decisions import append, log_path
 from serving.digest import file_digest
 from serving.live import served_bundle

@@ -21,15 +21,14 @@ from data.schema import PARSER, TABLES, Counts, Manifest
 from data.sources import discover
 from data.workspace import home, secret, tracking
 from evaluation import decision
-from evaluation.registry import CLASSIFIER, EMBEDDER
-from evaluation.release import file_digest
 from evaluation.rules import DEFAULT_PATH
 from serving.adapter import DIGEST as ADAPTERS
 from serving.adapter import ORIGIN
 from serving.answered import record_answer
 from serving.answers import Answer, Citation
 from serving.bundle import Bundle, read_bundle
-from serving.digest import files_below, folder_digest
+from serving.champion import CLASSIFIER, EMBEDDER
+from serving.digest import file_digest, files_below, folder_digest
 from serving.index import Index
 from serving.judged import COPIES, RULES
 from training.recipe import Recipe, load_recipe, recipe_digest

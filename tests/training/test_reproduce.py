@@ -9,9 +9,10 @@ import pytest
 
 from data.workspace import UserError, tracking
 from evaluation.candidate import read_candidate
-from evaluation.registry import CLASSIFIER, EMBEDDER, Version, register
+from evaluation.registry import Version, register
 from pipelines.lineage.command import TOLERANCE
 from pipelines.reproduce import Difference, Reproduction, recorded, reproduce
+from serving.champion import CLASSIFIER, EMBEDDER
 from tests.training.made_messages import thread_rows, write_prepared
 from training.classifier import train_classifier
 from training.embedder import train_embedder
