@@ -8,7 +8,9 @@ goes back, and at last the classifier's engine is killed by SIGKILL. No request 
 killed engine: exit status 1 when one does, or when a process of that engine is left.
 
 With ``--canary`` a copy goes live by a trial instead, and then one whose classifier's head was turned
-round: status 1 unless the first passes, the second is taken back by itself, and no request fails.
+round: status 1 unless the first passes, the second is taken back by itself, and no request fails. With
+``--lazy`` beside it, every engine sleeps until a request first needs it, and counting begins when all
+three kinds have been answered.
 """
 
 from __future__ import annotations
@@ -163,13 +165,14 @@ def registered() -> None:
 
 
 @contextmanager
-def gateway(folder: Path, engine: str, rules: str) -> Iterator[tuple[str, int]]:
+def gateway(folder: Path, engine: str, rules: str, *options: str) -> Iterator[tuple[str, int]]:
     """Serve what is live; yield its address and process."""
     (port,) = free_ports(1)
     settings, log = folder / "gateway.yaml", folder / "serve.log"
     settings.write_text(rules)
     (folder / "tmp").mkdir()
     command = [*MAILROOM, "serve", "--port", str(port), "--engine", engine, "--settings", str(settings)]
+    command += options
     with log.open("wb") as out:
         process = subprocess.Popen(
             command, stdout=out, stderr=out, env=os.environ | {"TMPDIR": str(folder / "tmp")}
@@ -259,6 +262,7 @@ def main() -> int:
     options.add_argument("--clients", type=int, default=2, help="of each kind")
     options.add_argument("--engine", default="auto")
     options.add_argument("--canary", action="store_true", help="try bundles on a share of the traffic")
+    options.add_argument("--lazy", action="store_true", help="start each engine when it is first needed")
     asked = options.parse_args()
     asked.bundle = asked.bundle.resolve()
     with tempfile.TemporaryDirectory(prefix="mailroom-swap-") as scratch:
@@ -268,7 +272,7 @@ def main() -> int:
         registered()
         made_live(asked.bundle, "first", 1.0)
         rules = LIMITS + CANARY if asked.canary else LIMITS
-        with gateway(folder, asked.engine, rules) as (url, process):
+        with gateway(folder, asked.engine, rules, *(["--lazy"] if asked.lazy else [])) as (url, process):
             if asked.canary:
                 return measure_canary(asked, url)
             return measure(asked, folder, url, process)
@@ -335,6 +339,8 @@ def measure(asked: argparse.Namespace, folder: Path, url: str, process: int) -> 
 def measure_canary(asked: argparse.Namespace, url: str) -> int:
     """Try an equal bundle, and one that says the opposite."""
     clients = Clients(url, ensure_owner_key().read_text(), asked.clients)
+    for kind in KINDS:  # a lazy gateway has to wake first
+        clients.wait(lambda each, kind=kind: each.kind == kind and each.code == "200")  # type: ignore[misc]
     marks = [("before", time.monotonic())]
     time.sleep(asked.seconds)
     for name, is_damaged, outcome in (("second", False, "done"), ("third", True, "rolled_back")):

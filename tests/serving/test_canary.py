@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from made_decisions import decide
-from made_gateway import client_of
+from made_gateway import CopyingGenerator, client_of
 from test_bundle import kept
 from test_door import door_of, wait_until
 
+from data.workspace import UserError
 from serving import canary as tried
 from serving import swap
 from serving.audit import verify_audit
@@ -250,6 +251,31 @@ def test_what_a_reviewer_went_back_to_is_served_without_a_trial(lived: Lived):
     wait_until(lambda: lived.doors.current is not None and lived.doors.current.bundle == lived.second)
 
     assert lived.doors.trial is None
+
+
+@pytest.mark.parametrize("canary", [RULE, None], ids=["tried", "not tried"])
+def test_what_sleeps_sleeps_on_in_a_candidate_but_for_what_is_tried(
+    tmp_path: Path, guards: Guards, monkeypatch: pytest.MonkeyPatch, canary: Canary | None
+):
+    doors, stop, asked = Doors(), threading.Event(), list[set[str]]()
+    first = kept(tmp_path / "first")
+    go_live(first)
+    dozing = CopyingGenerator()
+    dozing.asleep = frozenset({"generator", "classifier"})
+    present = replace(door_of(tmp_path / "present"), bundle=first, client=dozing)  # type: ignore[arg-type]
+    doors.open(present, ExitStack())
+
+    def start(*_: object, asleep: set[str], **__: object) -> None:
+        asked.append(asleep)
+        stop.set()
+        raise UserError("seen")
+
+    monkeypatch.setattr(swap, "POLL_S", 0.01)
+    monkeypatch.setattr(swap, "start_door", start)
+    go_live(kept(tmp_path / "second"))
+    swap.follow_live(doors, "auto", guards.metrics, guards.audit, stop=stop, canary=canary)
+
+    assert asked == [{"generator"} if canary else {"generator", "classifier"}]
 
 
 def test_a_text_counts_once_however_often_it_is_sent(candidate: Door):
