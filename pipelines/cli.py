@@ -48,6 +48,7 @@ RecipeName = Annotated[
     str, typer.Option("--recipe", help="A name in training/recipes, or the path of a YAML file.")
 ]
 Retention = Annotated[str, typer.Option(help="A retention policy (YAML): what expires, what is held.")]
+Cache = Annotated[bool, typer.Option(help="Take finished steps, and files read before, from the cache.")]
 Seed = Annotated[int, typer.Option(help="One seed for every random choice.")]
 Engine = Annotated[str, typer.Option(help="vllm, transformers, or auto: vllm where it is installed.")]
 SparkMaster = Annotated[str, typer.Option(help="local[*], spark://host:7077 or k8s://...")]
@@ -77,9 +78,7 @@ def run(
     spark_master: SparkMaster = "local[*]",
     milvus_uri: MilvusUri = "",
     retention: Retention = "",
-    cache: Annotated[
-        bool, typer.Option(help="Take finished steps, and files read before, from the cache.")
-    ] = True,
+    cache: Cache = True,
 ) -> None:
     """Run every notebook on this machine, from the archive to the deployed champion."""
     from rich.console import Console
@@ -98,6 +97,28 @@ def run(
                 produced_by({name: Path(path) for name, path in error.failure.inputs.items()}), console
             )
         raise
+
+
+@app.command()
+def prepare(
+    *,
+    archive: Archive = "sample",
+    labels: Labels = "",
+    seed: Seed = 7,
+    spark_master: SparkMaster = "local[*]",
+    retention: Retention = "",
+    cache: Cache = True,
+) -> None:
+    """Run 01_prepare alone, for an archive that has yet to be labelled."""
+    from rich.console import Console
+
+    from pipelines.run import Request, check
+    from pipelines.run import prepare as run_first_step
+    from pipelines.summary import show as show_summary
+
+    request = Request(archive, labels, seed=seed, spark_master=spark_master, retention=retention)
+    show_summary(run_first_step(check(request), use_cache=cache), Console(file=sys.stdout))
+    typer.echo("\nto label it: mailroom label next --reviewer NAME --text")
 
 
 @app.command("compile")

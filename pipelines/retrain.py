@@ -116,3 +116,34 @@ def retrain_graph(
         )
 
     return retrain
+
+
+def prepare_graph(
+    *, notebooks: Path = NOTEBOOKS, image: str = IMAGE, configure: Configure = leave_as_is
+) -> Any:
+    """Return the pipeline of the first step alone: what can be done before anything is labelled."""
+    from kfp import dsl
+
+    step = steps_of(notebooks, image, configure)
+
+    @dsl.pipeline(name="mailroom-prepare", description="From a raw archive to a prepared dataset.")
+    def prepare(  # noqa: PLR0917 - kfp calls it with positions
+        archive: str = "sample",
+        labels: str = "",
+        seed: int = 7,
+        spark_master: str = "local[*]",
+        retention: str = "",
+        archive_fingerprint: str = "",
+    ) -> dsl.Dataset:
+        task = step(
+            "prepare",
+            archive=archive,
+            labels=labels,
+            retention=retention,
+            seed=seed,
+            spark_master=spark_master,
+            fingerprint=archive_fingerprint,
+        )
+        return task.outputs["prepared"]
+
+    return prepare

@@ -31,7 +31,7 @@ from pipelines.fingerprint import (
     feedback_fingerprint,
     governance_fingerprint,
 )
-from pipelines.retrain import NOTEBOOKS, Configure, retrain_graph
+from pipelines.retrain import NOTEBOOKS, Configure, prepare_graph, retrain_graph
 from training.recipe import RECIPES, load_recipe
 
 ENVIRONMENT = {
@@ -125,6 +125,19 @@ def run(request: Request, *, use_cache: bool = True, notebooks: Path = NOTEBOOKS
     )
     paths = {name: Path(artifact.uri) for name, artifact in finished.outputs.items()}
     return produced_by(paths, finished.log)
+
+
+def prepare(request: Request, *, use_cache: bool = True, notebooks: Path = NOTEBOOKS) -> Produced:
+    """Run the first step alone, which a later :func:`run` takes from the cache."""
+    wanted = ("archive", "labels", "seed", "spark_master", "retention", "archive_fingerprint")
+    parameters = parameters_of(request)
+    finished = run_graph(
+        lambda configure: prepare_graph(notebooks=notebooks, configure=configure),
+        {name: parameters[name] for name in wanted},
+        notebooks=notebooks,
+        use_cache=use_cache,
+    )
+    return Produced(finished.log, Path(finished.outputs["Output"].uri))
 
 
 def graph_for(request: Request) -> Callable[..., Any]:

@@ -172,7 +172,7 @@ def labels_of(train: Examples, valid: Examples) -> tuple[str, ...]:
         found = ", ".join(sorted(counts)) or "none"
         raise UserError(
             f"the train split has {len(train.labels)} labelled messages and these labels: {found}; "
-            "a classifier needs two labels or more, so give more: mailroom run --labels CSV"
+            "a classifier needs two labels or more: give them with --labels CSV, or by mailroom label next"
         )
     checked = sum(all(member in counts for member in members(label)) for label in valid.labels)
     if checked < FEWEST_VALID:

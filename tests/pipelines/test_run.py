@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import yaml
 
 from components.component import components
+from pipelines.cluster import Cluster
+from pipelines.compiled import compile_graph
 from pipelines.endings import StepError
-from pipelines.retrain import NOTEBOOKS
+from pipelines.retrain import NOTEBOOKS, prepare_graph, retrain_graph
 from pipelines.run import Finished, Request, _code, check, run_graph
 
 WRITES = 'text: str = "a"  # what to write\nmade: "Output[Dataset]" = ".mailroom/made"  # where'
@@ -56,6 +59,15 @@ def run(folder: Path, text: str) -> Finished:
 def folder(write_notebook: Callable[..., Path], workspace: Path) -> Path:
     write_notebook("01_write", WRITES, "from pathlib import Path\nPath(made).write_text(text * 3)")
     return write_notebook("02_copy", READS, COPY).parent
+
+
+def test_preparing_alone_is_the_first_step_of_the_graph(tmp_path: Path) -> None:
+    def first_step(name: str, build: Callable[..., Any]) -> tuple[Any, Any]:
+        text = compile_graph(tmp_path / name, Cluster(), build).read_text()
+        graph = next(yaml.safe_load_all(text))
+        return graph["root"]["dag"]["tasks"]["prepare"], graph["deploymentSpec"]["executors"]["exec-prepare"]
+
+    assert first_step("alone.yaml", prepare_graph) == first_step("whole.yaml", retrain_graph)
 
 
 @pytest.mark.slow
