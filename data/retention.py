@@ -9,12 +9,12 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from data import governance
+from data.declared import read_declared
 from data.sources import BANG
-from data.workspace import UserError, locate
+from data.workspace import locate
 
 Channel = Literal["email", "chat", "transcript"]
 NAMED = ("sender", "recipients", "subject", "text", "full_text", "attachments")
@@ -133,22 +133,9 @@ def read_policy(path: str | Path) -> Policy:
     Raises:
         UserError: it cannot be read, or says something that no policy says; in one line, without its values.
     """
-    try:
-        stated = yaml.safe_load(locate(path).read_text(encoding="utf-8"))
-        return Policy.model_validate({} if stated is None else stated)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"the retention policy {path} cannot be read ({type(error).__name__}); give a YAML"
-        ) from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise UserError(
-            f"the retention policy {path} is no YAML{f' (line {mark.line + 1})' if mark else ''}; mend it"
-        ) from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise UserError(f"the retention policy {path} is wrong at {place}: {first['msg']}") from None
+    return read_declared(
+        locate(path), Policy, what="the retention policy", way_out="docs/operations.md has an example"
+    )
 
 
 def orders_of(retention: str | Path, *, key: bytes, by: str = "") -> Orders:

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from data.declared import read_declared
 from data.workspace import UserError
 from pipelines.cluster import Cluster
 from pipelines.compiled import compile_graph
@@ -53,16 +54,9 @@ def read_schedules(path: Path = SCHEDULES) -> list[Schedule]:
     Raises:
         UserError: no such file, an unknown key, a cron expression that Kubeflow would misread.
     """
-    try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-        schedules = TypeAdapter(list[Schedule]).validate_python(entries or [])
-    except (OSError, yaml.YAMLError) as error:
-        raise UserError(f"the schedules {path} cannot be read: {error}") from None
-    except ValidationError as error:
-        mistake = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in mistake["loc"])
-        message = mistake["msg"].removeprefix("Value error, ")
-        raise UserError(f"{path.name}, entry {place}: {message}") from None
+    schedules = read_declared(
+        path, list[Schedule], what="the schedules", way_out=f"compare them with {SCHEDULES}"
+    )
     names = [schedule.name for schedule in schedules]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"{path.name}: two schedules are called {twice[0]!r}; names must be unique")

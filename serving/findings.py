@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from data.declared import read_declared
 from data.model_input import classifier_input
-from data.workspace import UserError
 from serving.batching import Ask
 from serving.client import calibrated
 from serving.embed import Vectors
@@ -94,14 +93,7 @@ def read_policy(path: str | Path = "") -> Policy:
     Raises:
         UserError: it cannot be read, or is not one.
     """
-    chosen = Path(path) if path else DECLARED
-    try:
-        return Policy(**yaml.safe_load(chosen.read_text(encoding="utf-8")))
-    except (OSError, yaml.YAMLError, TypeError) as error:
-        raise UserError(f"the policy {chosen} cannot be read: {type(error).__name__}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(f"the policy {chosen}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    return read_declared(path or DECLARED, Policy, what="the policy", way_out=f"compare it with {DECLARED}")
 
 
 def action_of(policy: Policy, label: str, probability: float) -> Action:

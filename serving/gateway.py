@@ -10,9 +10,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from data.declared import read_declared
 from data.workspace import UserError
 from serving.audit import open_audit
 from serving.bundle import Bundle
@@ -60,15 +60,9 @@ def read_settings(path: str | Path) -> Settings:
     """
     if not path:
         return Settings()
-    try:
-        document = yaml.safe_load(Path(path).read_text()) or {}
-        settings = Settings(**document)
-    except (OSError, yaml.YAMLError, TypeError) as error:
-        raise UserError(f"the gateway's settings {path} cannot be read: {type(error).__name__}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise UserError(f"the gateway's settings {path}: {place}: {first['msg']}") from error
+    settings = read_declared(
+        path, Settings, what="the gateway's settings", way_out="docs/operations.md has an example"
+    )
     if (settings.tls_certificate is None) != (settings.tls_key is None):
         raise UserError(f"the gateway's settings {path}: tls_certificate and tls_key belong together")
     return settings

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
-import yaml
-from pydantic import TypeAdapter, ValidationError
-
+from data.declared import read_declared
 from data.workspace import UserError
 from serving.access import RIGHTS, Caller, Right, Role
 
@@ -33,15 +31,12 @@ def read_matrix(path: str | Path = "") -> ToolMatrix:
             without the right that the tool needs.
     """
     chosen = Path(path) if path else DECLARED
-    try:
-        document = yaml.safe_load(chosen.read_text(encoding="utf-8"))
-        matrix = TypeAdapter(dict[ToolName, tuple[Role, ...]]).validate_python(document or {})
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"the table of tools {chosen} cannot be read: {type(error).__name__}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(each) for each in first["loc"]) or "the file"
-        raise UserError(f"the table of tools {chosen}: {place}: {first['msg']}") from error
+    matrix = read_declared(
+        chosen,
+        dict[ToolName, tuple[Role, ...]],
+        what="the table of tools",
+        way_out=f"compare it with {DECLARED}",
+    )
     for tool, roles in matrix.items():
         for role in roles:
             if NEEDED[tool] not in RIGHTS[role]:

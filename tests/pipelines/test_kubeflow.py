@@ -206,14 +206,14 @@ def test_a_server_that_is_not_there_is_the_callers_to_mend(address: str) -> None
     [
         ('- {name: a, cron: "0 3 * * 0"}', "cron '0 3 \\* \\* 0' has 5 fields, not six"),
         ('- {name: a, cron: "@weekly"}', "has 1 fields, not six"),
-        ('- {name: a, cron: "0 0 3 * * 0", often: 1}', "entry 0.often: Extra inputs"),
-        ('- {name: a, cron: "0 0 3 * * 0", max_concurrency: 0}', "entry 0.max_concurrency"),
+        ('- {name: a, cron: "0 0 3 * * 0", often: 1}', "0.often: Extra inputs"),
+        ('- {name: a, cron: "0 0 3 * * 0", max_concurrency: 0}', "0.max_concurrency"),
         (
             '- {name: a, cron: "0 0 3 * * 0"}\n- {name: a, cron: "0 0 4 * * 0"}',
             "two schedules are called 'a'",
         ),
-        ("- {name: [", "cannot be read"),
-        ("name: a", "entry : Input should be a valid list"),
+        ("- {name: [", "is no YAML"),
+        ("name: a", "the file: Input should be a valid list"),
     ],
 )
 def test_refuses_a_schedule_before_anything_is_sent(tmp_path: Path, content: str, message: str) -> None:

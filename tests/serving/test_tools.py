@@ -86,7 +86,7 @@ def test_a_role_with_the_tool_does_not_lend_its_right_to_another(door: Door, gua
         ("thread: [admin]", "no right to read"),
         ("sql: [analyst]", "sql"),
         ("search: [anybody]", "search"),
-        ("[", "cannot be read"),
+        ("[", "is no YAML"),
     ],
 )
 def test_a_table_that_gives_too_much_or_is_none_is_refused(tmp_path: Path, table: str, said: str):
