@@ -16,6 +16,7 @@ from data.identity import account, person
 from data.workspace import UserError
 from evaluation.alias import alias_problems, move_alias
 from evaluation.release import Release, Status, as_json, from_json, release_of
+from evaluation.rules import load_rules
 from serving.decisions import BOOTSTRAP, MACHINE, MADE_LIVE, append, refusal, statuses, verified
 from serving.judged import check_evidence
 
@@ -75,9 +76,10 @@ def current_release() -> Release | None:
 
 
 def has_other_rules(release: Release) -> bool:
-    """Say whether the champion was judged by another gate.yaml."""
+    """Say whether the champion was judged by other rules; before any champion, the shipped ones."""
     champion = current_release()
-    return champion is not None and champion.digests["gate"] != release.digests["gate"]
+    usual = champion.digests["gate"] if champion else load_rules().digest
+    return usual != release.digests["gate"]
 
 
 def history() -> tuple[Decision, ...]:
@@ -127,10 +129,16 @@ def approve(release_id: str, *, reviewer: str, reason: str) -> Release:
     return _make_live("approved", release, reviewer=reviewer, reason=reason)
 
 
+def is_covered_by_bootstrap(release: Release) -> bool:
+    """Say whether it may go live undecided: the first, which the gate promotes by the shipped rules."""
+    is_promoted = release.status == "pending" and release.outcome == "promote"
+    return is_promoted and current_release() is None and not has_other_rules(release)
+
+
 def bootstrap(release_id: str) -> Release:
-    """Make the first release the champion: only without a champion, and only when the gate said promote."""
+    """Make the first release the champion, where the bootstrap rule covers it."""
     release = show(release_id)
-    if current_release() is not None or release.outcome != "promote" or release.status != "pending":
+    if not is_covered_by_bootstrap(release):
         raise UserError(f"the bootstrap rule does not cover release {release.id}; a reviewer must decide")
     check_evidence(release)
     return _make_live("approved", release, reviewer=BOOTSTRAP, reason=BOOTSTRAP_REASON)

@@ -28,7 +28,7 @@ def promote(
     proposed, champion = decision.show(name), decision.current_release()
     if proposed.status == "pending" and reviewer:
         proposed = champion = decision.approve(name, reviewer=reviewer, reason=reason)
-    elif proposed.status == "pending" and champion is None and proposed.outcome == "promote":
+    elif decision.is_covered_by_bootstrap(proposed):
         proposed = champion = decision.bootstrap(name)
     with write_atomically(locate(release)) as folder:
         folder.mkdir()

@@ -82,4 +82,6 @@ def load_rules(path: str | Path = "") -> Rules:
         key = ".".join(str(part) for part in first["loc"])
         raise UserError(f"{chosen}: {key}: {first['msg']}; compare with {DEFAULT_PATH}") from error
     except (OSError, yaml.YAMLError, TypeError) as error:
-        raise UserError(f"cannot read the gate's rules {chosen} ({type(error).__name__})") from error
+        raise UserError(
+            f"cannot read the gate's rules {chosen} ({type(error).__name__}); compare with {DEFAULT_PATH}"
+        ) from error

@@ -49,6 +49,7 @@ RecipeName = Annotated[
 ]
 Retention = Annotated[str, typer.Option(help="A retention policy (YAML): what expires, what is held.")]
 Cache = Annotated[bool, typer.Option(help="Take finished steps, and files read before, from the cache.")]
+Gate = Annotated[str, typer.Option(help="The gate's rules (YAML); empty: evaluation/gate.yaml.")]
 Seed = Annotated[int, typer.Option(help="One seed for every random choice.")]
 Engine = Annotated[str, typer.Option(help="vllm, transformers, or auto: vllm where it is installed.")]
 SparkMaster = Annotated[str, typer.Option(help="local[*], spark://host:7077 or k8s://...")]
@@ -78,6 +79,7 @@ def run(
     spark_master: SparkMaster = "local[*]",
     milvus_uri: MilvusUri = "",
     retention: Retention = "",
+    gate: Gate = "",
     cache: Cache = True,
 ) -> None:
     """Run every notebook on this machine, from the archive to the deployed champion."""
@@ -87,7 +89,7 @@ def run(
     from pipelines.run import run as run_graph
     from pipelines.summary import show as show_summary
 
-    request = Request(archive, labels, recipe, seed, spark_master, milvus_uri, engine, retention)
+    request = Request(archive, labels, recipe, seed, spark_master, milvus_uri, engine, retention, gate)
     console = Console(file=sys.stdout)
     try:
         show_summary(run_graph(check(request), use_cache=cache), console)
@@ -156,6 +158,7 @@ def submit(
     spark_master: SparkMaster = "local[*]",
     milvus_uri: MilvusUri = "",
     retention: Retention = "",
+    gate: Gate = "",
     image: Image = IMAGE,
     gpu: Gpu = "",
     gpus: Gpus = 1,
@@ -165,7 +168,7 @@ def submit(
     from pipelines.kubeflow import submit as submit_graph
     from pipelines.run import Request, graph_for
 
-    request = Request(archive, labels, recipe, seed, spark_master, milvus_uri, engine, retention)
+    request = Request(archive, labels, recipe, seed, spark_master, milvus_uri, engine, retention, gate)
     on = cluster(image=image, gpu=gpu, gpus=gpus)
     typer.echo(submit_graph(endpoint, on, asdict(request), graph_for(request)))
 
@@ -309,7 +312,10 @@ def show(release_id: str) -> None:
     release = decision.show(release_id)
     typer.echo(f"{release}\nreport: {release.evaluation}/eval_report.html")
     if decision.has_other_rules(release):
-        typer.echo("judged by other rules than the champion: compare gate.yaml beside the report")
+        typer.echo(
+            "judged by other rules than the champion, or than the shipped ones: "
+            "compare gate.yaml beside the report"
+        )
 
 
 @review.command()

@@ -63,6 +63,7 @@ def retrain_graph(
         milvus_uri: str = "",
         engine: str = "auto",
         retention: str = "",
+        gate: str = "",
         archive_fingerprint: str = "",
         decisions_fingerprint: str = "",
     ) -> Outputs:
@@ -93,6 +94,7 @@ def retrain_graph(
             index=index.outputs["index"],
             adapter=adapter,
             recipe=recipe,
+            gate=gate,
             seed=seed,
         )
         promote = step(

@@ -22,6 +22,7 @@ from data.java import java_home
 from data.retention import read_policy
 from data.workspace import UserError, home, locate, tracking
 from evaluation.judge import configured_judge
+from evaluation.rules import load_rules
 from pipelines.display import displayed
 from pipelines.endings import RunStoppedError, StepError, in_one_line
 from pipelines.fingerprint import (
@@ -62,6 +63,7 @@ class Request:
     milvus_uri: str = ""
     engine: str = "auto"
     retention: str = ""
+    gate: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,22 +107,25 @@ def check(request: Request) -> Request:
     if retention and "://" not in retention:
         retention = str(locate(retention))
         read_policy(retention)
+    gate = request.gate
+    if gate and "://" not in gate:
+        gate = str(locate(gate))
+        load_rules(gate)
     if not (RECIPES / f"{recipe}.yaml").is_file():
         recipe = str(locate(recipe))
     if request.spark_master.startswith("local"):
         java_home()
-    return replace(request, archive=archive, labels=labels, recipe=recipe, retention=retention)
+    return replace(request, archive=archive, labels=labels, recipe=recipe, retention=retention, gate=gate)
 
 
 def run(request: Request, *, use_cache: bool = True, notebooks: Path = NOTEBOOKS) -> Produced:
     """Run the graph and return where its results lie; raises what :func:`run_graph` raises."""
-    recipe = Path(request.recipe)
     build = graph_for(request)
     finished = run_graph(
         lambda configure: build(notebooks=notebooks, configure=configure),
         parameters_of(request),
         notebooks=notebooks,
-        recipe=recipe if recipe.is_file() else None,
+        files={"recipe": Path(request.recipe), "gate": Path(request.gate)},
         use_cache=use_cache,
     )
     paths = {name: Path(artifact.uri) for name, artifact in finished.outputs.items()}
@@ -157,12 +162,13 @@ def run_graph(
     parameters: dict[str, Any],
     *,
     notebooks: Path,
-    recipe: Path | None = None,
+    files: Mapping[str, Path] | None = None,
     use_cache: bool = True,
 ) -> Finished:
     """Run any graph of notebook components and show its steps.
 
     ``build`` gets what configures a step here: our code's fingerprint, which belongs to the cache's key.
+    So does what the ``files`` say, by the parameter that names them, in the steps that have it.
 
     Raises:
         StepError: a step failed; its executed notebook is kept.
@@ -180,7 +186,7 @@ def run_graph(
         shutil.rmtree(cache, ignore_errors=True)
         shutil.rmtree(home() / "intake", ignore_errors=True)
     _prepare_environment(name)
-    code = _code(notebooks, recipe)
+    code = _code(notebooks, files or {})
     graph = build(lambda step, task: task.set_env_variable("MAILROOM_CODE", code[step]))
     with _stoppable(), displayed(log, _titles(notebooks)) as display:
         local.init(
@@ -202,15 +208,16 @@ def _titles(notebooks: Path) -> dict[str, str]:
     return {function_name(path).replace("_", "-"): path.stem for path in sorted(notebooks.glob("*.ipynb"))}
 
 
-def _code(notebooks: Path, recipe: Path | None) -> dict[str, str]:
-    """Return every step's code fingerprint; a recipe of one's own counts where a step takes one.
+def _code(notebooks: Path, files: Mapping[str, Path]) -> dict[str, str]:
+    """Return every step's code fingerprint; a file of one's own counts where a step takes it.
 
     So does the judge in the step that asks it.
     """
     found = {}
     for path in notebooks.glob("*.ipynb"):
-        takes_recipe = any(item.name == "recipe" for item in read_contract(path).parameters)
-        found[function_name(path)] = code_fingerprint(path, (recipe,) if recipe and takes_recipe else ())
+        taken = [item.name for item in read_contract(path).parameters]
+        own = tuple(file for name, file in files.items() if name in taken and file.is_file())
+        found[function_name(path)] = code_fingerprint(path, own)
     if EVALUATE in found and (judge := configured_judge(os.environ)):
         named = f"{judge.model} at {judge.url}"  # hashed: an address may hold a password
         found[EVALUATE] += hashlib.sha256(named.encode()).hexdigest()[:16]
@@ -246,6 +253,7 @@ def parameters_of(request: Request) -> dict[str, Any]:
         "milvus_uri": request.milvus_uri,
         "engine": request.engine,
         "retention": request.retention,
+        "gate": request.gate,
         "archive_fingerprint": fingerprint
         + governance_fingerprint(request.retention)
         + feedback_fingerprint(),

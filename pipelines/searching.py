@@ -53,7 +53,7 @@ def search_here(parameters: dict[str, Any], recipe: Path, notebooks: Path = NOTE
         lambda configure: search_graph(notebooks=notebooks, configure=configure),
         parameters,
         notebooks=notebooks,
-        recipe=recipe if recipe.is_file() else None,
+        files={"recipe": recipe},
     )
     return Path(finished.outputs["best"].uri)
 

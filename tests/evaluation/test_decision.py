@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -46,6 +47,20 @@ def test_the_bootstrap_rule_covers_no_other_outcome(propose: Proposer, outcome: 
     assert decision.current_release() is None
     assert first.written["champion"] is None
     assert first.written["status"] == "pending"
+
+
+def test_the_bootstrap_rule_covers_no_rules_of_ones_own(propose: Proposer) -> None:
+    first = propose()
+    gate = json.loads((first.evaluation / "gate.json").read_text())
+    gate["digests"]["gate"] = "e" * 64
+    (first.evaluation / "gate.json").write_text(json.dumps(gate))
+
+    name = first.promote()
+
+    assert decision.current_release() is None
+    assert decision.has_other_rules(decision.show(name))
+    with pytest.raises(UserError, match="a reviewer must decide"):
+        decision.bootstrap(name)
 
 
 def test_a_second_release_waits_for_a_reviewer(propose: Proposer) -> None:

@@ -211,8 +211,11 @@ def test_rules_that_were_not_declared(propose: Proposer) -> None:
     for folder in (first.evaluation, run_folder(first)):
         (folder / "gate.json").write_text(json.dumps(gate))
 
+    name = first.promote()
+
+    assert decision.current_release() is None
     with pytest.raises(UserError, match="not what was declared"):
-        first.promote()
+        decision.approve(name, reviewer="bert", reason="looks fine")
 
 
 def test_a_live_bundle_that_was_written_anew_with_its_manifest(live: Proposed) -> None:

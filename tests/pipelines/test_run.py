@@ -15,11 +15,13 @@ import pytest
 import yaml
 
 from components.component import components
+from data.workspace import UserError
+from evaluation.rules import DEFAULT_PATH
 from pipelines.cluster import Cluster
 from pipelines.compiled import compile_graph
 from pipelines.endings import StepError
 from pipelines.retrain import NOTEBOOKS, prepare_graph, retrain_graph
-from pipelines.run import Finished, Request, _code, check, run_graph
+from pipelines.run import Finished, Request, _code, check, parameters_of, run_graph
 
 WRITES = 'text: str = "a"  # what to write\nmade: "Output[Dataset]" = ".mailroom/made"  # where'
 READS = (
@@ -181,11 +183,29 @@ def test_the_sample_and_addresses_are_taken_as_they_are() -> None:
 
 
 def test_another_judge_makes_another_evaluation_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = _code(NOTEBOOKS, None)
+    before = _code(NOTEBOOKS, {})
     monkeypatch.setenv("MAILROOM_JUDGE_URL", "http://user:password@127.0.0.1:8000/v1")
     monkeypatch.setenv("MAILROOM_JUDGE_MODEL", "judge")
 
-    after = _code(NOTEBOOKS, None)
+    after = _code(NOTEBOOKS, {})
 
     assert {"evaluate"} == {step for step, code in after.items() if code != before[step]}
     assert "password" not in "".join(after.values())
+
+
+def test_rules_of_ones_own_count_in_the_step_that_judges(tmp_path: Path) -> None:
+    rules = tmp_path / "gate.yaml"
+    rules.write_bytes(DEFAULT_PATH.read_bytes())
+    request = check(
+        Request(archive="s3://bucket/mail", spark_master="spark://elsewhere:7077", gate=str(rules))
+    )
+
+    before = _code(NOTEBOOKS, {"gate": Path(request.gate)})
+    rules.write_text(rules.read_text() + "# more\n")
+    after = _code(NOTEBOOKS, {"gate": Path(request.gate)})
+
+    assert str(rules) == parameters_of(request)["gate"]
+    assert {"evaluate"} == {step for step, code in after.items() if code != before[step]}
+    rules.write_text("benign: [ordinary]\n")
+    with pytest.raises(UserError, match="critical: Field required; compare with"):
+        check(request)
