@@ -154,7 +154,8 @@ def verify_bundle(bundle: str | Path) -> Bundle:
     """Return the bundle after comparing every file with its hash.
 
     Raises:
-        UserError: a file is missing, was changed, or was added; the message names the first one.
+        UserError: a file is missing, was changed, was added, or lies elsewhere; the message names the
+            first one.
     """
     stated = read_bundle(bundle)
     present = set(files_below(stated.folder)) - set(UNHASHED)
@@ -165,6 +166,8 @@ def verify_bundle(bundle: str | Path) -> Bundle:
             raise UserError(
                 f"the bundle {stated.folder} holds {name}, which is not in its manifest; deploy again"
             )
+        if (stated.folder / name).is_symlink():  # a bundle is made of copies, never of links
+            raise UserError(f"{name} of the bundle {stated.folder} is a link; deploy again")
         if file_digest(stated.folder / name) != stated.files[name]:
             raise UserError(
                 f"{name} of the bundle {stated.folder} was changed after it was built; deploy again"

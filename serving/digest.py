@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from data.workspace import UserError
+
 
 def file_digest(path: Path) -> str:
     """Return the SHA-256 of a file."""
@@ -13,8 +15,21 @@ def file_digest(path: Path) -> str:
 
 
 def files_below(folder: Path) -> list[str]:
-    """Return the files of a folder, relative and in order, links followed."""
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    """Return the files of a folder, relative and in order; a link to a file counts as that file.
+
+    What a walk cannot see, a library may still read: transformers follows a linked folder, and a link
+    that leads nowhere now may lead somewhere later.
+
+    Raises:
+        UserError: it holds a linked folder, or something that is neither folder nor file.
+    """
+    names = []
+    for path in folder.rglob("*"):
+        if path.is_file():
+            names.append(path.relative_to(folder).as_posix())
+        elif path.is_symlink() or not path.is_dir():
+            raise UserError(f"{path} is neither a file nor a folder of its own: put a copy in its place")
+    return sorted(names)
 
 
 def folder_digest(folder: Path) -> str:

@@ -88,6 +88,46 @@ def test_an_added_file_is_named(tmp_path: Path):
         verify_bundle(bundle.folder)
 
 
+def test_a_linked_folder_is_named_since_a_library_may_follow_it(tmp_path: Path):
+    bundle = write_bundle(tmp_path / "bundle")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "default.jinja").write_text("another template")
+    (bundle.folder / "generator" / "additional_chat_templates").symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(UserError, match="additional_chat_templates is neither a file nor a folder"):
+        verify_bundle(bundle.folder)
+    with pytest.raises(UserError, match="additional_chat_templates is neither a file nor a folder"):
+        folder_digest(bundle.folder / "generator")
+
+
+@pytest.mark.parametrize("leads", ["nowhere yet", "to the same words"])
+def test_a_linked_file_is_named(tmp_path: Path, leads: str):
+    bundle = write_bundle(tmp_path / "bundle")
+    linked, target = bundle.folder / "classifier" / "config.json", tmp_path / "target"
+    if leads == "nowhere yet":
+        linked.with_name("chat_template.jinja").symlink_to(target)
+    else:
+        linked.rename(target)
+        linked.symlink_to(target)
+
+    with pytest.raises(UserError, match=r"classifier/(config\.json|chat_template\.jinja)"):
+        verify_bundle(bundle.folder)
+
+
+def test_a_model_whose_files_are_links_is_copied_and_has_the_digest_of_its_files(tmp_path: Path):
+    """So a package manager or a hub's cache lays a model's folder out."""
+    plain = write_bundle(tmp_path / "plain").folder / "generator"
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    (linked / "config.json").symlink_to(plain / "config.json")
+    (tmp_path / "named").symlink_to(linked)
+
+    copy_tree(tmp_path / "named", tmp_path / "copy", links=True)
+
+    assert folder_digest(plain) == folder_digest(tmp_path / "named") == folder_digest(tmp_path / "copy")
+    assert not (tmp_path / "copy" / "config.json").is_symlink()
+
+
 def test_a_folder_without_manifest_is_no_bundle(tmp_path: Path):
     with pytest.raises(UserError, match="07_deploy"):
         read_bundle(tmp_path)
