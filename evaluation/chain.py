@@ -11,13 +11,11 @@ from data import governance, ledger
 from data.workspace import UserError, tracking
 from evaluation.alias import alias_problems
 from evaluation.release import Release, from_json
-from serving.adapter import DIGEST, NONE, held_adapter
 from serving.bundle import Bundle, verify_bundle
 from serving.champion import CLASSIFIER, EMBEDDER, download_model
 from serving.decisions import MADE_LIVE, broken_rules, deployed_bundle, log_path
-from serving.digest import folder_digest
-from serving.judged import COPIES, copy_problem, evidence_problems
-from serving.live import live_bundle
+from serving.judged import copy_problem, evidence_problems
+from serving.live import live_bundle, strays
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +145,4 @@ def _strays(bundle: Bundle, deployed: str, champion: Release | None) -> Iterator
             "the pointer was moved, or its manifest was written anew"
         )
     if champion and bundle.release_id == champion.id:
-        for model, digest in COPIES.items():
-            if folder_digest(bundle.folder / model) != champion.digests.get(digest):
-                yield f"the {model} of the live bundle is not what release {champion.id} was judged with"
-        if held_adapter(bundle.folder) != champion.digests.get(DIGEST, NONE):
-            yield f"the live bundle's generator has another adapter than release {champion.id} names"
+        yield from strays(bundle, champion.digests)

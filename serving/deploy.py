@@ -18,13 +18,13 @@ from data.label_sets import given, named
 from data.model_input import classifier_input
 from data.workspace import write_atomically
 from serving.answers import Answer, Citation, answer
-from serving.bundle import Bundle, build_bundle, verify_bundle
+from serving.bundle import Bundle, build_bundle
 from serving.champion import is_decided
 from serving.client import EngineClient, calibrated, engine_client, labels_of, thresholds_of
 from serving.embed import question_input
 from serving.engines import Engines, engines
 from serving.index import OpenIndex, open_index
-from serving.live import go_live, keep
+from serving.live import go_live, keep, require_unchanged
 from serving.parity import Parity, check_parity, read_probes, reference_of
 
 DEPLOYED = "deploy.json"
@@ -108,7 +108,12 @@ def deploy(
 
 
 def deploy_bundle(built: Bundle, prepared: str | Path, *, engine: str = "auto") -> Deployment:
-    """Prove a bundle and make it live."""
+    """Prove a bundle and make it live: the one that was given, whatever its folder holds afterwards.
+
+    Raises:
+        UserError: it was changed while it was being proved, or it may not go live.
+        RuntimeError: an engine died, or does not agree with transformers.
+    """
     before = _children_cpu_seconds()
     probes = read_probes(prepared)
     with ThreadPoolExecutor(1) as beside:
@@ -129,7 +134,7 @@ def deploy_bundle(built: Bundle, prepared: str | Path, *, engine: str = "auto") 
         is_live=is_decided(built.release_id),
         deployed_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    verify_bundle(built.folder)
+    require_unchanged(built.folder, built.digest)
     _write_json(built.folder / DEPLOYED, asdict(deployment))
     shown = {"question": question, "answer": asdict(answered)}
     _write_json(built.folder.with_name(f"{built.folder.name}.smoke.json"), shown)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from data import governance
@@ -12,15 +14,45 @@ from data.workspace import UserError, home, write_atomically
 from serving.adapter import DIGEST, NONE, held_adapter
 from serving.bundle import MANIFEST, Bundle, copy_bundle, read_bundle, verify_bundle
 from serving.decisions import bundles_of, deployed_bundle, made_live, record_deployed, verified
+from serving.digest import folder_digest
+from serving.judged import COPIES
 
 
 def keep(bundle: Bundle) -> Bundle:
-    """Keep the bundle under its digest, where no later run overwrites it; its models share their bytes."""
+    """Keep the bundle under its digest, where no later run overwrites it; its models share their bytes.
+
+    What stands there under its name and is not that bundle is replaced.
+
+    Raises:
+        UserError: the bundle's folder is no longer what its digest says.
+    """
     folder = home() / "bundles" / bundle.digest[:12]
-    if not (folder / MANIFEST).exists():
+    if not _is_unchanged(folder, bundle.digest):
         with write_atomically(folder) as unfinished:
             copy_bundle(bundle.folder, unfinished)
-    return read_bundle(folder)
+            require_unchanged(unfinished, bundle.digest)
+    return replace(bundle, folder=folder.resolve())
+
+
+def require_unchanged(folder: Path, digest: str) -> None:
+    """Refuse a bundle that was changed, or written anew with its manifest, since it had this digest.
+
+    Raises:
+        UserError: it is another one now.
+    """
+    if (found := verify_bundle(folder).digest) != digest:
+        raise UserError(
+            f"the bundle {folder} was {digest[:12]} and is {found[:12]} now: it was written anew meanwhile "
+            "and does not go live; deploy again"
+        )
+
+
+def _is_unchanged(folder: Path, digest: str) -> bool:
+    try:
+        require_unchanged(folder, digest)
+    except UserError:
+        return False
+    return True
 
 
 def go_live(bundle: Bundle, why: str = "", *, instead_of: str = "") -> None:
@@ -57,7 +89,7 @@ def kept_bundle(release_id: str) -> Bundle | None:
     An erasure gives a bundle another digest; only what the governance ledger says of that counts.
 
     Raises:
-        UserError: a file of it was changed.
+        UserError: a file of it was changed, or its models are not those of the release.
     """
     known = bundles_of(verified(), release_id)
     for entry in governance.verified():
@@ -66,7 +98,7 @@ def kept_bundle(release_id: str) -> Bundle | None:
         folder = home() / "bundles" / digest[:12]
         if (folder / MANIFEST).exists():
             bundle = verify_bundle(folder)
-            _check_adapter(bundle)
+            _check_models(bundle)
             return bundle if bundle.digest == digest else None
     return None
 
@@ -75,7 +107,8 @@ def served_bundle(folder: str | Path | None = None) -> Bundle:
     """Return the bundle that may be served: unchanged, and the one that went live last.
 
     Raises:
-        UserError: it was changed, its release was never decided on, or another one went live since.
+        UserError: it was changed, its release was never decided on or judged with other models, or another
+            one went live since.
     """
     bundle = verify_bundle(folder or live_bundle().folder)
     deployed = deployed_bundle(verified())
@@ -84,16 +117,27 @@ def served_bundle(folder: str | Path | None = None) -> Bundle:
             f"bundle {bundle.digest[:12]} is not the one that went live by the decision log "
             f"({deployed[:12] or 'none'}); it is not served: deploy again, mailroom run"
         )
-    _check_adapter(bundle)
+    _check_models(bundle)
     return bundle
 
 
-def _check_adapter(bundle: Bundle) -> None:
-    """Refuse an adapter of the generator that no decision names: a bundle of earlier days may hold one."""
-    for release in made_live():
-        named = release.get("digests", {}).get(DIGEST, NONE)
-        if release["id"] == bundle.release_id and named != held_adapter(bundle.folder):
-            raise UserError(
-                f"the generator of bundle {bundle.digest[:12]} has another adapter than release "
-                f"{bundle.release_id} names; it is not served: deploy again, mailroom run"
+def strays(bundle: Bundle, digests: Mapping[str, str]) -> Iterator[str]:
+    """Yield what a bundle holds that its release, by the digests that were signed, does not name."""
+    for model, copy in COPIES.items():
+        if folder_digest(bundle.folder / model) != digests.get(copy):
+            yield (
+                f"the {model} of bundle {bundle.digest[:12]} is not what release {bundle.release_id} "
+                "was judged with"
             )
+    if held_adapter(bundle.folder) != digests.get(DIGEST, NONE):
+        yield (
+            f"the generator of bundle {bundle.digest[:12]} has another adapter than release "
+            f"{bundle.release_id} names"
+        )
+
+
+def _check_models(bundle: Bundle) -> None:
+    """Refuse models that no decision names: the digest of a bundle is the machine's word alone."""
+    named = [release.get("digests", {}) for release in made_live() if release["id"] == bundle.release_id]
+    for problem in strays(bundle, named[-1] if named else {}):
+        raise UserError(f"{problem}; it is not served: deploy again, mailroom run")

@@ -5,11 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from serving.decisions import MACHINE, append, verified
+from serving.digest import folder_digest
+from serving.judged import COPIES
 
 
-def decide(kind: str, release_id: str, index: Path = Path("gone"), digest: str = "") -> None:
-    """Write the decision, and before it the proposal, if there is none yet."""
-    release = {
+def decide(
+    kind: str, release_id: str, index: Path = Path("gone"), digest: str = "", *, models: Path | None = None
+) -> None:
+    """Write the decision, and before it the proposal, if there is none yet: of what ``models`` holds."""
+    known = {entry.event["release"]["id"]: entry.event["release"] for entry in verified()}
+    release = known.get(release_id) or {
         "id": release_id,
         "outcome": "promote",
         "classifier_version": "1",
@@ -20,9 +25,9 @@ def decide(kind: str, release_id: str, index: Path = Path("gone"), digest: str =
         "run_id": "run",
         "authors": ["bert"],
         "evidence": {},
-        "digests": {},
+        "digests": {copy: folder_digest(models / model) for model, copy in COPIES.items()} if models else {},
     }
-    if release_id not in {entry.event["release"]["id"] for entry in verified()}:
+    if release_id not in known:
         append("proposed", release, reviewer=MACHINE, reason="")
     if kind != "proposed":
         append(kind, release, reviewer="ann", reason="it is better")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,16 @@ from serving.bundle import Bundle, copy_tree, read_bundle, verify_bundle
 from serving.digest import file_digest, files_below, folder_digest
 from serving.launch import engine_model, vllm_arguments
 from serving.live import go_live, keep, kept_bundle, live_bundle, served_bundle
+
+
+def write_anew(bundle: Bundle, name: str, words: str) -> Bundle:
+    """Change a file together with the manifest, as somebody who may write to the workspace can."""
+    (bundle.folder / name).unlink()  # models share their bytes with the folder that they were copied from
+    (bundle.folder / name).write_text(words)
+    stated = json.loads((bundle.folder / "manifest.json").read_text())
+    stated["files"][name] = file_digest(bundle.folder / name)
+    (bundle.folder / "manifest.json").write_text(json.dumps(stated))
+    return read_bundle(bundle.folder)
 
 
 def write_bundle(folder: Path, words: str = "weights", release_id: str = "") -> Bundle:
@@ -34,8 +45,9 @@ def write_bundle(folder: Path, words: str = "weights", release_id: str = "") -> 
 
 def kept(folder: Path) -> Bundle:
     """Return a bundle of a release that was approved."""
-    decide("approved", folder.name)
-    return keep(write_bundle(folder, folder.name, folder.name))
+    built = write_bundle(folder, folder.name, folder.name)
+    decide("approved", folder.name, models=folder)
+    return keep(built)
 
 
 def test_an_untouched_bundle_verifies(tmp_path: Path):
@@ -148,10 +160,8 @@ def test_what_was_live_for_a_release_is_kept_and_goes_live_again(tmp_path: Path,
 
 
 def test_a_kept_bundle_outlives_the_folder_that_it_was_built_in(tmp_path: Path, workspace: Path):
-    import shutil
-
-    decide("approved", "first")
     built = write_bundle(tmp_path / "bundle", release_id="first")
+    decide("approved", "first", models=built.folder)
     go_live(keep(built))
     shutil.rmtree(built.folder)
 
@@ -171,12 +181,53 @@ def test_a_kept_bundle_that_was_changed_is_refused(tmp_path: Path, workspace: Pa
 def test_a_bundle_in_the_place_of_a_kept_one_is_none(tmp_path: Path, workspace: Path):
     first = kept(tmp_path / "first")
     go_live(first)
-    (first.folder / "prompts.yaml").write_text("changed")
-    stated = json.loads((first.folder / "manifest.json").read_text())
-    stated["files"]["prompts.yaml"] = file_digest(first.folder / "prompts.yaml")
-    (first.folder / "manifest.json").write_text(json.dumps(stated))
+    write_anew(first, "prompts.yaml", "changed")
 
     assert kept_bundle("first") is None
+
+
+@pytest.mark.parametrize("with_its_manifest", [True, False])
+def test_what_lies_in_the_place_of_a_bundle_that_is_kept_is_replaced(
+    tmp_path: Path, workspace: Path, with_its_manifest: bool
+):
+    built = write_bundle(tmp_path / "bundle")
+    planted = home() / "bundles" / built.digest[:12]
+    shutil.copytree(built.folder, planted)
+    if with_its_manifest:
+        write_anew(read_bundle(planted), "prompts.yaml", "planted")
+    else:
+        (planted / "prompts.yaml").write_text("planted")
+
+    found = keep(built)
+
+    assert (planted, built.digest) == (found.folder, verify_bundle(planted).digest)
+    assert (built.folder / "prompts.yaml").read_text() == (planted / "prompts.yaml").read_text()
+
+
+def test_what_was_written_anew_since_its_digest_was_taken_is_not_kept(tmp_path: Path, workspace: Path):
+    built = write_bundle(tmp_path / "bundle")
+    write_anew(built, "thresholds.json", "{}")
+
+    with pytest.raises(UserError, match="was written anew meanwhile"):
+        keep(built)
+
+    assert [] == list((home() / "bundles").glob("*"))
+
+
+@pytest.mark.parametrize("model", ["classifier", "embedder"])
+def test_models_that_no_release_was_judged_with_are_not_served(tmp_path: Path, workspace: Path, model: str):
+    built = write_bundle(tmp_path / "first", "first", "first")
+    decide("approved", "first", models=built.folder)
+    go_live(keep(write_anew(built, f"{model}/config.json", '{"words": "others"}')))
+
+    with pytest.raises(
+        UserError, match=f"the {model} of bundle .* is not what release first was judged with"
+    ):
+        served_bundle()
+    with pytest.raises(
+        UserError, match=f"the {model} of bundle .* is not what release first was judged with"
+    ):
+        kept_bundle("first")
 
 
 def test_a_kept_bundle_is_found_under_the_digest_that_an_erasure_gave_it(tmp_path: Path, workspace: Path):

@@ -183,8 +183,8 @@ def test_the_converted_generator_speaks_and_reads_as_before(small_bundle: Bundle
 
 @pytest.mark.slow
 def test_a_bundle_goes_live_when_its_engines_agree(small_bundle: Bundle, small_dataset: Path, tmp_path: Path):
-    decide("approved", "first")
     shutil.copytree(small_bundle.folder, tmp_path / "bundle")
+    decide("approved", "first", models=tmp_path / "bundle")
     stated = json.loads((tmp_path / "bundle" / "manifest.json").read_text())
     (tmp_path / "bundle" / "manifest.json").write_text(json.dumps(stated | {"release_id": "first"}))
     bundle = read_bundle(tmp_path / "bundle")

@@ -111,7 +111,7 @@ def kept(workspace: Path) -> Path:
     write_index(folder / "index")
     (folder / "thresholds.json").write_text("{}")
     files = {name: file_digest(folder / name) for name in files_below(folder)}
-    decide("approved", "r")
+    decide("approved", "r", models=folder)
     versions = {"release_id": "r", "classifier_version": "1", "embedder_version": "2"}
     (folder / MANIFEST).write_text(json.dumps({**versions, "files": files}))
     record_deployed("r", read_bundle(folder).digest)
