@@ -25,7 +25,12 @@ class Prompts:
 
 def read_prompts(path: Path = PROMPTS) -> Prompts:
     """Return the prompts of a file; by default those that the repository ships."""
-    return Prompts(**yaml.safe_load(path.read_text(encoding="utf-8")))
+    return prompts_in(path.read_text(encoding="utf-8"))
+
+
+def prompts_in(text: str) -> Prompts:
+    """Return the prompts that a file's text states."""
+    return Prompts(**yaml.safe_load(text))
 
 
 def conversation(question: str, excerpts: Sequence[str], prompts: Prompts) -> list[dict[str, str]]:

@@ -8,10 +8,11 @@ import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 from data.dataset import read_manifest
-from data.prompts import PROMPTS, Prompts, read_prompts
+from data.prompts import PROMPTS, Prompts, prompts_in
 from data.workspace import UserError, locate, write_atomically
 from serving.adapter import ADAPTER, check_adapter, decided_adapter
 from serving.calibrate import refusal_threshold
@@ -35,9 +36,12 @@ class Thresholds:
     similarity: float = SIMILARITY  # the nearest sentence must be this near, or the archive does not say
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Bundle:
-    """A complete bundle; ``digest`` names its content."""
+    """A complete bundle; ``digest`` names its content.
+
+    Prompts and thresholds are read once: who writes to the folder later does not change a running gateway.
+    """
 
     folder: Path
     digest: str
@@ -46,13 +50,21 @@ class Bundle:
     embedder_version: str
     files: Mapping[str, str]
 
-    @property
+    @cached_property
     def thresholds(self) -> Thresholds:
-        return Thresholds(**json.loads((self.folder / "thresholds.json").read_text()))
+        return Thresholds(**json.loads(self._stated("thresholds.json")))
 
-    @property
+    @cached_property
     def prompts(self) -> Prompts:
-        return read_prompts(self.folder / "prompts.yaml")
+        return prompts_in(self._stated("prompts.yaml").decode())
+
+    def _stated(self, name: str) -> bytes:
+        """Return the bytes of a file, of which the manifest has the hash."""
+        path = self.folder / name
+        content = path.read_bytes() if path.is_file() else b""
+        if hashlib.sha256(content).hexdigest() != self.files.get(name):
+            raise UserError(f"{name} of the bundle {self.folder} is not what its manifest says; deploy again")
+        return content
 
 
 def build_bundle(release: str | Path, bundle: str | Path, prepared: str | Path) -> Bundle:
@@ -158,21 +170,32 @@ def verify_bundle(bundle: str | Path) -> Bundle:
             first one.
     """
     stated = read_bundle(bundle)
-    present = set(files_below(stated.folder)) - set(UNHASHED)
-    for name in sorted(present | set(stated.files)):
-        if name not in present:
-            raise UserError(f"the bundle {stated.folder} lacks {name}; deploy again")
-        if name not in stated.files:
-            raise UserError(
-                f"the bundle {stated.folder} holds {name}, which is not in its manifest; deploy again"
-            )
-        if (stated.folder / name).is_symlink():  # a bundle is made of copies, never of links
-            raise UserError(f"{name} of the bundle {stated.folder} is a link; deploy again")
-        if file_digest(stated.folder / name) != stated.files[name]:
-            raise UserError(
-                f"{name} of the bundle {stated.folder} was changed after it was built; deploy again"
-            )
+    check_files(stated)
     return stated
+
+
+def check_files(bundle: Bundle, *parts: str) -> None:
+    """Compare every file, or those of some parts, with the manifest as it was when the bundle was read.
+
+    Raises:
+        UserError: as `verify_bundle` does.
+    """
+    present = set(files_below(bundle.folder)) - set(UNHASHED)
+    for name in sorted(present | set(bundle.files)):
+        if parts and not any(name == part or name.startswith(f"{part}/") for part in parts):
+            continue
+        if name not in present:
+            raise UserError(f"the bundle {bundle.folder} lacks {name}; deploy again")
+        if name not in bundle.files:
+            raise UserError(
+                f"the bundle {bundle.folder} holds {name}, which is not in its manifest; deploy again"
+            )
+        if (bundle.folder / name).is_symlink():  # a bundle is made of copies, never of links
+            raise UserError(f"{name} of the bundle {bundle.folder} is a link; deploy again")
+        if file_digest(bundle.folder / name) != bundle.files[name]:
+            raise UserError(
+                f"{name} of the bundle {bundle.folder} was changed after it was built; deploy again"
+            )
 
 
 def copy_bundle(source: Path, target: Path) -> None:

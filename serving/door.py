@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from data.label_sets import given, named
 from serving.archive import Archive, open_archive
 from serving.batching import Ask, batched, remembered
-from serving.bundle import Bundle
+from serving.bundle import Bundle, check_files
 from serving.client import EngineClient, Observe, calibrated, engine_client, labels_of, thresholds_of
 from serving.embed import Vectors
 from serving.engines import Engines
@@ -65,6 +65,7 @@ def open_door(bundle: Bundle, running: Engines, metrics: Metrics) -> Iterator[Do
         archive = open_archive(index.index.dataset, index.index.dataset_digest)
         if archive is not None:
             stack.callback(archive.close)
+        check_files(bundle, "classifier/config.json")  # it names the labels
         yield Door(
             bundle=bundle,
             client=client,

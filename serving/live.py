@@ -106,6 +106,8 @@ def kept_bundle(release_id: str) -> Bundle | None:
 def served_bundle(folder: str | Path | None = None) -> Bundle:
     """Return the bundle that may be served: unchanged, and the one that went live last.
 
+    It keeps its prompts and thresholds in memory.
+
     Raises:
         UserError: it was changed, its release was never decided on or judged with other models, or another
             one went live since.
@@ -118,6 +120,7 @@ def served_bundle(folder: str | Path | None = None) -> Bundle:
             f"({deployed[:12] or 'none'}); it is not served: deploy again, mailroom run"
         )
     _check_models(bundle)
+    _ = bundle.prompts, bundle.thresholds  # read now, while they are what was verified, and kept
     return bundle
 
 

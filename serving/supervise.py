@@ -7,9 +7,10 @@ import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 from data.workspace import UserError
+from serving.adapter import ADAPTER
+from serving.bundle import Bundle, check_files
 from serving.engines import Engines, choose_engine, engines
 from serving.launch import ROLES, Role, engine_model
 from serving.metrics import Metrics
@@ -23,7 +24,7 @@ STEADY_S = 120.0  # an engine that ran so long has earned a new first pause
 
 @contextmanager
 def supervised(
-    bundle: Path,
+    bundle: Bundle,
     engine: str,
     metrics: Metrics,
     *,
@@ -39,12 +40,12 @@ def supervised(
         RuntimeError: an engine died while starting for the first time.
     """
     for role in asleep:
-        engine_model(role, bundle / role)  # what cannot be served is refused now
+        engine_model(role, bundle.folder / role)  # what cannot be served is refused now
     now = tuple(role for role in ROLES if role not in asleep)
     with ExitStack() as stack:
         first = Engines(choose_engine(engine), {}, 0.0, ())
         if now:
-            first = stack.enter_context(engines(bundle, engine, roles=now, stop=stop))
+            first = stack.enter_context(engines(bundle.folder, engine, roles=now, stop=stop))
         running = Engines(
             first.kind,
             dict(first.urls),
@@ -69,7 +70,7 @@ def supervised(
 
 
 class _Watch:
-    def __init__(self, bundle: Path, running: Engines, metrics: Metrics, stack: ExitStack) -> None:
+    def __init__(self, bundle: Bundle, running: Engines, metrics: Metrics, stack: ExitStack) -> None:
         self.stop = threading.Event()
         self._bundle = bundle
         self._running = running
@@ -128,9 +129,13 @@ class _Watch:
             _say(f"the {role} engine runs again")
 
     def _start(self, role: Role) -> bool:
-        """Start an engine alone; where it does not start, say so: the next look, or request, tries again."""
+        """Start an engine alone; where it does not start, say so: the next look, or request, tries again.
+
+        Its files are verified anew: the bundle may have been served for months.
+        """
         try:
-            alone = engines(self._bundle, self._running.kind, roles=(role,), stop=self.stop)
+            check_files(self._bundle, *((role, ADAPTER) if role == "generator" else (role,)))
+            alone = engines(self._bundle.folder, self._running.kind, roles=(role,), stop=self.stop)
             started = self._stack.enter_context(alone)
         except Exception as error:  # whatever it is: the watch goes on
             words = str(error) if isinstance(error, UserError | RuntimeError) else type(error).__name__

@@ -39,7 +39,7 @@ def start_door(
         RuntimeError: an engine died while starting, or ``stop`` was set.
     """
     with ExitStack() as stack:
-        running = stack.enter_context(supervised(bundle.folder, engine, metrics, stop=stop, asleep=asleep))
+        running = stack.enter_context(supervised(bundle, engine, metrics, stop=stop, asleep=asleep))
         door = stack.enter_context(open_door(bundle, running, metrics))
         metrics.bundle.labels(bundle.digest[:12], bundle.release_id).set(1)
         stack.callback(metrics.bundle.labels(bundle.digest[:12], bundle.release_id).set, 0)

@@ -221,9 +221,7 @@ def main() -> int:
         return soak(asked.bundle, asked.soak)
     bundle, metrics = read_bundle(asked.bundle), Metrics()
     with ExitStack() as stack:
-        running = stack.enter_context(
-            supervised(bundle.folder, asked.engine, metrics, stop=threading.Event())
-        )
+        running = stack.enter_context(supervised(bundle, asked.engine, metrics, stop=threading.Event()))
         gateway = stack.enter_context(opened(bundle, running, metrics))
         plain = stack.enter_context(plain_server(bundle.folder / "classifier"))
         before = resident()

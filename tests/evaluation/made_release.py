@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from data.prompts import PROMPTS
 from data.workspace import home
 from evaluation.promote import promote
 from evaluation.rules import DEFAULT_PATH
@@ -39,6 +40,7 @@ class Proposed:
         for model in ("classifier", "embedder"):
             copy_tree(self.models / model, bundle / model)
         (bundle / "thresholds.json").write_text("{}")
+        (bundle / "prompts.yaml").write_bytes(PROMPTS.read_bytes())
         written = {
             "release_id": self.written["id"],
             "classifier_version": self.versions["classifier"],

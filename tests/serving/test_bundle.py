@@ -33,6 +33,11 @@ def write_bundle(folder: Path, words: str = "weights", release_id: str = "") -> 
         (folder / role / "config.json").write_text(json.dumps({"words": words}))
     (folder / "prompts.yaml").write_text("system: s\nquestion: q\nrefusal: r\n")
     (folder / "thresholds.json").write_text('{"temperature": 1.5, "similarity": 0.4}')
+    return write_manifest(folder, release_id)
+
+
+def write_manifest(folder: Path, release_id: str = "") -> Bundle:
+    """Make a folder of models a bundle."""
     document = {
         "release_id": release_id,
         "classifier_version": "",
@@ -55,6 +60,19 @@ def test_an_untouched_bundle_verifies(tmp_path: Path):
 
     assert bundle.thresholds.temperature == 1.5
     assert bundle.prompts.refusal == "r"
+
+
+def test_a_served_bundle_keeps_the_prompts_and_thresholds_that_were_verified(tmp_path: Path):
+    go_live(kept(tmp_path / "first"))
+    served, again = served_bundle(), live_bundle()
+    (served.folder / "prompts.yaml").write_text("system: s\nquestion: q\nrefusal: another\n")
+    (served.folder / "thresholds.json").write_text('{"temperature": 50}')
+
+    assert ("r", 1.5) == (served.prompts.refusal, served.thresholds.temperature)
+    with pytest.raises(UserError, match=r"prompts\.yaml .* is not what its manifest says"):
+        _ = again.prompts
+    with pytest.raises(UserError, match=r"thresholds\.json .* is not what its manifest says"):
+        _ = again.thresholds
 
 
 def test_what_was_measured_afterwards_does_not_change_the_bundle(tmp_path: Path):

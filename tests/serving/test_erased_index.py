@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from made_decisions import decide
 
+from data.prompts import PROMPTS
 from data.scan import scan, sought
 from data.shingles import Traces
 from data.workspace import UserError, home
@@ -110,6 +111,7 @@ def kept(workspace: Path) -> Path:
     folder = workspace / "bundles" / "made"
     write_index(folder / "index")
     (folder / "thresholds.json").write_text("{}")
+    (folder / "prompts.yaml").write_bytes(PROMPTS.read_bytes())
     files = {name: file_digest(folder / name) for name in files_below(folder)}
     decide("approved", "r", models=folder)
     versions = {"release_id": "r", "classifier_version": "1", "embedder_version": "2"}

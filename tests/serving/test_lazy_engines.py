@@ -15,6 +15,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from made_gateway import client_of, made_door
+from test_bundle import write_bundle, write_manifest
 from test_chat import served
 
 from data.workspace import UserError
@@ -77,13 +78,14 @@ def door(tmp_path: Path, small_dataset: Path, guards: Guards, starts: Starts) ->
     asleep: tuple[Role, ...] = ("generator",)
     metrics, stop = guards.metrics, threading.Event()
     starts.may_start.set()  # for those that do not sleep
+    made = made_door(tmp_path / "bundle", small_dataset)
     with (
-        supervised(tmp_path, "transformers", metrics, stop=stop, asleep=asleep) as running,
+        supervised(made.bundle, "transformers", metrics, stop=stop, asleep=asleep) as running,
         engine_client(running) as client,
     ):
         starts.may_start.clear()
         starts.started.clear()
-        yield replace(made_door(tmp_path / "bundle", small_dataset), client=client)
+        yield replace(made, client=client)
 
 
 @pytest.fixture
@@ -143,10 +145,28 @@ def test_a_start_that_fails_is_tried_again_by_the_next_request(gateway: TestClie
     assert 2 == len(starts.started)
 
 
+@pytest.mark.parametrize("added", ["generator/chat_template.jinja", "generator_adapter/adapter_config.json"])
+def test_an_engine_does_not_wake_on_files_that_changed_while_it_slept(
+    door: Door, gateway: TestClient, starts: Starts, capfd: pytest.CaptureFixture[str], added: str
+):
+    starts.may_start.set()
+    path = door.bundle.folder / added
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("{}")
+    refused = gateway.post("/v1/chat/completions", json=CHAT)
+    path.unlink()
+
+    assert (503, []) == (refused.status_code, starts.started)
+    assert f"holds {added}, which is not in its manifest" in capfd.readouterr().err
+    assert 200 == gateway.post("/v1/chat/completions", json=CHAT).status_code
+
+
 def test_a_model_that_cannot_be_served_is_refused_though_it_sleeps(tmp_path: Path):
     with (
         pytest.raises(UserError, match="holds no model"),
-        supervised(tmp_path, "transformers", Metrics(), stop=threading.Event(), asleep=ROLES),
+        supervised(
+            write_bundle(tmp_path / "bundle"), "transformers", Metrics(), stop=threading.Event(), asleep=ROLES
+        ),
     ):
         pass
 
@@ -162,7 +182,9 @@ def test_the_transformers_engine_wakes_alone_and_is_watched(
     metrics = Metrics()
 
     with (
-        supervised(bundle, "transformers", metrics, stop=threading.Event(), asleep=ROLES) as running,
+        supervised(
+            write_manifest(bundle), "transformers", metrics, stop=threading.Event(), asleep=ROLES
+        ) as running,
         engine_client(running) as client,
     ):
         assert {} == running.urls
