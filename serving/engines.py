@@ -136,12 +136,7 @@ def _start_one_by_one(models: list[EngineModel], servers: list[ServerProcess]) -
     for model, port in zip(models, ports, strict=True):
         log = _fresh_log(model.role)
         process = start_process(
-            [
-                sys.executable,
-                "-m",
-                "vllm.entrypoints.openai.api_server",
-                *vllm_arguments(model, port, "cuda"),
-            ],
+            [sys.executable, "-m", "serving.cuda_server", *vllm_arguments(model, port, "cuda")],
             environment=engine_environment("cuda") | _of_adapters([model]),
             stdout=log,
             stderr=log,

@@ -8,6 +8,8 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +43,20 @@ def group_of(servers: tuple[ServerProcess, ...]) -> list[int]:
         except (ProcessLookupError, FileNotFoundError):
             continue
     return found
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    until = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < until, "it did not happen within a minute"
+        time.sleep(0.05)
+
+
+def is_running(process: int) -> bool:
+    try:
+        return (Path("/proc") / str(process) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return False
 
 
 def test_an_unknown_engine_is_refused_with_the_choices():
@@ -123,6 +139,76 @@ def test_a_killed_server_leaves_no_process_with_its_model(tmp_path: Path):
         assert group_of((server,)) == [process.pid]  # the one that serves the other models goes on
     finally:
         stop_processes([server], patience_s=0.2)
+
+
+GATEWAY = """
+import sys, time
+from pathlib import Path
+from serving import engines
+from serving.launch import EngineModel
+engines.vllm_device = lambda: "cuda"
+model = EngineModel("embedder", Path(sys.argv[1]), "BertModel", 256)
+servers = []
+engines._start("vllm", [model], Path(sys.argv[1]), servers)
+print(servers[0].process.pid, flush=True)
+time.sleep(100)
+"""
+VLLM = """
+import json, multiprocessing, os, signal, sys, time
+
+def hold(ready=None):
+    if ready:
+        ready.set()
+    time.sleep(100)
+
+if __name__ == "__main__":
+    def leave(*_):
+        spawned.terminate()
+        sys.exit(0)
+    signal.signal(signal.SIGTERM, leave)
+    context = multiprocessing.get_context("spawn")
+    ready = context.Event()
+    spawned = context.Process(target=hold, args=(ready,))
+    spawned.start()
+    ready.wait()
+    if (forked := os.fork()) == 0:
+        hold()
+    print(json.dumps([sys.argv[1:], spawned.pid, forked]), flush=True)
+    time.sleep(100)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone ends a child with its parent")
+def test_a_killed_gateway_leaves_no_engine_on_a_gpu(tmp_path: Path, workspace: Path):
+    module = tmp_path / "vllm" / "entrypoints" / "openai" / "api_server.py"
+    module.parent.mkdir(parents=True)
+    for folder in [tmp_path / "vllm", *module.relative_to(tmp_path).parents][:-1]:
+        (tmp_path / folder / "__init__.py").touch()
+    module.write_text(VLLM)
+    log = tmp_path / "log"
+    gateway = start_process(
+        [sys.executable, "-c", GATEWAY, str(tmp_path)],
+        environment=os.environ | {"PYTHONPATH": str(tmp_path)},
+        stdout=log,
+        stderr=log,
+    )
+    engine_log = workspace / "logs" / "embedder.log"
+    wait_until(lambda: engine_log.exists() and engine_log.read_text().endswith("\n"))
+    leader = int(log.read_text())
+    arguments, *others = json.loads(engine_log.read_text())
+    try:
+        assert [True] * 3 == [is_running(process) for process in (leader, *others)]
+
+        os.kill(gateway.pid, signal.SIGKILL)
+        gateway.wait()
+
+        assert ["--model", str(tmp_path)] == arguments[:2]
+        wait_until(lambda: not any(is_running(process) for process in (leader, *others)))
+    finally:
+        for process in (leader, *others):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
 
 
 def test_what_an_ended_leader_leaves_is_killed_before_it_is_started_again(tmp_path: Path):
