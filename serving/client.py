@@ -83,7 +83,7 @@ class EngineClient:
         sleepers: Sleepers | None = None,
     ) -> None:
         self._urls = urls
-        self._down = down
+        self.down = down  # known to be dead, and being started again
         self._sleepers = sleepers or Sleepers()
         self._http = http
         self._observe = observe
@@ -147,7 +147,7 @@ class EngineClient:
             DeadlineError: the request's time was over before the engine answered.
         """
         self.wake(role)
-        if role in self._down:  # a process that its dead server has left may keep the connection open
+        if role in self.down:  # a process that its dead server has left may keep the connection open
             raise EngineUnavailableError(role)
         started, answered = time.monotonic(), False
         try:
@@ -179,7 +179,7 @@ class EngineClient:
             DeadlineError: the request's time was over before the end.
         """
         self.wake(role)
-        if role in self._down:
+        if role in self.down:
             raise EngineUnavailableError(role)
         started, answered = time.monotonic(), False
         left = seconds_left(REQUEST_S)
@@ -211,7 +211,7 @@ class EngineClient:
 
     def is_ready(self, role: Role) -> bool:
         """Return whether the engine of a role answers its health check."""
-        if role in self._down:
+        if role in self.down:
             return False
         try:
             return self._http.get(f"{self._urls[role]}/health", timeout=2).status_code == httpx.codes.OK

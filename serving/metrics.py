@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from serving.launch import ROLES, Role
 
 SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 SIZES = (1, 2, 4, 8, 16, 32, 64)
@@ -93,3 +97,10 @@ class Metrics:
             ("outcome",),
             registry=registry,
         )
+
+    def show_engines(self, *, asleep: Collection[Role], down: Collection[Role]) -> None:
+        """Say which engines of the bundle that is served sleep, and which of the others run."""
+        for role in ROLES:
+            self.engine_sleeping.labels(role).set(role in asleep)
+            if role not in asleep:
+                self.engine_up.labels(role).set(role not in down)

@@ -126,6 +126,8 @@ def _add_health(app: FastAPI, doors: Doors, guards: Guards) -> None:
 
     @app.get("/metrics", dependencies=[Depends(needs("metrics"))], responses=TEXT, response_model=None)
     def metrics() -> Response:
+        with doors.lease() as door:  # the engines of a bundle on trial, or still starting, do not count
+            guards.metrics.show_engines(asleep=door.client.asleep, down=door.client.down)
         return Response(generate_latest(guards.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 

@@ -79,10 +79,6 @@ class _Watch:
         self._serving: dict[Role, Engines] = dict.fromkeys(running.urls, running)
         self._pause: dict[Role, float] = {}
         self._begun: dict[Role, float] = dict.fromkeys(running.urls, time.monotonic())
-        for role in ROLES:
-            metrics.engine_sleeping.labels(role).set(role in running.sleepers.asleep)
-        for role in running.urls:
-            metrics.engine_up.labels(role).set(1)
 
     def keep(self, roles: Sequence[Role]) -> None:
         """Look at these engines until told to stop.
@@ -101,7 +97,6 @@ class _Watch:
                 continue
             _say(f"the {role} engine starts: it is asked for")
             if self._start(role):
-                self._metrics.engine_sleeping.labels(role).set(0)
                 self._running.sleepers.awake(role)
                 self.keep([role])
             else:
@@ -109,7 +104,6 @@ class _Watch:
 
     def _replace(self, role: Role) -> None:
         self._running.down.add(role)
-        self._metrics.engine_up.labels(role).set(0)
         for server in self._serving[role].servers:
             server.end_leftovers()  # before the next one needs their memory
         if time.monotonic() - self._begun[role] > STEADY_S:
@@ -144,7 +138,6 @@ class _Watch:
         self._running.urls[role] = started.urls[role]  # type: ignore[index]  # a dict, see supervised
         self._serving[role] = started
         self._begun[role] = time.monotonic()
-        self._metrics.engine_up.labels(role).set(1)
         return True
 
 

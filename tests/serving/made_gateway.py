@@ -69,6 +69,7 @@ class MadeIndex:
 
 class CopyingGenerator:
     asleep: frozenset[str] = frozenset()
+    down: frozenset[str] = frozenset()
 
     def chat(self, turns: Any, **_: Any) -> Completion:
         return Completion("The lease of the harbour warehouse ends on 30 June.", "length", 9, 9)

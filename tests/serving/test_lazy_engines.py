@@ -93,8 +93,9 @@ def gateway(door: Door, guards: Guards) -> TestClient:
     return client_of(door, guards)
 
 
-def sleeping(guards: Guards) -> float | None:
-    return guards.metrics.registry.get_sample_value("mailroom_engine_sleeping", {"role": "generator"})
+def measured(gateway: TestClient, guards: Guards, name: str) -> float | None:
+    assert gateway.get("/metrics").is_success
+    return guards.metrics.registry.get_sample_value(f"mailroom_engine_{name}", {"role": "generator"})
 
 
 def test_it_sleeps_until_it_is_needed_and_says_so(gateway: TestClient, guards: Guards, starts: Starts):
@@ -103,9 +104,8 @@ def test_it_sleeps_until_it_is_needed_and_says_so(gateway: TestClient, guards: G
 
     assert (200, 200, ["generator"]) == (classified.status_code, ready.status_code, ready.json()["sleeping"])
     assert {"classifier": True, "embedder": True, "generator": False} == ready.json()["engines"]
-    assert (1, []) == (sleeping(guards), starts.started)
-    up = guards.metrics.registry.get_sample_value("mailroom_engine_up", {"role": "generator"})
-    assert up is None  # and so no alert
+    assert (1, []) == (measured(gateway, guards, "sleeping"), starts.started)
+    assert measured(gateway, guards, "up") is None  # and so no alert
 
 
 def test_who_needs_it_waits_and_is_answered_by_one_start(gateway: TestClient, guards: Guards, starts: Starts):
@@ -116,7 +116,8 @@ def test_who_needs_it_waits_and_is_answered_by_one_start(gateway: TestClient, gu
 
     assert [200] * 4 == [reply.status_code for reply in replies]
     assert [("generator",)] == starts.started
-    assert (0, []) == (sleeping(guards), gateway.get("/readyz").json()["sleeping"])
+    assert (0, 1) == (measured(gateway, guards, "sleeping"), measured(gateway, guards, "up"))
+    assert [] == gateway.get("/readyz").json()["sleeping"]
 
 
 @pytest.mark.parametrize("streams", [False, True])

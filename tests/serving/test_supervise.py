@@ -1,0 +1,90 @@
+"""Engines that die are started again, each by itself, and what is measured is of those that serve."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from made_gateway import client_of, made_door
+from test_bundle import write_bundle
+from test_door import wait_until
+
+from serving import supervise
+from serving.client import engine_client
+from serving.engines import Engines
+from serving.guard import Guards
+from serving.launch import ROLES, Role
+from serving.supervise import supervised
+
+
+class MadeServer:
+    """A server process that dies when a test says so."""
+
+    def __init__(self) -> None:
+        self.dead: set[Role] = set()
+
+    def dead_roles(self) -> tuple[Role, ...]:
+        return tuple(self.dead)
+
+    def end_leftovers(self) -> None:
+        """There is no process."""
+
+
+class MadeEngines:
+    """Starts made-up engines; those that are ``held`` do not come up again."""
+
+    def __init__(self) -> None:
+        self.servers: list[MadeServer] = []
+        self.ended = 0
+        self.held: set[Role] = set()
+
+    @contextmanager
+    def __call__(
+        self, _bundle: Path, _kind: str, *, roles: tuple[Role, ...], stop: threading.Event
+    ) -> Iterator[Engines]:
+        while roles != ROLES and self.held & set(roles):
+            if stop.wait(0.01):
+                raise RuntimeError("the start of the engines was stopped")
+        server = MadeServer()
+        self.servers.append(server)
+        urls = dict.fromkeys(roles, "http://engine")
+        yield Engines("transformers", urls, 0.0, (server,))  # type: ignore[arg-type]
+        self.ended += 1
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> MadeEngines:
+    engines = MadeEngines()
+    monkeypatch.setattr(supervise, "engines", engines)
+    monkeypatch.setattr(supervise, "POLL_S", 0.01)
+    monkeypatch.setattr(supervise, "FIRST_PAUSE_S", 0.01)
+    return engines
+
+
+@pytest.mark.parametrize("dies", ["present", "candidate"])
+def test_measures_are_of_the_engines_that_serve_not_of_those_on_trial(
+    tmp_path: Path, small_dataset: Path, guards: Guards, made: MadeEngines, dies: str
+):
+    metrics, stop = guards.metrics, threading.Event()
+    door = made_door(tmp_path / "present", small_dataset)
+    with ExitStack() as stack:
+        present = stack.enter_context(supervised(door.bundle, "transformers", metrics, stop=stop))
+        gateway = client_of(replace(door, client=stack.enter_context(engine_client(present))), guards)
+        candidate = write_bundle(tmp_path / "candidate")
+        made.held = {"generator"}
+        if dies == "present":
+            made.servers[0].dead.add("generator")
+            wait_until(lambda: "generator" in present.down)
+        trial = stack.enter_context(supervised(candidate, "transformers", metrics, stop=stop))
+        if dies == "candidate":
+            made.servers[1].dead.add("generator")
+            wait_until(lambda: "generator" in trial.down)
+
+        assert gateway.get("/metrics").is_success
+
+    up = [metrics.registry.get_sample_value("mailroom_engine_up", {"role": role}) for role in ROLES]
+    assert ([1, 1, 0] if dies == "present" else [1, 1, 1]) == up
