@@ -162,7 +162,7 @@ class Guard:
             status, words, more = refusal
             await leaving.refuse(status, words, more)
             return
-        who = visit.caller.credential or visit.caller.name if visit.caller else ""
+        who = _name_of(visit.caller) if visit.caller else ""
         if who:  # open routes cost little, and must not keep anybody out
             self._flying[who] += 1
             self._guards.metrics.in_flight.set(self._flying.total())
@@ -213,11 +213,14 @@ class Guard:
                 visit.silent = True  # counted, but no line each: a flood must not fill the disk
                 return 429, "too many requests without a key", {"Retry-After": str(int(seconds) + 1)}
             return 401, "a key is needed: Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"}
-        if seconds := self._rate.wait(f"{visit.caller.credential} {visit.caller.name}"):
+        who = _name_of(visit.caller)
+        if seconds := self._rate.wait(who):
             visit.refused = "rate"
             return 429, "too many requests of this key", {"Retry-After": str(int(seconds) + 1)}
-        own = self._flying[visit.caller.credential or visit.caller.name]
-        if self._flying.total() >= limits.requests_at_once or own >= limits.requests_at_once_each:
+        if (
+            self._flying.total() >= limits.requests_at_once
+            or self._flying[who] >= limits.requests_at_once_each
+        ):
             visit.refused = "busy"
             return 429, "too many requests at once", {"Retry-After": "1"}
         return self._too_long(visit, headers.get(b"content-length", b"").decode("latin-1"))
@@ -247,6 +250,11 @@ class Guard:
         if failed is not None:
             raise failed
         return None
+
+
+def _name_of(caller: Caller) -> str:
+    """Return whose requests count together: one key signs the tokens of many people, who count each."""
+    return f"{caller.credential} {caller.name}"
 
 
 class _Leaving:

@@ -23,9 +23,9 @@ class Limits(BaseModel):
 
     body_bytes: int = Field(default=1_000_000, ge=1_000)
     requests_at_once: int = Field(default=64, ge=1, description="more get 429")
-    requests_at_once_each: int = Field(default=32, ge=1, description="of one key or token")
+    requests_at_once_each: int = Field(default=32, ge=1, description="of one key, or one person with tokens")
     body_seconds: float = Field(default=10.0, gt=0, description="a body that takes longer gets 408")
-    requests_per_minute: int = Field(default=1_200, ge=1, description="by key or token")
+    requests_per_minute: int = Field(default=1_200, ge=1, description="counted in the same way")
     burst: int = Field(default=100, ge=1, description="requests that a caller may send without a pause")
     seconds: float = Field(default=30.0, gt=0, description="a request that takes longer gets 504")
 

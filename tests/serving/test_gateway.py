@@ -19,11 +19,11 @@ from test_bundle import write_bundle
 from data import feedback
 from data.dataset import read_messages
 from data.workspace import UserError
-from serving.access import RIGHTS, ROLES, Right, Role
+from serving.access import RIGHTS, ROLES, Caller, Right, Role
 from serving.audit import verify_audit
 from serving.client import EngineClient, EngineRefusedError, calibrated
 from serving.door import Door
-from serving.guard import OPEN_ROUTES, Guards
+from serving.guard import OPEN_ROUTES, Guard, Guards
 from serving.index import Index, OpenIndex
 from serving.limits import DeadlineError, Limits
 from serving.ports import free_ports, require_free
@@ -233,6 +233,51 @@ def test_too_many_requests_of_a_caller_are_told_when_to_come_back(dead_door: Doo
 
     assert codes == [200, 200, 429]
     assert 1 <= int(client.get("/v1/models").headers["retry-after"]) <= 61
+
+
+def flying(guards: Guards, *asked: tuple[str, str], release_s: float = 0.3) -> list[int]:
+    """Return the statuses of requests (key and path) that are all on the way before the first is answered."""
+    codes: dict[int, int] = {}
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await anyio.sleep(release_s)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    guard = Guard(app, guards=guards)
+
+    async def one(place: int, key: str, path: str) -> None:
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                codes[place] = message["status"]
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": b""}
+
+        headers = [(b"authorization", b"Bearer " + key.encode())]
+        scope = {"type": "http", "method": "GET", "path": path, "headers": headers}
+        await guard(scope, receive, send)
+
+    async def all_of_them() -> None:
+        async with anyio.create_task_group() as group:
+            for place, (key, path) in enumerate(asked):
+                group.start_soon(one, place, key, path)
+                await anyio.sleep(0)
+
+    anyio.run(all_of_them)
+    return [codes[place] for place in range(len(asked))]
+
+
+def test_people_whose_tokens_one_key_signs_do_not_use_up_each_others_requests(guards: Guards):
+    class OneIssuer:
+        def caller(self, text: str) -> Caller:
+            return Caller(text, ("analyst",), credential="jwt:issuer:key")
+
+    few = replace(guards, credentials=[OneIssuer()], limits=Limits(requests_at_once_each=2))
+
+    codes = flying(few, *[("mallory", "/v1/me")] * 3, ("alice", "/v1/me"))
+
+    assert codes == [200, 200, 429, 200]
 
 
 def test_every_answer_carries_the_headers_that_protect_it(dead_door: Door, guards: Guards):
