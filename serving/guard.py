@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import anyio
+import anyio.lowlevel
 from fastapi import HTTPException, Request
 
 from serving import request_id, traces
@@ -181,16 +182,18 @@ class Guard:
                 self._guards.metrics.in_flight.set(self._flying.total())
 
     def _timely(self, receive: Receive) -> Receive:
-        """Return ``receive`` that does not wait for ever for a body that never comes."""
-        whole = False
+        """Return ``receive`` that waits for a whole body ``body_seconds`` in all, in however many parts."""
+        whole, until = False, 0.0
 
         async def timely() -> MutableMapping[str, Any]:
-            nonlocal whole
+            nonlocal whole, until
             if whole:
                 return await receive()
+            until = until or time.monotonic() + self._guards.limits.body_seconds
             try:
-                with anyio.fail_after(self._guards.limits.body_seconds):
+                with anyio.fail_after(until - time.monotonic()):
                     message = await receive()
+                    await anyio.lowlevel.checkpoint()  # a part that was there already is late, too
             except TimeoutError:
                 raise HTTPException(408, "the body did not arrive in time") from None
             whole = not message.get("more_body", False)

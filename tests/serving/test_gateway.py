@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -190,13 +191,26 @@ def test_a_body_of_unknown_length_is_refused(dead_door: Door, guards: Guards):
     assert reply.status_code == 411
 
 
-def test_a_body_that_never_comes_is_not_waited_for(dead_door: Door, guards: Guards):
+async def never() -> dict[str, Any]:
+    await anyio.sleep(5)
+    return {"type": "http.disconnect"}
+
+
+async def drip() -> dict[str, Any]:
+    await anyio.sleep(0.02)
+    return {"type": "http.request", "body": b"x", "more_body": True}
+
+
+async def pour() -> dict[str, Any]:
+    return {"type": "http.request", "body": b"x", "more_body": True}
+
+
+@pytest.mark.parametrize("receive", [never, drip, pour])
+def test_a_body_that_is_never_whole_is_not_waited_for(
+    dead_door: Door, guards: Guards, receive: Callable[[], Awaitable[dict[str, Any]]]
+):
     app = client_of(dead_door, replace(guards, limits=Limits(body_seconds=0.05))).app
     said: list[dict[str, Any]] = []
-
-    async def never() -> dict[str, Any]:
-        await anyio.sleep(5)
-        return {"type": "http.disconnect"}
 
     async def send(message: dict[str, Any]) -> None:
         said.append(message)
@@ -211,7 +225,12 @@ def test_a_body_that_never_comes_is_not_waited_for(dead_door: Door, guards: Guar
         **{"path": "/v1/ask", "raw_path": b"/v1/ask", "headers": list(headers.items())},
         **{"client": ("127.0.0.1", 1), "server": ("testserver", 80)},
     }
-    anyio.run(app, scope, never, send)
+
+    async def asked() -> None:
+        with anyio.fail_after(2):
+            await app(scope, receive, send)
+
+    anyio.run(asked)
 
     assert said[0]["status"] == 408
     assert audited(guards)[-1]["status"] == 408
