@@ -89,6 +89,8 @@ def serve(
     """
     import uvicorn
 
+    from serving.connections import Connection
+
     chosen, metrics, doors, stop = settings or Settings(), Metrics(), Doors(), threading.Event()
     policy, tools = read_policy(chosen.policy or ""), read_matrix(chosen.tools or "")
     served = served_bundle(bundle)
@@ -135,6 +137,7 @@ def serve(
             access_log=False,
             server_header=False,
             ws="none",
+            http=Connection,
             limit_concurrency=4 * chosen.limits.requests_at_once,
             timeout_graceful_shutdown=STOP_S,
             ssl_certfile=chosen.tls_certificate,
