@@ -30,6 +30,7 @@ from serving.revealing import Reveals
 from serving.tool_matrix import NEEDED, ToolMatrix, ToolName, may_call, read_matrix
 
 OPEN_ROUTES = frozenset({"/healthz", "/readyz"})
+METRICS = "/metrics"
 PAGE = "/page/"
 HERE = Path(__file__).parent
 
@@ -163,8 +164,8 @@ class Guard:
             status, words, more = refusal
             await leaving.refuse(status, words, more)
             return
-        who = _name_of(visit.caller) if visit.caller else ""
-        if who:  # open routes cost little, and must not keep anybody out
+        who = _name_of(visit.caller) if visit.caller and visit.path != METRICS else ""
+        if who:  # open routes and the scrape cost little, and must not keep anybody out
             self._flying[who] += 1
             self._guards.metrics.in_flight.set(self._flying.total())
         try:
@@ -220,11 +221,9 @@ class Guard:
         if seconds := self._rate.wait(who):
             visit.refused = "rate"
             return 429, "too many requests of this key", {"Retry-After": str(int(seconds) + 1)}
-        if (
-            self._flying.total() >= limits.requests_at_once
-            or self._flying[who] >= limits.requests_at_once_each
-        ):
-            visit.refused = "busy"
+        is_full = self._flying.total() >= limits.requests_at_once
+        if (is_full or self._flying[who] >= limits.requests_at_once_each) and visit.path != METRICS:
+            visit.refused = "busy"  # but for the scrape: measures are wanted most when all is full
             return 429, "too many requests at once", {"Retry-After": "1"}
         return self._too_long(visit, headers.get(b"content-length", b"").decode("latin-1"))
 

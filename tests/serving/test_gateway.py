@@ -254,12 +254,12 @@ def test_too_many_requests_of_a_caller_are_told_when_to_come_back(dead_door: Doo
     assert 1 <= int(client.get("/v1/models").headers["retry-after"]) <= 61
 
 
-def flying(guards: Guards, *asked: tuple[str, str], release_s: float = 0.3) -> list[int]:
+def flying(guards: Guards, *asked: tuple[str, str]) -> list[int]:
     """Return the statuses of requests (key and path) that are all on the way before the first is answered."""
     codes: dict[int, int] = {}
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        await anyio.sleep(release_s)
+        await anyio.sleep(0.3)
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
@@ -297,6 +297,14 @@ def test_people_whose_tokens_one_key_signs_do_not_use_up_each_others_requests(gu
     codes = flying(few, *[("mallory", "/v1/me")] * 3, ("alice", "/v1/me"))
 
     assert codes == [200, 200, 429, 200]
+
+
+def test_a_full_gateway_is_still_measured_and_no_measuring_fills_it(guards: Guards):
+    one = replace(guards, limits=Limits(requests_at_once=1))
+
+    codes = flying(one, *[("admin", "/metrics")] * 2, *[("analyst", "/v1/me")] * 2, ("admin", "/metrics"))
+
+    assert codes == [200, 200, 200, 429, 200]
 
 
 def test_every_answer_carries_the_headers_that_protect_it(dead_door: Door, guards: Guards):

@@ -43,7 +43,7 @@ def test_every_expression_is_about_something_that_is_measured():
     assert len(asked) > 20
     assert {match[1] for match in asked} <= known.keys()
     for match in asked:
-        assert set(re.findall(r"(\w+)\s*(?:=~|!=|=)", match[2] or "")) <= known[match[1]], match[0]
+        assert set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", match[2] or "")) <= known[match[1]], match[0]
 
 
 def test_every_measure_is_explained():
