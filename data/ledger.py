@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -95,6 +96,7 @@ def append(path: str | Path, event: Mapping[str, Any], *, signer: Signer) -> Ent
     Raises:
         LedgerError: the last line is damaged, or lines that were written here are missing; nothing is
             added to a broken ledger.
+        OSError: it cannot be written; the ledger is as it was.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     _name_workspace(path)
@@ -111,12 +113,26 @@ def append(path: str | Path, event: Mapping[str, Any], *, signer: Signer) -> Ent
         digest = hashlib.sha256(_canonical(unsigned)).hexdigest()
         signature = signer.key.sign(digest.encode()).hex()
         line = _canonical({**unsigned, "hash": digest, "signature": signature})
-        handle.write(line + b"\n")
-        handle.flush()
-        os.fsync(handle.fileno())
         entry = _entry(line, 0)
+        append_whole(handle.fileno(), line + b"\n")
         _remember_head(path, handle, entry)
     return entry
+
+
+def append_whole(descriptor: int, line: bytes) -> None:
+    """Add a whole line to a locked file, and have it on the disk; or leave the file as it was.
+
+    Raises:
+        OSError: it cannot be written. On a full disk half a line would break the chain for ever.
+    """
+    size = os.lseek(descriptor, 0, os.SEEK_END)
+    try:
+        if os.write(descriptor, line) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(descriptor)
+    except OSError:
+        os.ftruncate(descriptor, size)
+        raise
 
 
 def read(path: str | Path) -> tuple[Entry, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
@@ -177,6 +178,29 @@ def test_a_truncated_last_line_is_named_and_nothing_follows_it(written: Path, cu
         ledger.verify(written)
     with pytest.raises(LedgerError, match="last line"):
         ledger.append(written, {}, signer=ledger.signer("reviewer"))
+
+
+@pytest.mark.parametrize("fails", ["half a line", "nothing", "the disk itself"])
+def test_a_full_disk_leaves_the_ledger_as_it_was(
+    written: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    before, write = written.read_bytes(), os.write
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        if fails == "the disk itself":
+            full.setattr(os, "fsync", refuse)
+        else:
+            half = fails == "half a line"
+            full.setattr(os, "write", lambda file, line: write(file, line[:40]) if half else refuse())
+        with pytest.raises(OSError, match="No space left"):
+            ledger.append(written, {"kind": "lost"}, signer=ledger.signer("reviewer"))
+
+    assert before == written.read_bytes()
+    ledger.append(written, {"kind": "next"}, signer=ledger.signer("reviewer"))
+    assert 5 == len(ledger.verify(written))
 
 
 def test_a_line_that_is_no_entry_is_named(written: Path) -> None:
