@@ -11,7 +11,7 @@ import re
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -23,6 +23,7 @@ from data.workspace import UserError, home, keys, secret, write_atomically
 
 BEGINNING = "0" * 64
 HASH = re.compile("[0-9a-f]{64}")
+SIGNATURE = re.compile("[0-9a-f]{128}")
 
 
 class LedgerError(Exception):
@@ -40,6 +41,24 @@ class Entry:
     hash: str
     signer: str
     signature: str
+
+    @property
+    def unsigned(self) -> dict[str, Any]:
+        """Return what the hash covers."""
+        names = ("sequence", "time", "event", "previous", "signer")
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def is_well_formed(self) -> bool:
+        """Say whether every field has its type: a line may hold any JSON."""
+        return (
+            type(self.sequence) is int
+            and isinstance(self.event, dict)
+            and all(isinstance(text, str) for text in (self.time, self.previous, self.hash, self.signer))
+            and isinstance(self.signature, str)
+            and HASH.fullmatch(self.hash) is not None
+            and SIGNATURE.fullmatch(self.signature) is not None
+        )
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -113,7 +132,7 @@ def append(path: str | Path, event: Mapping[str, Any], *, signer: Signer) -> Ent
         digest = hashlib.sha256(_canonical(unsigned)).hexdigest()
         signature = signer.key.sign(digest.encode()).hex()
         line = _canonical({**unsigned, "hash": digest, "signature": signature})
-        entry = _entry(line, 0)
+        entry = _entry(line + b"\n", 0)
         append_whole(handle.fileno(), line + b"\n")
         _remember_head(path, handle, entry)
     return entry
@@ -170,8 +189,7 @@ def verify(path: str | Path) -> tuple[Entry, ...]:
 
 
 def _check(entry: Entry, number: int, previous: str, known: Mapping[str, Ed25519PublicKey]) -> None:
-    unsigned = {name: value for name, value in asdict(entry).items() if name not in ("hash", "signature")}
-    if entry.hash != hashlib.sha256(_canonical(unsigned)).hexdigest():
+    if entry.hash != hashlib.sha256(_canonical(entry.unsigned)).hexdigest():
         raise LedgerError(
             f"line {number}: the content does not match its hash; it was changed after it was written"
         )
@@ -207,19 +225,20 @@ def _locked(path: str | Path, mode: str, lock: int) -> Iterator[IO[bytes]]:
 def _entries(handle: IO[bytes]) -> Iterator[Entry]:
     for number, line in enumerate(handle, start=1):
         yield _entry(line, number)
-        if not line.endswith(b"\n"):
-            raise LedgerError(
-                f"line {number}: it is cut off; a write was interrupted or the file was truncated"
-            )
 
 
 def _entry(line: bytes, number: int) -> Entry:
-    """Return the entry in a line; number 0 stands for the last one, whose number is not known."""
+    """Return the entry in a line; number 0 stands for the last one, whose number is not known.
+
+    The line must be what `append` would write of it, byte for byte: with two equal keys, of which a reader
+    may take the first, it would say something that the hash does not cover.
+    """
     try:
-        entry = Entry(**json.loads(line))
-        if isinstance(entry.sequence, int) and HASH.fullmatch(entry.hash):
+        stated = json.loads(line)
+        entry = Entry(**stated)
+        if entry.is_well_formed and line == _canonical(stated) + b"\n":
             return entry
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         pass  # told below like any other line that is none of ours
     place = f"line {number}" if number else "the last line"
     raise LedgerError(f"{place}: it is no entry of a ledger; it is cut off or was changed")
@@ -237,10 +256,6 @@ def _last_entry(handle: IO[bytes]) -> Entry | None:
     if not size:
         return None
     line = tail[tail[:-1].rfind(b"\n") + 1 :]
-    if not line.endswith(b"\n"):
-        raise LedgerError(
-            "the last line is cut off; a write was interrupted: verify the ledger and mend it first"
-        )
     return _entry(line, 0)
 
 

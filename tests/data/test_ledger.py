@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import multiprocessing
 import os
@@ -142,7 +143,7 @@ def test_a_line_rewritten_with_a_right_hash_and_a_wrong_signature_is_named(writt
     entry = json.loads(lines[3])
     entry["event"]["number"] = 7
     unsigned = {name: value for name, value in entry.items() if name not in ("hash", "signature")}
-    entry["hash"] = ledger.hashlib.sha256(ledger._canonical(unsigned)).hexdigest()
+    entry["hash"] = hashlib.sha256(ledger._canonical(unsigned)).hexdigest()
     rewrite(written, [*lines[:3], ledger._canonical(entry).decode() + "\n"])
 
     with pytest.raises(LedgerError, match="line 4: the signature is not that of 'reviewer'"):
@@ -178,6 +179,49 @@ def test_a_truncated_last_line_is_named_and_nothing_follows_it(written: Path, cu
         ledger.verify(written)
     with pytest.raises(LedgerError, match="last line"):
         ledger.append(written, {}, signer=ledger.signer("reviewer"))
+
+
+def line(**fields: object) -> str:
+    """Return the first line of a ledger, with other fields, and a hash that fits where there can be one."""
+    entry = {"sequence": 0, "time": "", "event": {}, "previous": ledger.BEGINNING, "signer": "reviewer"}
+    entry |= {"signature": "0" * 128, **fields}
+    unsigned = json.dumps(
+        {name: value for name, value in entry.items() if name != "signature"},
+        sort_keys=True,
+        separators=(",", ":"),
+    )
+    stated = {**entry, "hash": hashlib.sha256(unsigned.encode()).hexdigest()}
+    return json.dumps(stated, sort_keys=True, separators=(",", ":")) + "\n"
+
+
+BROKEN = {
+    "a number as time": line(time=0),
+    "a list as event": line(event=[]),
+    "a list as signer": line(signer=[]),
+    "a number as signature": line(signature=5),
+    "a signature with a gap": line(signature=" ".join(["00"] * 64)),
+    "a truth as sequence": line(sequence=False),
+    "no number": line(event={"x": float("nan")}),
+    "half a sign": line(event={"x": "\ud800"}),
+    "deeper than JSON is read": "[" * 100_000 + "\n",
+    "deeper than JSON is written": '{"event":' * 600 + "1" + "}" * 600 + "\n",
+}
+
+
+@pytest.mark.parametrize("way", BROKEN)
+def test_a_line_that_no_ledger_writes_is_named(written: Path, way: str) -> None:
+    rewrite(written, [BROKEN[way], *written.read_text().splitlines(keepends=True)[1:]])
+
+    with pytest.raises(LedgerError, match="line 1: it is no entry"):
+        ledger.verify(written)
+
+
+def test_a_line_that_says_two_things_is_named(written: Path) -> None:
+    lines = written.read_text().splitlines(keepends=True)
+    rewrite(written, [lines[0], '{"event":{"kind":"decision","number":7},' + lines[1][1:], *lines[2:]])
+
+    with pytest.raises(LedgerError, match="line 2: it is no entry"):
+        ledger.verify(written)
 
 
 @pytest.mark.parametrize("fails", ["half a line", "nothing", "the disk itself"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,6 +53,12 @@ TAMPERING: dict[str, tuple[Callable[[list[bytes]], list[bytes]], int]] = {
     "the last line removed": (lambda lines: lines[:-1], 6),
     "all lines removed": (lambda lines: [], 1),
     "half a line at the end": (lambda lines: [*lines[:-1], lines[-1][:40]], 6),
+    "a second key for who asked": (lambda lines: [b'{"event":{},' + lines[0][1:], *lines[1:]], 1),
+    "a field of its own": (lambda lines: [lines[0].replace(b'{"event"', b'{"a":1,"event"'), *lines[1:]], 1),
+    "another way to write it": (lambda lines: [*lines[:1], lines[1].replace(b",", b", ", 1), *lines[2:]], 2),
+    "a hash that is none": (lambda lines: [re.sub(b'"hash":"..', '"hash":"éé'.encode(), lines[0])], 1),
+    "no number": (lambda lines: [*lines[:2], b'{"event":NaN,"hash":"' + b"0" * 64 + b'"}\n'], 3),
+    "deeper than JSON is read": (lambda lines: [*lines[:2], b"[" * 100_000 + b"\n"], 3),
     "a line of something else": (lambda lines: [*lines[:4], b"[]\n", *lines[4:]], 5),
 }
 
