@@ -7,17 +7,26 @@ in MLflow follows it. MLflow itself keeps no history of an alias and asks nobody
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypedDict, cast
 
-from data.identity import account, person
+from data.identity import account
 from data.workspace import UserError
 from evaluation.alias import alias_problems, move_alias
 from evaluation.release import Release, Status, as_json, from_json, release_of
 from evaluation.rules import load_rules
-from serving.decisions import BOOTSTRAP, MACHINE, MADE_LIVE, append, refusal, statuses, verified
+from serving.decisions import (
+    BOOTSTRAP,
+    MACHINE,
+    MADE_LIVE,
+    append,
+    is_nobody,
+    refusal,
+    standing,
+    statuses,
+    verified,
+)
 from serving.judged import check_evidence
 
 BOOTSTRAP_REASON = "bootstrap rule: the gate said promote and there was no champion"
@@ -154,37 +163,28 @@ def reject(release_id: str, *, reviewer: str, reason: str) -> Release:
 def roll_back(*, reviewer: str, reason: str, to: str = "") -> Release:
     """Sign that an earlier release is the champion again: the one below it, or ``to``.
 
-    Rolling back twice goes two releases back, and never forward to what was just left. Bundle and
-    alias follow in `evaluation.rollback`.
+    Rolling back twice goes two releases back, and never forward to what was just left. To any other than
+    the one below is an approval, which its author cannot give. Bundle and alias follow in
+    `evaluation.rollback`.
 
     Raises:
-        UserError: no reason or reviewer, or no such release was live before.
+        UserError: no reason or reviewer, no such release was live before, or the reviewer is an author.
     """
     check_reviewer(reviewer, reason)
     lived = [from_json(entry.event["release"]) for entry in verified() if entry.event["kind"] in MADE_LIVE]
-    standing = _standing(lived)
     if to:
         earlier = [release for release in lived if release.id.startswith(to) and release.id != lived[-1].id]
         if len({release.id for release in earlier}) != 1:
             known = ", ".join(dict.fromkeys(release.id for release in lived)) or "none"
             raise UserError(f"no single earlier release is called {to!r}; these were live: {known}")
     else:
-        earlier = standing[:-1]
+        below = standing([release.id for release in lived])[:-1]
+        earlier = [release for release in lived if release.id == below[-1]] if below else []
     if not earlier:
         raise UserError("no release was live before the current one; there is nothing to roll back to")
     release = replace(earlier[-1], status="live")
     _write("rolled_back", release, reviewer=reviewer, reason=reason)
     return release
-
-
-def _standing(lived: Sequence[Release]) -> list[Release]:
-    """Return the releases that stand on one another, the live one last; a rollback takes the top off."""
-    standing: list[Release] = []
-    for release in lived:
-        below = [each.id for each in standing]
-        standing = standing[: below.index(release.id)] if release.id in below else standing
-        standing.append(release)
-    return standing
 
 
 def verify_alias() -> tuple[str, ...]:
@@ -215,7 +215,7 @@ def check_reviewer(reviewer: str, reason: str) -> None:
     """
     if not reason.strip():
         raise UserError("a decision needs a reason; give one: --reason TEXT")
-    if person(reviewer) in {"", person(BOOTSTRAP), person(MACHINE)}:
+    if is_nobody(reviewer):
         raise UserError(f"{reviewer!r} is no reviewer; give your own name: --reviewer NAME")
 
 

@@ -132,6 +132,19 @@ def deployed_bundle(entries: Sequence[ledger.Entry]) -> str:
     return found[-1] if found else ""
 
 
+def standing(lived: Sequence[str]) -> list[str]:
+    """Return the releases that stand on one another, the live one last; a rollback takes the top off."""
+    found: list[str] = []
+    for name in lived:
+        found = [*(found[: found.index(name)] if name in found else found), name]
+    return found
+
+
+def is_nobody(reviewer: str) -> bool:
+    """Say whether a name is none, or one of ours, however it is written."""
+    return person(reviewer) in {"", person(BOOTSTRAP), person(MACHINE)}
+
+
 def refusal(release: Release, *, reviewer: str, account: str, is_stated: bool) -> str:
     """Return why somebody may not approve a release; "" when they may.
 
@@ -140,10 +153,12 @@ def refusal(release: Release, *, reviewer: str, account: str, is_stated: bool) -
     """
     accounts = release.get("accounts", ())
     authors = {person(name) for name in (*release["authors"], *accounts)}
-    if person(reviewer) in {"", person(BOOTSTRAP), person(MACHINE)}:
+    if is_nobody(reviewer):
         return f"{reviewer!r} is no reviewer; give your own name: --reviewer NAME"
     if not release["authors"] or person(reviewer) in authors:
         return f"{reviewer!r} trained release {release['id']}; somebody else has to decide"
+    if accounts and not account:
+        return f"the account that decided on release {release['id']} is not named"
     if account in accounts and not is_stated:
         return (
             f"the account {account!r} trained release {release['id']}; decide from another one, or, where "
@@ -208,8 +223,22 @@ def _problems(event: Mapping[str, Any], signer: str, log: _Log) -> Iterator[str]
         yield f"release {name} was decided before"
     if kind in {"rolled_back", "deployed"} and name not in log.lived:
         yield f"release {name} never was live"
-    if kind == "approved" and (problem := _unapproved(event, log)):
+    if kind in {"rejected", *MADE_LIVE} and (problem := _undecided(event, log)):
         yield problem
+
+
+def _undecided(event: Mapping[str, Any], log: _Log) -> str:
+    """Return why nobody may decide so; "" when they may."""
+    kind, name, reviewer = event["kind"], event["release"]["id"], event["reviewer"]
+    if not event.get("reason", "").strip():
+        return f"release {name} was {kind} without a reason"
+    if kind == "approved":
+        return _unapproved(event, log)
+    if is_nobody(reviewer):
+        return f"release {name} was {kind} by {reviewer!r}, who is no reviewer"
+    if kind == "rolled_back" and name not in standing(log.lived)[-2:-1]:
+        return _refusal(event)  # to any but the release below it is an approval: it may have been left
+    return ""
 
 
 def _unapproved(event: Mapping[str, Any], log: _Log) -> str:
@@ -219,8 +248,12 @@ def _unapproved(event: Mapping[str, Any], log: _Log) -> str:
     if event["reviewer"] == BOOTSTRAP:
         covered = release["outcome"] == "promote" and not log.lived
         return "" if covered else f"the bootstrap rule does not cover release {release['id']}"
+    return _refusal(event)
+
+
+def _refusal(event: Mapping[str, Any]) -> str:
     return refusal(
-        release,
+        event["release"],
         reviewer=event["reviewer"],
         account=event.get("account", ""),
         is_stated=event.get("is_stated", False),

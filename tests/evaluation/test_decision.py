@@ -243,6 +243,17 @@ def test_rolling_back_twice_never_leads_forward(propose: Proposer) -> None:
         roll_back(reviewer="carla", reason="no", to=third)
 
 
+def test_an_author_goes_back_to_their_own_only_where_it_lies_below(propose: Proposer) -> None:
+    first, second = propose("first").promote(), propose("second").promote(reviewer="bert", reason="better")
+    assert first == roll_back(reviewer="anna", reason="mine was better").release.id
+
+    with pytest.raises(UserError, match=r"'anna' trained release .*; somebody else has to decide"):
+        roll_back(reviewer="anna", reason="no, this one", to=second)
+
+    assert decision.current_release() == decision.show(first)
+    assert second == roll_back(reviewer="carla", reason="it was the data", to=second).release.id
+
+
 def test_a_gateway_turns_back_while_mlflow_does_not_answer(
     propose: Proposer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -178,6 +178,27 @@ def test_a_record_that_no_command_would_write(
     refused(live, words)
 
 
+@pytest.mark.parametrize(
+    ("reviewer", "more", "words"),
+    [
+        ("anna", {"account": "desk"}, "'anna' trained release"),
+        ("gate", {"account": "desk"}, "'gate', who is no reviewer"),
+        ("bert", {"account": "desk", "reason": " "}, "without a reason"),
+        ("bert", {}, "is not named"),
+    ],
+    ids=["author", "the gate's name", "no reason", "no account"],
+)
+def test_a_way_back_that_no_command_would_write(
+    live: Proposed, propose: Proposer, reviewer: str, more: dict[str, str], words: str
+) -> None:
+    second = propose("second").promote(reviewer="bert", reason="more data")
+    decision.roll_back(reviewer="bert", reason="it leaks")
+    event = {"kind": "rolled_back", "release": as_json(decision.show(second)), "reviewer": reviewer}
+    ledger.append(log_path(), {"reason": "fine", **event, **more}, signer=ledger.signer(reviewer))
+
+    refused(live, words)
+
+
 @pytest.mark.parametrize("name", ["eval_report.html", "gate.json", "predictions.parquet", "gate.yaml"])
 @pytest.mark.parametrize("place", ["in MLflow", "on disk"])
 def test_changed_evidence(live: Proposed, name: str, place: str) -> None:
