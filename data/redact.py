@@ -65,6 +65,7 @@ def redact(
     there stay as they are, and redacting the result again changes nothing: a find may uncover
     another one that it had overlapped, therefore the search repeats until it finds nothing more.
     """
+    names, strangers = frozenset(names), frozenset(strangers)  # once: every search asks for them so
     replacements: list[_Replacement] = []
     current, origin = text, Undisguised(text)
     windows = [(0, len(text))]

@@ -119,20 +119,38 @@ def _joined(known: Owners, others: frozenset[str]) -> Owners:
 def _mentions(text: str, known: Owners, words: frozenset[str]) -> Iterator[Found]:
     """Yield runs of name parts that belong to one person, as that person where it is clear who is meant."""
     hits = sorted(_parts(text, known, words))
+    carried: dict[tuple[int, str], frozenset[str]] = {}
     index = 0
     while index < len(hits):
         start, end, part = hits[index]
         owners, count = known[part], 1
         while index + count < len(hits):
             next_start, next_end, next_part = hits[index + count]
-            shared = owners & known[next_part]
-            if not shared or next_start - end > 4 or not BETWEEN_PARTS.fullmatch(text, end, next_start):
+            if next_start - end > 4 or not BETWEEN_PARTS.fullmatch(text, end, next_start):
+                break
+            shared = _carrying(owners, next_part, known, carried)
+            if not shared:
                 break
             owners, end, count = shared, next_end, count + 1
         if count > 1 or _names_alone(part):
             value = next(iter(owners)) if len(owners) == 1 else canonical_name(text[start:end])
             yield Found("PERSON", start, end, value)
         index += count
+
+
+def _carrying(
+    owners: frozenset[str], part: str, known: Owners, carried: dict[tuple[int, str], frozenset[str]]
+) -> frozenset[str]:
+    """Return those of the owners who carry the part too.
+
+    Thousands may share a part that a text repeats thousands of times: each question is answered once.
+    Both sets of a question stay alive in ``known`` or ``carried``, so that an identity means one set.
+    """
+    asked = id(owners), part
+    if asked not in carried:
+        shared = owners & known[part]
+        carried[asked] = owners if len(shared) == len(owners) else shared
+    return carried[asked]
 
 
 def _names_alone(part: str) -> bool:

@@ -6,7 +6,8 @@ import importlib.util
 import re
 import struct
 import time
-from itertools import pairwise, product
+from collections.abc import Iterator
+from itertools import islice, pairwise, product
 from pathlib import Path
 
 import pytest
@@ -422,17 +423,63 @@ ADVERSARIAL = [
 ]  # fmt: skip
 
 
+IN_TWO_PIECES = (
+    ("Mr Zorana {}\n", "Zorana "),
+    ("Mr Zorana Zoltan {}\n", "Zorana Zoltan\nZoltan Zorana Zorana\n"),
+    ("Mr {} Zorana\nMr {} Zoltan\n", "Zorana Zoltan\n"),
+)
+"""Ever new people who share a part of their names, and behind them that part again and again."""
+
+
+def in_two_pieces(named: str, shared: str, size: int) -> str:
+    """Return a text of ``size`` characters: half of it names new people, half repeats what they share."""
+    names = map("".join, product("BDFGKLMN", *["aeiou", "bdfgklmnprst"] * 3))
+    each = named.count("{}")
+    pieces = (named.format(*islice(names, each)) for _ in range(size // 2 // (len(named) + 5 * each)))
+    return "".join(pieces) + shared * (size // 2 // len(shared))
+
+
+def seconds_of(text: str) -> float:
+    start = time.process_time()
+    redact(text, key=KEY, names=["Anna Schmidt"])
+    return time.process_time() - start
+
+
 @pytest.mark.parametrize("unit", ADVERSARIAL)
 def test_time_grows_with_the_length_alone(unit: str) -> None:
-    def seconds(size: int) -> float:
-        text = unit * (size // len(unit))
-        start = time.process_time()
-        redact(text, key=KEY, names=["Anna Schmidt"])
-        return time.process_time() - start
+    short, long = unit * (8_000 // len(unit)), unit * (64_000 // len(unit))
 
-    small, large = min(seconds(8_000) for _ in range(3)), min(seconds(64_000) for _ in range(2))
+    small, large = min(seconds_of(short) for _ in range(3)), min(seconds_of(long) for _ in range(2))
 
     assert large < 8 * small * 3 + 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("named", "shared"), IN_TWO_PIECES)
+def test_time_does_not_grow_with_those_who_share_a_name(named: str, shared: str) -> None:
+    short, long = in_two_pieces(named, shared, 30_000), in_two_pieces(named, shared, 240_000)
+
+    small, large = min(seconds_of(short) for _ in range(3)), min(seconds_of(long) for _ in range(2))
+
+    assert large < 8 * small * 3 + 0.05
+
+
+class ReadNames(tuple[str, ...]):
+    """Names that count how often they are read one by one."""
+
+    times = 0
+
+    def __iter__(self) -> Iterator[str]:
+        ReadNames.times += 1
+        return super().__iter__()
+
+
+def test_the_people_of_the_headers_are_read_once_however_many_places_are_searched_again() -> None:
+    text = ("a@b.example " + ("x" * 100 + "\n") * 4) * 50
+    ReadNames.times = 0
+
+    assert 50 == len(redact(text, key=KEY, names=ReadNames(("Anna Schmidt", "Bert Weber"))).spans)
+    assert 1 == ReadNames.times
 
 
 def test_a_name_of_thousands_of_words_takes_no_longer_than_as_many_names() -> None:
