@@ -220,7 +220,14 @@ def _consumer(topic: Topic) -> Any:
 
 
 def _true_ends(consumer: Any, topic: str, stated: Mapping[int, int]) -> dict[int, int]:
-    """Read on from the stated ends until every partition has said that there is no more."""
+    """Read on from the stated ends to where each partition ended when it first answered.
+
+    The end of a topic that is written to moves on: what comes after the first answer is for the next
+    micro-batch. Nothing prolongs the waiting.
+
+    Raises:
+        KafkaException: a partition did not answer in time, or refused.
+    """
     consumer.assign(
         [
             TopicPartition(topic, number, end if end > 0 else OFFSET_BEGINNING)
@@ -228,19 +235,26 @@ def _true_ends(consumer: Any, topic: str, stated: Mapping[int, int]) -> dict[int
         ]
     )
     ends: dict[int, int] = {}
+    seen: dict[int, int] = {}
+    enough: dict[int, int] = {}
     deadline = time.monotonic() + ANSWER_S
-    while len(ends) < len(stated):
+    while len(ends) < len(stated) and time.monotonic() < deadline:
         record = consumer.poll(0.5)
-        error = record.error() if record else None
-        if record:
-            deadline = time.monotonic() + ANSWER_S
-        if error is not None:
-            if error.code() != KafkaError._PARTITION_EOF:
-                raise KafkaException(error)
-            ends[record.partition()] = max(record.offset(), stated[record.partition()])
-        if time.monotonic() > deadline:
-            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
-    return ends
+        if record is None or (number := record.partition()) in ends:
+            continue
+        error = record.error()
+        if error is not None and error.code() != KafkaError._PARTITION_EOF:
+            raise KafkaException(error)
+        place = TopicPartition(topic, number)
+        if number not in enough:  # came with the answer; an open transaction may keep reading from it
+            enough[number] = consumer.get_watermark_offsets(place, cached=True)[1]
+        seen[number] = max(record.offset() + (error is None), stated[number])
+        if error is not None or seen[number] >= enough[number]:
+            ends[number] = seen[number]
+            consumer.pause([place])
+    if seen.keys() != stated.keys():
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+    return seen
 
 
 def _records(topic: Topic, wanted: Range) -> Iterator[Message]:

@@ -8,8 +8,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +20,7 @@ import pytest
 from data.account import account
 from data.dataset import read_rejects
 from data.events import Event, prefixes, to_json
-from data.kafka import bounds, read_settings, topic_of
+from data.kafka import Topic, bounds, producer, read_settings, topic_of
 from data.landing import Landed, land, landed
 from data.prepare import prepare
 from data.publish import publish
@@ -152,6 +154,42 @@ def test_a_landing_without_events_says_what_to_do(broker: str, tmp_path: Path, w
 
     with pytest.raises(UserError, match="mailroom stream empty"):
         prepare(str(tmp_path / "landing"), tmp_path / "prepared")
+
+
+def test_the_end_of_a_topic_that_is_written_to_is_where_it_first_answered(broker: str) -> None:
+    topic = make_topic(broker, "busy", partitions=1)
+    send(topic, *(event(number) for number in range(20)))
+    with written_to(topic, per_second=100, seconds=8) as sent:
+        begun = time.monotonic()
+        found = [bounds(topic)[0] for _ in range(20)]  # whether the end is ever met is a matter of chance
+        seconds, meanwhile = time.monotonic() - begun, sent()
+
+    assert 7 > seconds
+    assert sorted(found) == found
+    assert 20 <= found[0][1] <= found[-1][1] <= 20 + meanwhile
+
+
+@contextmanager
+def written_to(topic: Topic, *, per_second: int, seconds: int) -> Iterator[Callable[[], int]]:
+    """Write to a topic beside the block; what is yielded says how many records were sent."""
+    sender, sent, stop = producer(topic), [0], threading.Event()
+
+    def write() -> None:
+        until = time.monotonic() + seconds
+        while not stop.wait(1 / per_second) and time.monotonic() < until:
+            sender.produce(topic.name, value=event(sent[0]))
+            sent[0] += 1
+            sender.poll(0)
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    time.sleep(0.5)
+    try:
+        yield lambda: sent[0]
+    finally:
+        stop.set()
+        writing.join()
+        sender.flush(10)
 
 
 def test_no_broker_and_no_topic_are_one_line(broker: str, tmp_path: Path) -> None:
