@@ -24,6 +24,7 @@ from evaluation.errors import WorstError
 from evaluation.occlusion import Evidence, evidence_of
 from evaluation.release import Release, as_json
 from serving.judged import read_gate
+from serving.kept import kept_path
 
 PASSES = 3  # whole texts, without sentences, without words
 
@@ -116,13 +117,15 @@ def listed_errors(release: Release, gate: Mapping[str, Any]) -> list[WorstError]
 
 
 def _dataset_of(release: Release) -> Path:
-    """Return where the evaluation read its dataset, as its MLflow run says.
+    """Return where the dataset is kept, or where the evaluation read it, as its MLflow run says.
 
     Raises:
         UserError: the run is gone, or the dataset lies where no path leads to.
     """
     import mlflow
 
+    if (kept := kept_path("dataset", release.digests["dataset"])).exists():
+        return kept
     tracking()
     try:
         inputs = mlflow.MlflowClient().get_run(release.run_id).inputs.dataset_inputs

@@ -5,26 +5,42 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from data.dataset import read_manifest
 from data.workspace import locate, write_atomically
 from evaluation import decision
-from evaluation.release import Release, as_json
+from evaluation.release import Release, as_json, release_of
+from serving.kept import keep_part
 
 
 def promote(
-    evaluation: str | Path, index: str | Path, release: str | Path, *, reviewer: str = "", reason: str = ""
+    evaluation: str | Path,
+    index: str | Path,
+    release: str | Path,
+    *,
+    prepared: str | Path = "",
+    reviewer: str = "",
+    reason: str = "",
 ) -> Release:
     """Propose the release, decide where a rule or a named reviewer can, and write ``release.json``.
 
-    The file also names the champion after this: what is to be deployed, or null.
+    The file also names the champion after this: what is to be deployed, or null. Evaluation, index and
+    the dataset ``prepared``, if it is given, are kept in the workspace: on a cluster the folder that a
+    step is given is gone when a reviewer decides and another step deploys.
 
     With ``reviewer`` and ``reason`` the release is approved in that name; otherwise only the first
     release ever is, by the bootstrap rule, and only when the gate said promote.
 
     Raises:
-        UserError: evaluation or index is incomplete, the decision log does not verify, or the
-            reviewer may not decide.
+        UserError: evaluation, index or dataset is incomplete, the decision log does not verify, or
+            the reviewer may not decide.
     """
-    name = decision.propose(evaluation, index)
+    made = release_of(evaluation, index)
+    if prepared:
+        keep_part("dataset", prepared, read_manifest(prepared).digest)
+    name = decision.propose(
+        keep_part("evaluation", evaluation, made.evidence["gate.json"]),
+        keep_part("index", index, made.index_digest),
+    )
     proposed, champion = decision.show(name), decision.current_release()
     if proposed.status == "pending" and reviewer:
         proposed = champion = decision.approve(name, reviewer=reviewer, reason=reason)

@@ -101,6 +101,7 @@ def retrain_graph(
             "promote",
             evaluation=evaluate.outputs["evaluation"],
             index=index.outputs["index"],
+            prepared=prepared,
             fingerprint=decisions_fingerprint,  # a reviewer may have made another release champion
         )
         deploy = step(

@@ -14,9 +14,10 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from data.dataset import read_manifest
-from data.schema import TABLES
+from data.schema import TABLES, Manifest
 from data.workspace import UserError
 from serving.holds import Holds
+from serving.kept import kept_path
 from serving.places import Places, find_places
 from serving.scope import Limit, Scope
 
@@ -143,20 +144,24 @@ class Archive:
 
 
 def open_archive(dataset: str, indexed: str) -> Archive | None:
-    """Open the dataset that an index was made of; ``indexed`` is the digest that the index names.
+    """Open the dataset that an index was made of, where it lay or is kept; ``indexed`` is its digest.
 
-    None when the folder is gone or holds another dataset by now: search and answers work without it.
+    None when both are gone or hold another dataset by now: search and answers work without it.
 
     Raises:
         UserError: there is no room for the lookup of its messages.
     """
-    try:
-        manifest = read_manifest(dataset)
-    except UserError:
-        return None
-    if indexed not in (manifest.digest, *manifest.former_digests):
-        return None
-    folder = Path(dataset)
+    for folder in (Path(dataset), kept_path("dataset", indexed)):
+        try:
+            manifest = read_manifest(folder)
+        except UserError:
+            continue
+        if indexed in (manifest.digest, *manifest.former_digests):
+            return _opened(folder, manifest)
+    return None
+
+
+def _opened(folder: Path, manifest: Manifest) -> Archive:
     opened = ds.dataset(folder / "messages", schema=TABLES["messages"], format="parquet")
     files = tuple(sorted(opened.get_fragments(), key=lambda file: str(file.path)))
     stamps = tuple(_stamp(file.path) for file in files)

@@ -15,6 +15,7 @@ from data.workspace import UserError, home, locate, tracking
 from serving.decisions import made_live
 from serving.digest import file_digest
 from serving.judged import check_evidence, copy_problem
+from serving.kept import kept_path
 
 CLASSIFIER = "mailroom-classifier"
 EMBEDDER = "mailroom-embedder"
@@ -85,13 +86,13 @@ def is_decided(release_id: str) -> bool:
 
 
 def champion_index(champion: Champion) -> Path:
-    """Return the index that was decided on: where it was made, or in a bundle that was deployed.
+    """Return the index that was decided on: where it was made or is kept, or in a bundle that was deployed.
 
     Raises:
-        UserError: it was overwritten and no bundle holds it.
+        UserError: it was overwritten and nothing else holds it.
     """
-    kept = sorted((home() / "bundles").glob("*/index"))
-    for folder in (locate(champion.index), *kept):
+    deployed = sorted((home() / "bundles").glob("*/index"))
+    for folder in (locate(champion.index), kept_path("index", champion.index_digest), *deployed):
         marker = folder / "index.json"
         if marker.exists() and file_digest(marker) == champion.index_digest:
             return folder

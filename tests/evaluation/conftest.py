@@ -12,7 +12,7 @@ from made_findings import findings_about
 from made_release import ACCOUNT, AUTHOR, Proposed, write_release
 
 from data.label_sets import given
-from data.workspace import tracking
+from data.workspace import home, tracking
 from evaluation.baselines import from_probabilities
 from evaluation.findings import Findings
 from evaluation.metrics import Predictions, TestSet
@@ -109,6 +109,6 @@ def propose(log_home: Path) -> Callable[..., Proposed]:
     def make(
         name: str = "first", outcome: str = "promote", author: str = AUTHOR, account: str = ACCOUNT
     ) -> Proposed:
-        return write_release(log_home / name, outcome=outcome, author=author, account=account)
+        return write_release(home() / name, outcome=outcome, author=author, account=account)
 
     return make

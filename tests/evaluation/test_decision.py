@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from made_release import Proposed
+from made_release import Proposed, write_release
 from made_release import champion_alias as alias
 
-from data.workspace import UserError
+from data.dataset import read_manifest
+from data.workspace import UserError, home
 from evaluation import decision
 from evaluation.chain import check_chain
+from evaluation.promote import promote
 from evaluation.rollback import roll_back
-from serving.champion import CLASSIFIER
+from serving.archive import open_archive
+from serving.champion import CLASSIFIER, champion_index, decided_champion
 from serving.decisions import log_path
 from serving.live import live_bundle, served_bundle
+from serving.reviews import reviewed_releases
+from tests.serving.made_dataset import write_dataset
 
 pytestmark = pytest.mark.slow  # MLflow's import and its database
 
@@ -82,6 +89,40 @@ def test_proposing_twice_is_proposing_once(propose: Proposer) -> None:
 
     assert first.promote() == first.promote()
     assert len(decision.history()) == 2
+
+
+def test_a_release_outlives_the_folders_that_its_steps_were_given(propose: Proposer, log_home: Path) -> None:
+    """On a cluster every step has folders of its own; only the workspace is shared."""
+    step = log_home / "step"
+    made = write_release(step, outcome="promote", author="anna", account="anna")
+    prepared = write_dataset(step / "prepared")
+    digest = read_manifest(prepared).digest
+
+    name = promote(made.evaluation, made.index, log_home / "release", prepared=prepared).id
+    for folder in (made.evaluation, made.index, prepared):
+        shutil.rmtree(folder)
+
+    champion = decided_champion()
+    assert champion is not None
+    assert (champion_index(champion) / "index.json").is_file()
+    assert (Path(decision.show(name).evaluation) / "gate.json").is_file()
+    assert check_chain().problems == ()
+    assert [(name, True)] == [(each.id, each.has_report) for each in reviewed_releases()]
+    archive = open_archive(str(prepared), digest)
+    assert archive is not None
+    archive.close()
+    assert {home() / "kept" / part for part in ("dataset", "evaluation", "index")} == set(
+        (home() / "kept").iterdir()
+    )
+
+
+def test_what_lies_in_the_workspace_is_not_copied(propose: Proposer) -> None:
+    first = propose()
+
+    first.promote(prepared=str(write_dataset(home() / "prepared")))
+
+    assert str(first.index) == first.written["index"]
+    assert not (home() / "kept").exists()
 
 
 def test_a_reviewer_approves_and_rolls_back(propose: Proposer) -> None:

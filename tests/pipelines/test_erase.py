@@ -21,6 +21,8 @@ from data.unfinished import unfinished_path
 from data.workspace import UserError, home, secret, tracking
 from pipelines import cli
 from pipelines.erase import Erasure, erase
+from serving.archive import open_archive
+from serving.kept import keep_part
 
 pytestmark = pytest.mark.slow
 
@@ -137,6 +139,22 @@ def test_models_that_have_learnt_from_it_are_named(archive: Path, workspace: Pat
 
     assert of_another is not None
     assert [run.info.run_id] == [model.run_id for model in of_another.models]
+
+
+def test_what_is_kept_for_releases_is_erased_too(archive: Path, workspace: Path, tmp_path: Path) -> None:
+    made = tmp_path / "step" / "prepared"
+    digest = prepare(str(archive), made, spark_master="local[2]").digest
+    kept = keep_part("dataset", made, digest)
+    assert any(name.startswith("kept/") for name in remains())
+
+    assert erased().scan.is_clean
+
+    assert remains() == {}
+    assert kept == keep_part("dataset", made, digest)
+    assert [digest] == list(read_manifest(kept).former_digests)
+    opened = open_archive(str(tmp_path / "gone"), digest)
+    assert opened is not None
+    opened.close()
 
 
 def test_an_interrupted_erasure_goes_on(archive: Path, workspace: Path) -> None:
