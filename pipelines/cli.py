@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import sys
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -166,11 +165,12 @@ def submit(
     """Run the same graph once on a Kubeflow cluster."""
     from pipelines.cluster import cluster
     from pipelines.kubeflow import submit as submit_graph
-    from pipelines.run import Request, graph_for
+    from pipelines.run import Request, check_anywhere, graph_for, parameters_of
 
     request = Request(archive, labels, recipe, seed, spark_master, milvus_uri, engine, retention, gate)
+    check_anywhere(request)
     on = cluster(image=image, gpu=gpu, gpus=gpus)
-    typer.echo(submit_graph(endpoint, on, asdict(request), graph_for(request)))
+    typer.echo(submit_graph(endpoint, on, parameters_of(request), graph_for(request)))
 
 
 @app.command()

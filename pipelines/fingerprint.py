@@ -52,7 +52,7 @@ def governance_fingerprint(retention: str = "") -> str:
     policy = Path(retention) if retention and "://" not in retention else None
     sources = [suppression_path(), policy or holds_path()]
     contents = [path.read_bytes() for path in sources if path.is_file()]
-    if policy and (stated := read_policy(policy)).rules and stated.as_of is None:
+    if policy and policy.is_file() and (stated := read_policy(policy)).rules and stated.as_of is None:
         contents.append(datetime.now(UTC).date().isoformat().encode())
     return hashlib.sha256(b"\0".join(contents)).hexdigest()[:16] if contents else ""
 

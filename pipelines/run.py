@@ -92,9 +92,7 @@ def check(request: Request) -> Request:
         UserError: no archive or an empty one, no labels file, a wrong policy, a recipe that does not
             load, no Java.
     """
-    if request.engine not in ("auto", "vllm", "transformers"):
-        raise UserError(f"no engine called {request.engine!r}; choose auto, vllm or transformers")
-    load_recipe(request.recipe)
+    check_anywhere(request)
     archive, labels, recipe = request.archive, request.labels, request.recipe
     if archive != "sample" and "://" not in archive:
         archive = str(locate(archive))
@@ -116,6 +114,17 @@ def check(request: Request) -> Request:
     if request.spark_master.startswith("local"):
         java_home()
     return replace(request, archive=archive, labels=labels, recipe=recipe, retention=retention, gate=gate)
+
+
+def check_anywhere(request: Request) -> None:
+    """Refuse what is wrong wherever it runs; archive, labels and policy may lie where only the steps see.
+
+    Raises:
+        UserError: no such engine, a recipe that does not load.
+    """
+    if request.engine not in ("auto", "vllm", "transformers"):
+        raise UserError(f"no engine called {request.engine!r}; choose auto, vllm or transformers")
+    load_recipe(request.recipe)
 
 
 def run(request: Request, *, use_cache: bool = True, notebooks: Path = NOTEBOOKS) -> Produced:
@@ -240,10 +249,11 @@ def _check_archive(archive: Path) -> None:
 
 
 def parameters_of(request: Request) -> dict[str, Any]:
-    """Return the parameters of the graph, with the fingerprints of what lies behind them."""
+    """Return the parameters of the graph, with the fingerprints of what of it lies on this machine."""
     local_archive = request.archive != "sample" and "://" not in request.archive
+    local_archive = local_archive and locate(request.archive).exists()
     labels = Path(request.labels) if request.labels and "://" not in request.labels else None
-    fingerprint = archive_fingerprint(Path(request.archive), labels) if local_archive else ""
+    fingerprint = archive_fingerprint(locate(request.archive), labels) if local_archive else ""
     return {
         "archive": request.archive,
         "labels": request.labels,

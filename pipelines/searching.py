@@ -31,13 +31,12 @@ def search_command(
     """Search for a better recipe of the classifier, on train and valid alone; called again, it goes on."""
     from pipelines.cluster import cluster
     from pipelines.kubeflow import submit
-    from pipelines.run import Request, check, parameters_of
+    from pipelines.run import Request, check, check_anywhere, parameters_of
 
     request = Request(archive, labels, recipe, seed=seed, spark_master=spark_master, retention=retention)
     if endpoint:
-        chosen = {"trials": trials} | _of_the_search(
-            {name: getattr(request, name) for name in Request.__dataclass_fields__}
-        )
+        check_anywhere(request)
+        chosen = {"trials": trials} | _of_the_search(parameters_of(request))
         typer.echo(submit(endpoint, cluster(image=image, gpu=gpu, gpus=gpus), chosen, search_graph))
         return
     request = check(request)

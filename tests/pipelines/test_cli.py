@@ -86,6 +86,8 @@ def test_names_every_command(mailroom: Mailroom) -> None:
         (["compile", "--gpu", "a100"], "--gpu a100"),
         (["schedule", "--endpoint", "http://127.0.0.1:9", "--file", "/no/such.yaml"], "/no/such.yaml"),
         (["submit", "--endpoint", "nowhere"], "--endpoint nowhere"),
+        (["submit", "--endpoint", "nowhere", "--engine", "tensorrt"], "no engine called 'tensorrt'"),
+        (["search", "--endpoint", "nowhere", "--recipe", "nonsense"], "no recipe called 'nonsense'"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(

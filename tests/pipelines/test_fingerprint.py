@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.fingerprint import archive_fingerprint, code_fingerprint, decisions_fingerprint
+from pipelines.run import Request, parameters_of
 
 
 @pytest.fixture
@@ -102,3 +103,14 @@ def test_a_recipe_of_ones_own_counts(write_notebook: Callable[..., Path], tmp_pa
     recipe.write_text("seed: 2")
 
     assert before != code_fingerprint(notebook, (recipe,), root=tmp_path)
+
+
+def test_a_graph_is_sent_the_fingerprint_of_an_archive_that_lies_here(archive: Path, workspace: Path) -> None:
+    before = parameters_of(Request(archive=str(archive)))
+    (archive / "inbox" / "2.eml").write_text("two")
+    after = parameters_of(Request(archive=str(archive), retention="/only/the/steps/see.yaml"))
+    elsewhere = parameters_of(Request(archive="/only/the/steps/see"))
+
+    assert before["archive_fingerprint"]
+    assert before["archive_fingerprint"] != after["archive_fingerprint"]
+    assert elsewhere["archive_fingerprint"] == ""

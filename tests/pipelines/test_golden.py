@@ -88,6 +88,21 @@ def test_every_step_has_limits_a_deadline_and_its_secrets(compiled: Path) -> Non
     assert spec["root"]["dag"]["tasks"]["prepare"]["retryPolicy"]["maxRetryCount"] == 1
 
 
+@pytest.mark.parametrize("graph", ["retrain", "search"])
+def test_kubeflow_never_answers_for_what_depends_on_more_than_inputs(graph: str) -> None:
+    spec, _ = yaml.safe_load_all(GOLDEN.with_name(f"{graph}.yaml").read_text())
+    tasks = spec["root"]["dag"]["tasks"]
+
+    caches = {name: task["cachingOptions"] for name, task in tasks.items() if "cachingOptions" in task}
+    asked = {name for name, options in caches.items() if not options.get("enableCache")}
+    wanted = {
+        "retrain": {"prepare", "promote", "deploy"},
+        "search": {"prepare", "search-suggest", "search-pick"},
+    }
+
+    assert wanted[graph] == asked
+
+
 @pytest.mark.slow
 def test_asks_for_accelerators_where_training_happens(tmp_path: Path) -> None:
     path = compile_graph(tmp_path / "gpu.yaml", Cluster(gpu="nvidia.com/gpu", gpus=2))

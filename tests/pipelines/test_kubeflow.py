@@ -12,8 +12,11 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from typer.testing import CliRunner
 
 from data.workspace import UserError
+from pipelines import kubeflow
+from pipelines.cli import app
 from pipelines.cluster import Cluster
 from pipelines.kubeflow import SCHEDULES, apply_schedules, read_schedules, submit
 
@@ -163,7 +166,7 @@ def test_schedules_what_the_file_says(api: Api, endpoint: str) -> None:
     assert made["recurring_run_id"] == recurring_run_id
     assert made["trigger"] == {"cron_schedule": {"cron": "0 0 3 * * 0"}}
     assert made["no_catchup"] is True
-    assert made["runtime_config"]["parameters"]["archive_fingerprint"] == "[[ScheduledTime]]"
+    assert made["runtime_config"]["parameters"] == {"archive": "/var/lib/mailroom/archive"}
 
 
 @pytest.mark.slow
@@ -231,3 +234,19 @@ def test_the_shipped_schedules_name_parameters_of_the_graph() -> None:
 
     assert SCHEDULES.exists()
     assert all(set(schedule.parameters) <= known for schedule in read_schedules())
+
+
+def test_the_command_sends_the_fingerprint_of_an_archive_that_lies_here(
+    tmp_path: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[dict[str, Any]] = []
+    monkeypatch.setattr(kubeflow, "submit", lambda *given: str(sent.append(given[2])))
+    (tmp_path / "mail").mkdir()
+    (tmp_path / "mail" / "1.eml").write_text("Subject: x")
+
+    for command in ("submit", "search"):
+        asked = [command, "--endpoint", "http://cluster", "--archive", str(tmp_path / "mail")]
+        assert CliRunner().invoke(app, asked).exit_code == 0
+
+    assert all(parameters["archive_fingerprint"] for parameters in sent)
+    assert sent[0]["archive_fingerprint"] == sent[1]["archive_fingerprint"]
