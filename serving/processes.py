@@ -28,9 +28,18 @@ class ServerProcess:
     log_paths: Mapping[str, Path]
     events_path: Path | None = None
 
+    def has_ended(self) -> bool:
+        """Say whether the leader has ended; what it left of its group is killed the moment that is noticed.
+
+        Later its number may be another's.
+        """
+        if self.process.returncode is None and self.process.poll() is not None:
+            _kill_group(self.process.pid)
+        return self.process.returncode is not None
+
     def dead_roles(self) -> tuple[str, ...]:
         """Return the roles that nobody serves any more."""
-        if self.process.poll() is not None:
+        if self.has_ended():
             return self.roles
         if self.events_path is None:
             return ()
@@ -38,11 +47,6 @@ class ServerProcess:
             json.loads(line) for line in self.events_path.read_text().splitlines() if line.endswith("}")
         ]
         return tuple(event["role"] for event in events if event["event"] == "ended")
-
-    def end_leftovers(self) -> None:
-        """Kill what a leader that has ended left of its group."""
-        if self.process.poll() is not None:
-            _kill_group(self.process.pid)
 
     def last_words(self, role: str) -> str:
         """Return the line of the log that says best why the role is not served."""
@@ -72,10 +76,11 @@ def start_process(
 
 def stop_processes(servers: Sequence[ServerProcess], *, patience_s: float = STOP_S) -> None:
     """Ask every leader to end, wait, and kill whatever is left of its group."""
-    for server in servers:
+    running = [server for server in servers if not server.has_ended()]
+    for server in running:
         with contextlib.suppress(ProcessLookupError):
-            server.process.terminate()
-    for server in servers:
+            os.kill(server.process.pid, signal.SIGTERM)  # `terminate` would reap one that ends just now
+    for server in running:
         with contextlib.suppress(subprocess.TimeoutExpired):
             server.process.wait(patience_s)
         _kill_group(server.process.pid)  # stragglers too, and a leader that did not listen

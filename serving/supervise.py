@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 
 from data.workspace import UserError
@@ -54,10 +54,14 @@ def supervised(
             sleepers=Sleepers(asleep),
         )
         watch = _Watch(bundle, running, metrics, stack)
-        threads = [threading.Thread(target=watch.keep, args=(now,), name="supervise", daemon=True)]
-        threads += [
-            threading.Thread(target=watch.keep_asleep, args=(role,), name=f"supervise {role}", daemon=True)
-            for role in asleep
+        threads = [
+            threading.Thread(
+                target=watch.keep_asleep if role in asleep else watch.keep,
+                args=(role,),
+                name=f"supervise {role}",
+                daemon=True,
+            )
+            for role in ROLES
         ]
         for thread in threads:
             thread.start()
@@ -70,25 +74,26 @@ def supervised(
 
 
 class _Watch:
+    """Looks after every engine in its own thread: a start takes minutes, and another may die meanwhile."""
+
     def __init__(self, bundle: Bundle, running: Engines, metrics: Metrics, stack: ExitStack) -> None:
         self.stop = threading.Event()
         self._bundle = bundle
         self._running = running
         self._metrics = metrics
-        self._stack = stack
+        self._own = {role: stack.enter_context(ExitStack()) for role in ROLES}  # of engines started alone
         self._serving: dict[Role, Engines] = dict.fromkeys(running.urls, running)
         self._pause: dict[Role, float] = {}
         self._begun: dict[Role, float] = dict.fromkeys(running.urls, time.monotonic())
 
-    def keep(self, roles: Sequence[Role]) -> None:
-        """Look at these engines until told to stop.
+    def keep(self, role: Role) -> None:
+        """Look at an engine until told to stop.
 
-        In the thread that starts them: Linux ends a child with it.
+        In the thread that starts it: Linux ends a child with it.
         """
-        while roles and not self.stop.wait(POLL_S):
-            for role in roles:
-                if role in self._serving[role].dead_roles() and not self.stop.is_set():
-                    self._replace(role)
+        while not self.stop.wait(POLL_S):
+            if role in self._serving[role].dead_roles() and not self.stop.is_set():
+                self._replace(role)
 
     def keep_asleep(self, role: Role) -> None:
         """Start an engine once somebody asks for it, then look at it."""
@@ -98,14 +103,13 @@ class _Watch:
             _say(f"the {role} engine starts: it is asked for")
             if self._start(role):
                 self._running.sleepers.awake(role)
-                self.keep([role])
+                self.keep(role)
             else:
                 self._running.sleepers.failed(role)
 
     def _replace(self, role: Role) -> None:
         self._running.down.add(role)
-        for server in self._serving[role].servers:
-            server.end_leftovers()  # before the next one needs their memory
+        self._own[role].close()  # before the next one needs its memory
         if time.monotonic() - self._begun[role] > STEADY_S:
             self._pause.pop(role, None)
         pause = self._pause.get(role, FIRST_PAUSE_S)
@@ -130,7 +134,7 @@ class _Watch:
         try:
             check_files(self._bundle, *((role, ADAPTER) if role == "generator" else (role,)))
             alone = engines(self._bundle.folder, self._running.kind, roles=(role,), stop=self.stop)
-            started = self._stack.enter_context(alone)
+            started = self._own[role].enter_context(alone)
         except Exception as error:  # whatever it is: the watch goes on
             words = str(error) if isinstance(error, UserError | RuntimeError) else type(error).__name__
             _say(f"the {role} engine did not start: {words}")

@@ -211,22 +211,38 @@ def test_a_killed_gateway_leaves_no_engine_on_a_gpu(tmp_path: Path, workspace: P
                 os.kill(process, signal.SIGKILL)
 
 
-def test_what_an_ended_leader_leaves_is_killed_before_it_is_started_again(tmp_path: Path):
+LEAVES_A_CHILD = "import os, time; os.fork() == 0 and time.sleep(60)"
+
+
+def test_what_an_ended_leader_leaves_is_killed_when_that_is_noticed(tmp_path: Path):
     log = tmp_path / "log"
-    script = "import os, time; os.fork() == 0 and time.sleep(60)"
     process = start_process(
-        [sys.executable, "-c", script], environment=dict(os.environ), stdout=log, stderr=log
+        [sys.executable, "-c", LEAVES_A_CHILD], environment=dict(os.environ), stdout=log, stderr=log
     )
     server = ServerProcess(process, ("classifier",), {"classifier": log})
-    process.wait()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     assert group_of((server,))
 
-    server.end_leftovers()
+    assert server.dead_roles() == ("classifier",)
 
-    deadline = time.monotonic() + 5
-    while group_of((server,)) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert group_of((server,)) == []
+    wait_until(lambda: group_of((server,)) == [])
+
+
+def test_a_group_whose_leader_ended_long_ago_may_be_anothers_and_is_left_alone(tmp_path: Path):
+    log = tmp_path / "log"
+    process = start_process(
+        [sys.executable, "-c", LEAVES_A_CHILD], environment=dict(os.environ), stdout=log, stderr=log
+    )
+    process.wait()  # its number is free from now on; the child stands for who has it next
+    server = ServerProcess(process, ("classifier",), {"classifier": log})
+
+    try:
+        assert server.dead_roles() == ("classifier",)
+        stop_processes([server])
+
+        assert len(group_of((server,))) == 1
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_a_fork_server_tells_which_role_ended(tmp_path: Path):

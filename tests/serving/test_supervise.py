@@ -18,6 +18,7 @@ from serving.client import engine_client
 from serving.engines import Engines
 from serving.guard import Guards
 from serving.launch import ROLES, Role
+from serving.metrics import Metrics
 from serving.supervise import supervised
 
 
@@ -29,9 +30,6 @@ class MadeServer:
 
     def dead_roles(self) -> tuple[Role, ...]:
         return tuple(self.dead)
-
-    def end_leftovers(self) -> None:
-        """There is no process."""
 
 
 class MadeEngines:
@@ -88,3 +86,29 @@ def test_measures_are_of_the_engines_that_serve_not_of_those_on_trial(
 
     up = [metrics.registry.get_sample_value("mailroom_engine_up", {"role": role}) for role in ROLES]
     assert ([1, 1, 0] if dies == "present" else [1, 1, 1]) == up
+
+
+def test_an_engine_that_dies_is_noticed_while_another_does_not_come_up_again(
+    tmp_path: Path, made: MadeEngines
+):
+    bundle, stop = write_bundle(tmp_path / "bundle"), threading.Event()
+    with supervised(bundle, "transformers", Metrics(), stop=stop) as running:
+        made.held = {"classifier"}
+        made.servers[0].dead.add("classifier")
+        wait_until(lambda: "classifier" in running.down)
+
+        made.servers[0].dead.add("embedder")
+
+        wait_until(lambda: len(made.servers) == 2 and running.down == {"classifier"})
+
+
+def test_an_engine_that_died_is_let_go_when_it_is_replaced(tmp_path: Path, made: MadeEngines):
+    bundle, stop = write_bundle(tmp_path / "bundle"), threading.Event()
+    with supervised(bundle, "transformers", Metrics(), stop=stop) as running:
+        for times in (1, 2, 3):
+            made.servers[-1].dead.add("classifier")
+            wait_until(lambda times=times: len(made.servers) == times + 1 and not running.down)  # type: ignore[misc]
+
+        assert 2 == made.ended
+
+    assert 4 == made.ended
