@@ -175,8 +175,11 @@ def _urls(models: list[EngineModel], ports: tuple[int, ...]) -> dict[Role, str]:
 
 
 def _fresh_log(name: str) -> Path:
+    """Return an empty log; the former one, which may say why its engine died, is kept as ``.1``."""
     path = home() / "logs" / f"{name}.log"
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        path.replace(path.with_name(f"{path.name}.1"))
     path.write_bytes(b"")
     return path
 
