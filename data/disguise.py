@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
-ZERO_WIDTH = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff"
+UNSEEN = (
+    "\u00ad\u034f\u061c\u115f-\u1160\u17b4-\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+    "\u2800"
+)
+"""Unicode's Default_Ignorable_Code_Point (DerivedCoreProperties.txt of 16.0), and braille without a dot.
+
+Only what is searched goes without them: joiners, variation selectors and fillers belong to how scripts and
+emoji are written, and stay in the text.
+"""
+
+GAPS = "\u115f\u1160\u2800\u3164\uffa0"
+"""Those of them that leave a gap where they stand, as a space does."""
+
 DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2043\u2212\ufe58\ufe63"
 SPACES = "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 QUOTES = "\u2018\u2019\u02bc"
@@ -16,6 +29,7 @@ ZEROS = (0x660, 0x6F0, 0x7C0, 0x966, 0x9E6, 0xA66, 0xAE6, 0xB66, 0xBE6, 0xC66, 0
 
 SAME_LENGTH: dict[int, str] = {
     **{code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)},
+    0xFE6B: "@",
     **{ord(dash): "-" for dash in DASHES},
     **{ord(space): " " for space in SPACES},
     **{ord(quote): "'" for quote in QUOTES},
@@ -23,12 +37,17 @@ SAME_LENGTH: dict[int, str] = {
 }
 DISGUISED = frozenset(map(chr, SAME_LENGTH))
 NOT_ASCII = re.compile(r"[^\0-\x7f]+")
-INVISIBLE = re.compile(f"[{ZERO_WIDTH}]+")
+INVISIBLE = re.compile(f"[{UNSEEN}]+")
 # as links, JSON, HTML and quoted-printable write what they escape; brackets stay, they mark placeholders
 ESCAPED = re.compile(
     r"%(?:25){0,3}([2-7][0-9A-Fa-f])|\\u00([2-7][0-9A-Fa-f])|&#[xX]([2-7][0-9A-Fa-f]);|&#(\d{2,3});"
     r"|=(?<=[\w.+-]=)(40)(?=[^\W_])|=(?<=[\w.@+-]=)\n(?:> ?){0,8}(?=[\w.@-])"
 )
+
+STOPS = "\u3002\ufe52\uff61"
+WHOLE_DOMAIN = r"@(?:[^\W_][\w-]{0,62}\.){1,8}[^\W\d_]{2,24}"
+STOP = re.compile(rf"({WHOLE_DOMAIN})?(?<=[^\W_])[{STOPS}](?=[0-9A-Za-z])")
+"""A full stop of Chinese or Japanese where a dot may stand; behind a whole address it ends a sentence."""
 
 HOST = r"(?:[^\W_](?:[\w-]|=\n(?:> ?){0,8}){0,62}\.){1,8}"
 QUOTED_DOMAIN = re.compile(
@@ -78,7 +97,21 @@ def undisguise(text: str) -> Undisguised:
     if text.isascii():
         return _shortened(text, _escapes(text)) if is_escaped else Undisguised(text)
     foreign = set("".join(NOT_ASCII.findall(text)))
-    if not foreign.isdisjoint(DISGUISED):
+    seen = _without_unseen(text, foreign, is_escaped=is_escaped)
+    if foreign.isdisjoint(STOPS):
+        return seen
+    return replace(seen, text=STOP.sub(lambda match: match[0] if match[1] else ".", seen.text))
+
+
+def readings(text: str) -> Iterator[Undisguised]:
+    """Yield ``text`` as patterns should see it, and again with the signs that leave a gap as spaces."""
+    yield undisguise(text)
+    if not text.isascii() and any(gap in text for gap in GAPS):
+        yield undisguise(text.translate(dict.fromkeys(map(ord, GAPS), " ")))
+
+
+def _without_unseen(text: str, foreign: Collection[str], *, is_escaped: bool) -> Undisguised:
+    if not DISGUISED.isdisjoint(foreign):
         text = NOT_ASCII.sub(lambda match: match[0].translate(SAME_LENGTH), text)
     has_invisible = any(map(INVISIBLE.match, foreign))
     if not has_invisible and not is_escaped:

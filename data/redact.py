@@ -8,9 +8,9 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, chain
 
-from data.disguise import Undisguised, undisguise
+from data.disguise import Undisguised, readings
 from data.recognisers import recognise
 from data.recognisers.found import KINDS, Found, canonical
 from data.recognisers.name_lists import given_names
@@ -135,22 +135,32 @@ def _search(
 ) -> list[Found]:
     """Return what stands in the windows of ``text``, in order and apart, at its places in ``text``."""
     joined = APART.join(text[start:end] for start, end in windows)
-    plain = undisguise(joined)
-    searched = plain.text
-    if "[" in searched:
-        searched = PLACEHOLDER.sub(lambda match: MASK * len(match[0]), searched)
-    found = without_overlaps(searched, recognise(searched, names, strangers))
-    if len(windows) == 1 and not windows[0][0] and not plain.shifted:
+    read = [_found_in(plain, names, strangers) for plain in readings(joined)]
+    found = read[0] if len(read) == 1 else without_overlaps(joined, chain.from_iterable(read))
+    if len(windows) == 1 and not windows[0][0]:
         return found
     lengths = (end - start + len(APART) for start, end in windows)
     begins = [0, *accumulate(lengths)]
     located: list[Found] = []
     for item in found:
-        start = plain.original(item.start)
-        window = bisect_right(begins, start) - 1
+        window = bisect_right(begins, item.start) - 1
         shift = windows[window][0] - begins[window]
-        located.append(Found(item.kind, start + shift, plain.original_end(item.end) + shift, item.value))
+        located.append(Found(item.kind, item.start + shift, item.end + shift, item.value))
     return located
+
+
+def _found_in(plain: Undisguised, names: Collection[str], strangers: Collection[str]) -> list[Found]:
+    """Return what stands in a text, in order and apart, at its places before it was undisguised."""
+    searched = plain.text
+    if "[" in searched:
+        searched = PLACEHOLDER.sub(lambda match: MASK * len(match[0]), searched)
+    found = without_overlaps(searched, recognise(searched, names, strangers))
+    if not plain.shifted:
+        return found
+    return [
+        Found(item.kind, plain.original(item.start), plain.original_end(item.end), item.value)
+        for item in found
+    ]
 
 
 def _neighbourhoods(text: str) -> list[tuple[int, int]]:
@@ -170,7 +180,7 @@ def _neighbourhoods(text: str) -> list[tuple[int, int]]:
 
 def may_hold_more(window: str, names: Collection[str], strangers: Collection[str] = ()) -> bool:
     """Return whether anything is left beside the placeholders that a recogniser could begin with."""
-    left = PLACEHOLDER.sub(MASK, window)
+    left = PLACEHOLDER.sub(MASK, "\n".join(plain.text for plain in readings(window)))
     if BEGINNING.search(left):
         return True
     known = [owners_of(frozenset(each)).keys() for each in (names, strangers) if each]

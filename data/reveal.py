@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
 from data import governance
-from data.disguise import undisguise
+from data.disguise import readings
 from data.intake import read
 from data.normalise import clean
 from data.record import Party, Record
@@ -97,6 +97,6 @@ def _of_texts(record: Record, placeholder: str, key: bytes) -> Iterator[str]:
     attached = (text for each in record.attachments for text in (each.name, each.text))
     for text in filter(None, map(clean, (record.subject, record.body, *attached))):
         for span in redact(text, key=key, names=record.names, strangers=record.strangers).spans:
-            value = undisguise(text[span.start : span.end]).text.strip()
-            if pseudonym(span.kind, value, key=key) == placeholder:
-                yield value
+            for reading in readings(text[span.start : span.end]):
+                if pseudonym(span.kind, value := reading.text.strip(), key=key) == placeholder:
+                    yield value

@@ -7,7 +7,7 @@ from collections import ChainMap
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
-from data.disguise import undisguise
+from data.disguise import readings
 from data.recognisers.found import Found, canonical_name
 from data.recognisers.words import WORD, is_whole, may_stand, places_of, whole_words
 
@@ -96,7 +96,8 @@ def owners_of(names: frozenset[str]) -> dict[str, frozenset[str]]:
     "Jan Kowalski" of the header.
     """
     owners: dict[str, set[str]] = {}
-    written = [undisguise(name).text for name in names if "@" not in name and "\0" not in name]
+    plain = (name for name in names if "@" not in name and "\0" not in name)
+    written = [reading.text for name in plain for reading in readings(name)]
     for name in sorted(written, key=lambda name: len(PART.findall(name)), reverse=True):
         parts = PART.findall(name)
         if len(parts) == 1 and parts[0] in owners:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.util
 import re
 import struct
+import sys
 import time
+import unicodedata
 from collections.abc import Iterator
 from itertools import islice, pairwise, product
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data.normalise import clean
 from data.recognisers.found import KINDS
 from data.redact import MODEL_WORDS, PLACEHOLDER, Span, model_view, pseudonym, redact
 
@@ -199,6 +202,85 @@ def test_disguises_are_seen_through(kind: str, plain: str, disguised: str) -> No
     start = text.index(disguised)
     assert (Span(kind, start, start + len(disguised)),) == redaction.spans
     assert f"\u200bhere: {pseudonym(kind, plain, key=KEY)} — end" == redaction.text
+
+
+NO_BREAK = (
+    "00AD 034F 061C 115F-1160 17B4-17B5 180B-180F 200B-200F 202A-202E 2060-206F 2800 3164 FE00-FE0F FEFF FFA0"
+    " FFF0-FFF8 1BCA0-1BCA3 1D173-1D17A E0000-E0FFF"
+)
+"""Default_Ignorable_Code_Point as DerivedCoreProperties.txt lists it, and U+2800."""
+
+
+def unseen_signs() -> list[str]:
+    ends = [[int(end, 16) for end in each.split("-")] for each in NO_BREAK.split()]
+    return [chr(code) for first, *last in ends for code in range(first, (last or [first])[0] + 1)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "before", "behind"),
+    [
+        ("EMAIL", "anna.schmidt@exa", "mple.com"),
+        ("CARD", "card 4111 1111 11", "11 1111"),
+        ("IBAN", "DE89 3704 0044 05", "32 0130 00"),
+        ("PHONE", "call +49 30 90", "1820 today"),
+        ("SSN", "ssn 219-0", "9-9999"),
+        ("PERSON", "Jen", "nifer Novak"),
+    ],
+)
+def test_no_sign_that_nobody_sees_hides_anything(kind: str, before: str, behind: str) -> None:
+    hidden = {sign for sign in unseen_signs() if kind not in kinds_in(f"{before}{sign}{behind}")}
+
+    assert set() == hidden
+    assert 4174 + 1 == len(unseen_signs())
+
+
+def kinds_in(text: str) -> set[str]:
+    return {span.kind for span in redact(clean(text), key=KEY).spans}
+
+
+def test_every_format_character_of_python_is_among_those_that_nobody_sees() -> None:
+    formats = {chr(code) for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)) == "Cf"}
+    shown = set("\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd\ufff9\ufffa\ufffb")
+    shown |= {chr(code) for code in (*range(0x600, 0x606), *range(0x13430, 0x13440))}
+
+    assert set() == formats - shown - set(unseen_signs())
+
+
+@pytest.mark.parametrize("gap", "\u115f\u1160\u2800\u3164\uffa0")
+def test_a_sign_without_ink_is_read_as_nothing_and_as_a_space(gap: str) -> None:
+    text = f"Anna{gap}Schmidt met Jen{gap}nifer Novak."
+
+    redacted = redact(text, key=KEY, names=["Anna Schmidt"]).text
+
+    assert f"{pseudonym('PERSON', 'Anna Schmidt', key=KEY)} met" in redacted
+    assert "Novak" not in redacted
+    assert redacted == redact(redacted, key=KEY, names=["Anna Schmidt"]).text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "👩\u200d💻 ☎\ufe0f ❤\ufe0f\u200d🔥 🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+        "می\u200cخواهم، क्\u200dष, ශ්\u200dරී, ᠮᠣᠩ\u180eᠭᠣᠯ",
+        "了解です。OKです｡ 3﹒ はい。Yes。よろしく",
+        "田中@営業部。よろしくお願いします",
+    ],
+)
+def test_scripts_and_emoji_keep_what_they_are_written_with(text: str) -> None:
+    assert text == redact(clean(text), key=KEY).text
+
+
+@pytest.mark.parametrize("stop", "\u3002\uff61\ufe52\uff0e")
+def test_a_full_stop_of_the_east_is_a_dot_within_an_address_and_none_behind_it(stop: str) -> None:
+    address = pseudonym("EMAIL", "anna@mail.example.com", key=KEY)
+
+    assert address == redact(f"anna@mail{stop}example{stop}com", key=KEY).text
+    assert address == redact(f"anna\ufe6bmail{stop}exam\u200bple\u200b{stop}com", key=KEY).text
+    if stop != "\uff0e":
+        text = "連絡先はanna@mail.example.com{0}よろしく{0}Thanks"
+        assert f"よろしく{stop}Thanks" in redact(text.format(stop), key=KEY).text
+        assert f"{address}{stop}Thanks" == redact(f"anna@mail.example.com{stop}Thanks", key=KEY).text
 
 
 @pytest.mark.parametrize(
