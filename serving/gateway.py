@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 import threading
@@ -32,8 +33,6 @@ from serving.swap import follow_live, start_door
 from serving.tokens import Issuer, TokenCheck, keep_fresh
 from serving.tool_matrix import read_matrix
 from serving.traces import start_tracing, stop_tracing
-
-STOP_S = 10
 
 
 class Settings(BaseModel):
@@ -66,6 +65,11 @@ def read_settings(path: str | Path) -> Settings:
     if (settings.tls_certificate is None) != (settings.tls_key is None):
         raise UserError(f"the gateway's settings {path}: tls_certificate and tls_key belong together")
     return settings
+
+
+def drain_s(limits: Limits) -> int:
+    """Return how long a gateway that ends waits for those inside: a second more than a request may take."""
+    return math.ceil(limits.seconds) + 1
 
 
 def serve(
@@ -139,7 +143,7 @@ def serve(
             ws="none",
             http=Connection,
             limit_concurrency=4 * chosen.limits.requests_at_once,
-            timeout_graceful_shutdown=STOP_S,
+            timeout_graceful_shutdown=drain_s(chosen.limits),
             ssl_certfile=chosen.tls_certificate,
             ssl_keyfile=chosen.tls_key,
         )

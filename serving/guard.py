@@ -6,6 +6,7 @@ and the audit, and its own right is refused unless it names one (``needs``).
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 import time
@@ -171,6 +172,10 @@ class Guard:
         try:
             with deadline(self._guards.limits.seconds), traces.traced(visit.id, visit.method):
                 await self._app(scope, self._timely(receive), leaving)
+        except asyncio.CancelledError as error:  # the gateway ends, and waits no longer for this request
+            tell(visit, error)
+            if not leaving.begun:
+                await leaving.refuse(503, "the gateway stops; ask again", {"Retry-After": "5"})
         except Exception as error:
             tell(visit, error)
             if leaving.begun:
@@ -344,7 +349,7 @@ def audited(visit: Visit, status: int, **more: Any) -> dict[str, Any]:
     }
 
 
-def tell(visit: Visit, error: Exception) -> None:
+def tell(visit: Visit, error: BaseException) -> None:
     """Say on stderr what failed and where: never the error's words, which may quote a message."""
     frames = [
         frame

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -15,6 +16,7 @@ import pytest
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from made_gateway import client_of, made_door
+from prometheus_client import generate_latest
 from test_bundle import write_bundle
 
 from data import feedback
@@ -24,12 +26,14 @@ from serving.access import RIGHTS, ROLES, Caller, Right, Role
 from serving.audit import verify_audit
 from serving.client import EngineClient, EngineRefusedError, calibrated
 from serving.door import Door
+from serving.gateway import drain_s
 from serving.guard import OPEN_ROUTES, Guard, Guards
 from serving.index import Index, OpenIndex
 from serving.limits import DeadlineError, Limits
 from serving.ports import free_ports, require_free
 from serving.revealing import Reveals
 
+OWNS = (b"authorization", b"Bearer owner")
 QUESTION = {"question": "What was agreed?"}
 TURNS = {"messages": [{"role": "user", "content": "hello"}]}
 BODIES: dict[str, dict[str, object]] = {
@@ -216,7 +220,7 @@ def test_a_body_that_is_never_whole_is_not_waited_for(
         said.append(message)
 
     headers = {
-        b"authorization": b"Bearer owner",
+        OWNS[0]: OWNS[1],
         b"content-length": b"9",
         b"content-type": b"application/json",
     }
@@ -305,6 +309,40 @@ def test_a_full_gateway_is_still_measured_and_no_measuring_fills_it(guards: Guar
     codes = flying(one, *[("admin", "/metrics")] * 2, *[("analyst", "/v1/me")] * 2, ("admin", "/metrics"))
 
     assert codes == [200, 200, 200, 429, 200]
+
+
+@pytest.mark.parametrize(("begun", "status"), [(False, 503), (True, 200)])
+def test_a_request_that_the_gateways_end_cuts_off_is_told_counted_and_audited(
+    guards: Guards, capsys: pytest.CaptureFixture[str], begun: bool, status: int
+):
+    said: list[dict[str, Any]] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if begun:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        await anyio.sleep(10)
+
+    async def send(message: dict[str, Any]) -> None:
+        said.append(message)
+
+    async def cut_off() -> None:
+        scope = {"type": "http", "method": "GET", "path": "/v1/me", "headers": [OWNS]}
+        task = asyncio.ensure_future(Guard(app, guards=guards)(scope, never, send))
+        await asyncio.sleep(0.1)
+        task.cancel()
+        await task
+
+    asyncio.run(cut_off())
+
+    assert said[0]["status"] == status
+    assert [line["status"] for line in audited(guards)] == [status]
+    assert f'status="{status}"}} 1.0' in generate_latest(guards.metrics.registry).decode()
+    assert "CancelledError" in capsys.readouterr().err
+
+
+def test_a_gateway_that_ends_waits_as_long_as_a_request_may_take():
+    assert drain_s(Limits(seconds=30)) == 31
+    assert drain_s(Limits(seconds=2.5)) == 4
 
 
 def test_every_answer_carries_the_headers_that_protect_it(dead_door: Door, guards: Guards):
