@@ -16,6 +16,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from data.schema import CHANNELS
 from data.workspace import UserError, keys, write_atomically
 from serving.access import ROLES, Caller, Role, known_roles
 from serving.scope import Scope
@@ -65,7 +66,7 @@ def add_key(
     Without a scope it sees the whole archive; it ends after ``days``, else at ``expires``, else never.
 
     Raises:
-        UserError: no name, or a role that does not exist.
+        UserError: no name, a role or a channel that does not exist, or days of which there are none.
     """
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", name):  # it signs labels, and so has a signer's alphabet
         raise UserError(
@@ -75,12 +76,25 @@ def add_key(
         raise UserError(f"no role called {unknown[0]!r}; choose of: {', '.join(ROLES)}")
     if not roles:
         raise UserError(f"a key without a role opens nothing; give one: --role {'|'.join(ROLES)}")
+    _check(scope or Scope())
+    return _add(name, roles, scope or Scope(), days=days, expires=expires)
+
+
+def _check(scope: Scope) -> None:
+    """Refuse limits that no message meets: the key would see nothing, and nobody would know why."""
+    if unknown := sorted(set(scope.channels) - set(CHANNELS)):
+        raise UserError(f"no channel called {unknown[0]!r}; choose of: {', '.join(CHANNELS)}")
+    if scope.since and scope.until and scope.since >= scope.until:
+        raise UserError(f"no day lies from {scope.since} to before {scope.until}; give an --until after it")
+
+
+def _add(name: str, roles: tuple[str, ...], scope: Scope, *, days: int, expires: str) -> tuple[ApiKey, str]:
     number, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
     made = ApiKey(
         id=number,
         name=name,
         roles=known_roles(roles),
-        scope=scope or Scope(),
+        scope=scope,
         sha256=_digest(secret),
         created=_now().isoformat(timespec="seconds"),
         expires=(_now() + timedelta(days=days)).isoformat() if days else expires,
@@ -107,7 +121,7 @@ def revoke_key(number: str) -> ApiKey:
 def rotate_key(number: str, *, days: int = 0) -> tuple[ApiKey, str]:
     """Withdraw a key and make one with the same name, roles, scope and end, unless ``days`` names another."""
     old = revoke_key(number)
-    made, text = add_key(old.name, old.roles, scope=old.scope, days=days, expires=old.expires)
+    made, text = _add(old.name, old.roles, old.scope, days=days, expires=old.expires)
     if old.name == OWNER and owner_key_path().exists():
         _keep_owner_key(text)
     return made, text

@@ -33,6 +33,21 @@ def test_a_key_opens_with_its_roles_and_limits(workspace: Path):
     assert (caller.name, caller.roles, caller.scope) == ("desk-4", ("analyst",), scope)
 
 
+@pytest.mark.parametrize(
+    ("scope", "words"),
+    [
+        (Scope(channels=("email", "emial")), "no channel called 'emial'; choose of: email, chat, transcript"),
+        (Scope(since=date(2024, 2, 1), until=date(2024, 1, 1)), "2024-02-01 to before 2024-01-01"),
+        (Scope(since=date(2024, 2, 1), until=date(2024, 2, 1)), "--until"),
+    ],
+)
+def test_limits_that_no_message_meets_make_no_key(workspace: Path, scope: Scope, words: str):
+    with pytest.raises(UserError, match=words):
+        add_key("desk-4", ("analyst",), scope=scope)
+
+    assert read_keys() == ()
+
+
 def test_what_is_kept_opens_nothing(workspace: Path):
     _, text = add_key("desk-4", ("analyst",))
 
