@@ -13,7 +13,7 @@ from data import governance
 from data.workspace import UserError, home, write_atomically
 from serving.adapter import DIGEST, NONE, held_adapter
 from serving.bundle import MANIFEST, Bundle, copy_bundle, read_bundle, verify_bundle
-from serving.decisions import bundles_of, deployed_bundle, made_live, record_deployed, verified
+from serving.decisions import bundles_of, deployed_bundle, made_live, record_deployed, statuses, verified
 from serving.digest import folder_digest
 from serving.judged import COPIES
 
@@ -75,10 +75,15 @@ def live_bundle() -> Bundle:
     """Return the bundle that is live.
 
     Raises:
-        UserError: nothing is live.
+        UserError: nothing is live, or the decision log that would say why is damaged.
     """
     pointer = home() / "live"
     if not pointer.is_symlink() or not pointer.exists():
+        found = statuses(verified()).values()
+        if any(status == "pending" and release["outcome"] != "reject" for release, status in found):
+            raise UserError(
+                "nothing is live, and a release waits for its decision; see: mailroom review list"
+            )
         raise UserError("nothing is live; run: mailroom run, or notebook 07_deploy")
     return read_bundle(pointer.resolve())
 

@@ -317,6 +317,13 @@ def test_nothing_live_is_said_with_the_way_out(workspace: Path):
         live_bundle()
 
 
+def test_nothing_live_while_a_release_waits_is_said_with_its_way_out(workspace: Path):
+    decide("proposed", "r1")
+
+    with pytest.raises(UserError, match="mailroom review list"):
+        live_bundle()
+
+
 def test_a_copied_folder_has_the_same_digest(tmp_path: Path):
     source = write_bundle(tmp_path / "bundle").folder
     copy_tree(source, tmp_path / "copy", links=True)
