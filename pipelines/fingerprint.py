@@ -24,17 +24,13 @@ STANDS_ON = {
 }
 
 
-def archive_fingerprint(archive: Path, labels: Path | None = None) -> str:
+def archive_fingerprint(root: Path) -> str:
     """Return a digest of every file's name, size and time: cheap, and new when mail arrives."""
     digest = hashlib.sha256()
-    roots = [archive] if labels is None else [archive, labels]
-    for root in roots:
-        for path in _files(root):
-            status = path.stat()
-            name = path.relative_to(root).as_posix()
-            digest.update(
-                f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode("utf-8", "surrogateescape")
-            )
+    for path in _files(root):
+        status = path.stat()
+        name = path.relative_to(root).as_posix()
+        digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:16]
 
 

@@ -250,10 +250,6 @@ def _check_archive(archive: Path) -> None:
 
 def parameters_of(request: Request) -> dict[str, Any]:
     """Return the parameters of the graph, with the fingerprints of what of it lies on this machine."""
-    local_archive = request.archive != "sample" and "://" not in request.archive
-    local_archive = local_archive and locate(request.archive).exists()
-    labels = Path(request.labels) if request.labels and "://" not in request.labels else None
-    fingerprint = archive_fingerprint(locate(request.archive), labels) if local_archive else ""
     return {
         "archive": request.archive,
         "labels": request.labels,
@@ -264,11 +260,18 @@ def parameters_of(request: Request) -> dict[str, Any]:
         "engine": request.engine,
         "retention": request.retention,
         "gate": request.gate,
-        "archive_fingerprint": fingerprint
+        "archive_fingerprint": _of_files(request.archive)
+        + _of_files(request.labels)
         + governance_fingerprint(request.retention)
         + feedback_fingerprint(),
         "decisions_fingerprint": decisions_fingerprint(home() / "decisions.jsonl"),
     }
+
+
+def _of_files(place: str) -> str:
+    """Return the fingerprint of a folder or file that lies here; "" for the sample and addresses."""
+    is_elsewhere = place in ("", "sample") or "://" in place or not locate(place).exists()
+    return "" if is_elsewhere else archive_fingerprint(locate(place))
 
 
 def _prepare_environment(run: str) -> None:

@@ -37,14 +37,18 @@ def test_new_changed_and_renamed_mail_changes_the_fingerprint(archive: Path) -> 
     assert len(seen) == 5
 
 
-def test_changed_labels_change_the_fingerprint(archive: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("of", ["sample", "s3://bucket/mail", "{archive}"])
+def test_changed_labels_change_what_a_graph_is_sent_whatever_they_label(
+    of: str, archive: Path, tmp_path: Path, workspace: Path
+) -> None:
     labels = tmp_path / "labels.csv"
+    request = Request(archive=of.format(archive=archive), labels=str(labels))
     labels.write_text("source,label\n")
-    before = archive_fingerprint(archive, labels)
+    before = parameters_of(request)
 
     labels.write_text("source,label\na,b\n")
 
-    assert before != archive_fingerprint(archive, labels)
+    assert before["archive_fingerprint"] != parameters_of(request)["archive_fingerprint"]
 
 
 def test_a_file_name_that_is_no_text_is_still_a_name(archive: Path) -> None:
