@@ -14,7 +14,7 @@ KEYS = "/etc/mailroom/keys"
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """The limits of one step; ``trains`` says that an accelerator helps it.
+    """The limits of one step; ``accelerated`` says that an accelerator helps it.
 
     ``cached`` is whether Kubeflow may answer with an earlier result: not where a result depends on more
     than parameters and inputs, as on the archive's files, or on what people decided.
@@ -24,20 +24,21 @@ class Resources:
     memory: str
     timeout_s: int
     retries: int = 1
-    trains: bool = False
+    accelerated: bool = False
     cached: bool = True
 
 
 RESOURCES = {
     "prepare": Resources(cpu="8", memory="16G", timeout_s=6 * 3600, cached=False),
-    "train_classifier": Resources(cpu="4", memory="16G", timeout_s=6 * 3600, trains=True),
-    "train_embedder": Resources(cpu="4", memory="16G", timeout_s=6 * 3600, trains=True),
-    "train_generator": Resources(cpu="4", memory="16G", timeout_s=6 * 3600, trains=True),
+    "train_classifier": Resources(cpu="4", memory="16G", timeout_s=6 * 3600, accelerated=True),
+    "train_embedder": Resources(cpu="4", memory="16G", timeout_s=6 * 3600, accelerated=True),
+    "train_generator": Resources(cpu="4", memory="16G", timeout_s=6 * 3600, accelerated=True),
     "index": Resources(cpu="4", memory="8G", timeout_s=3 * 3600),
     "evaluate": Resources(cpu="4", memory="16G", timeout_s=3 * 3600),
     # a decision is recorded once: a retry would ask the reviewer twice
     "promote": Resources(cpu="1", memory="4G", timeout_s=1800, retries=0, cached=False),
-    "deploy": Resources(cpu="4", memory="16G", timeout_s=3600, cached=False),
+    # engines are proved on what they are to be served on
+    "deploy": Resources(cpu="4", memory="16G", timeout_s=3600, cached=False, accelerated=True),
 }
 OTHERWISE = Resources(cpu="2", memory="8G", timeout_s=3600)
 
@@ -70,7 +71,7 @@ class Cluster:
             task.set_caching_options(False)
         if resources.retries:
             task.set_retry(num_retries=resources.retries, backoff_duration="60s")
-        if self.gpu and resources.trains:
+        if self.gpu and resources.accelerated:
             task.set_accelerator_type(self.gpu)
             task.set_accelerator_limit(self.gpus)
         task.set_env_variable("MAILROOM_HOME", HOME)

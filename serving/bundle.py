@@ -24,7 +24,8 @@ from serving.index import read_index
 from serving.launch import engine_model
 
 MANIFEST = "manifest.json"
-UNHASHED = (MANIFEST, "deploy.json")  # the manifest itself, and what was measured afterwards
+DEPLOYED = "deploy.json"
+UNHASHED = (MANIFEST, DEPLOYED)  # the manifest itself, and what was measured afterwards
 SIMILARITY = 0.3  # MiniLM's cosine, names left out, below which the nearest sentence says another thing
 
 

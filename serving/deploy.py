@@ -18,7 +18,7 @@ from data.label_sets import given, named
 from data.model_input import classifier_input
 from data.workspace import write_atomically
 from serving.answers import Answer, Citation, answer
-from serving.bundle import Bundle, build_bundle
+from serving.bundle import DEPLOYED, Bundle, build_bundle
 from serving.champion import is_decided
 from serving.client import EngineClient, calibrated, engine_client, labels_of, thresholds_of
 from serving.embed import question_input
@@ -27,7 +27,6 @@ from serving.index import OpenIndex, open_index
 from serving.live import go_live, keep, require_unchanged
 from serving.parity import Parity, check_parity, read_probes, reference_of
 
-DEPLOYED = "deploy.json"
 QUESTION = "What was agreed, and by when?"  # asked of archives that bring no questions
 
 

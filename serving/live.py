@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import uuid
 from collections.abc import Iterator, Mapping
@@ -12,9 +13,10 @@ from pathlib import Path
 from data import governance
 from data.workspace import UserError, home, write_atomically
 from serving.adapter import DIGEST, NONE, held_adapter
-from serving.bundle import MANIFEST, Bundle, copy_bundle, read_bundle, verify_bundle
+from serving.bundle import DEPLOYED, MANIFEST, Bundle, copy_bundle, read_bundle, verify_bundle
 from serving.decisions import bundles_of, deployed_bundle, made_live, record_deployed, statuses, verified
 from serving.digest import folder_digest
+from serving.engines import choose_engine
 from serving.judged import COPIES
 
 
@@ -127,6 +129,27 @@ def served_bundle(folder: str | Path | None = None) -> Bundle:
     _check_models(bundle)
     _ = bundle.prompts, bundle.thresholds  # read now, while they are what was verified, and kept
     return bundle
+
+
+def require_proved(bundle: Bundle, engine: str) -> None:
+    """Refuse that ``auto`` takes another engine than the bundle's deployment was proved with.
+
+    The two kinds are held to the same answers, but only what ran was compared. Whoever names an engine
+    has chosen it.
+
+    Raises:
+        UserError: ``auto`` is another kind of engine here.
+    """
+    try:
+        proved = str(json.loads((bundle.folder / DEPLOYED).read_text(encoding="utf-8"))["engine"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # never deployed: nothing was proved
+    kind = "vllm" if proved.startswith("vllm") else "transformers"
+    if engine == "auto" and (here := choose_engine("auto")) != kind:
+        raise UserError(
+            f"bundle {bundle.digest[:12]} was proved with {kind}, and here auto is {here}; "
+            f"deploy again on a machine like this one, or name the engine yourself: --engine {here}"
+        )
 
 
 def strays(bundle: Bundle, digests: Mapping[str, str]) -> Iterator[str]:

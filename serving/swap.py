@@ -16,7 +16,7 @@ from serving.canary import Canary, Trial
 from serving.decisions import is_rollback
 from serving.door import Door, Doors, open_door
 from serving.launch import Role
-from serving.live import go_live, live_bundle, served_bundle
+from serving.live import go_live, live_bundle, require_proved, served_bundle
 from serving.metrics import Metrics
 from serving.supervise import supervised
 
@@ -35,9 +35,10 @@ def start_door(
     """Start a bundle's engines, but those that sleep, and open its index; closing the stack ends both.
 
     Raises:
-        UserError: it cannot be served here.
+        UserError: it cannot be served here, or was proved with another engine than ``auto`` is here.
         RuntimeError: an engine died while starting, or ``stop`` was set.
     """
+    require_proved(bundle, engine)
     with ExitStack() as stack:
         running = stack.enter_context(supervised(bundle, engine, metrics, stop=stop, asleep=asleep))
         door = stack.enter_context(open_door(bundle, running, metrics))

@@ -104,7 +104,7 @@ def test_kubeflow_never_answers_for_what_depends_on_more_than_inputs(graph: str)
 
 
 @pytest.mark.slow
-def test_asks_for_accelerators_where_training_happens(tmp_path: Path) -> None:
+def test_asks_for_accelerators_where_training_happens_and_engines_are_proved(tmp_path: Path) -> None:
     path = compile_graph(tmp_path / "gpu.yaml", Cluster(gpu="nvidia.com/gpu", gpus=2))
 
     spec, _ = yaml.safe_load_all(path.read_text())
@@ -113,6 +113,6 @@ def test_asks_for_accelerators_where_training_happens(tmp_path: Path) -> None:
         for name, executor in spec["deploymentSpec"]["executors"].items()
         if "accelerator" in executor["container"]["resources"]
     }
-    assert set(with_gpu) == {"exec-train-classifier", "exec-train-embedder"}
+    assert set(with_gpu) == {"exec-train-classifier", "exec-train-embedder", "exec-deploy"}
     assert with_gpu["exec-train-embedder"]["resourceType"] == "nvidia.com/gpu"
     assert with_gpu["exec-train-embedder"]["resourceCount"] == "2"

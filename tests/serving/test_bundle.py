@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from made_decisions import decide
 
+import serving.engines
 from data import governance
 from data.workspace import UserError, home
 from serving.bundle import Bundle, copy_tree, read_bundle, verify_bundle
 from serving.digest import file_digest, files_below, folder_digest
 from serving.launch import engine_model, vllm_arguments
-from serving.live import go_live, keep, kept_bundle, live_bundle, served_bundle
+from serving.live import go_live, keep, kept_bundle, live_bundle, require_proved, served_bundle
 
 
 def write_anew(bundle: Bundle, name: str, words: str) -> Bundle:
@@ -80,6 +81,22 @@ def test_what_was_measured_afterwards_does_not_change_the_bundle(tmp_path: Path)
     (bundle.folder / "deploy.json").write_text("{}")
 
     assert verify_bundle(bundle.folder).digest == bundle.digest
+
+
+@pytest.mark.parametrize(("proved", "device"), [("vllm 0.11.0", ""), ("transformers 5.0", "cpu")])
+def test_another_engine_than_was_proved_serves_only_when_it_is_named(
+    proved: str, device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    bundle = write_bundle(tmp_path / "bundle")
+    (bundle.folder / "deploy.json").write_text(json.dumps({"engine": proved}))
+    monkeypatch.setattr(serving.engines, "vllm_device", lambda: device)
+
+    with pytest.raises(UserError, match="and here auto is"):
+        require_proved(bundle, "auto")
+    require_proved(bundle, "vllm" if device else "transformers")
+
+    monkeypatch.setattr(serving.engines, "vllm_device", lambda: "" if device else "cuda")
+    require_proved(bundle, "auto")
 
 
 def test_an_adapter_that_no_release_names_is_not_served(tmp_path: Path):
