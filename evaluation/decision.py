@@ -14,7 +14,7 @@ from typing import TypedDict, cast
 from data.identity import account
 from data.workspace import UserError
 from evaluation.alias import alias_problems, move_alias
-from evaluation.release import Release, Status, as_json, from_json, release_of
+from evaluation.release import Release, Status, as_json, challenged_by, from_json, release_of
 from evaluation.rules import load_rules
 from serving.decisions import (
     BOOTSTRAP,
@@ -22,12 +22,13 @@ from serving.decisions import (
     MADE_LIVE,
     append,
     is_nobody,
+    outdated,
     refusal,
     standing,
     statuses,
     verified,
 )
-from serving.judged import check_evidence
+from serving.judged import check_evidence, read_gate
 
 BOOTSTRAP_REASON = "bootstrap rule: the gate said promote and there was no champion"
 
@@ -84,6 +85,21 @@ def current_release() -> Release | None:
     return next((release for release in releases().values() if release.status == "live"), None)
 
 
+def outdated_evaluations() -> tuple[str, ...]:
+    """Return the folders of pending evaluations that compare with a release that is no longer live."""
+    live = _live_id()
+    return tuple(
+        release.evaluation
+        for release in releases().values()
+        if release.status == "pending" and release.challenged not in (None, live)
+    )
+
+
+def _live_id() -> str:
+    live = current_release()
+    return live.id if live else ""
+
+
 def has_other_rules(release: Release) -> bool:
     """Say whether the champion was judged by other rules; before any champion, the shipped ones."""
     champion = current_release()
@@ -124,8 +140,8 @@ def approve(release_id: str, *, reviewer: str, reason: str) -> Release:
     """Make a pending release the champion.
 
     Raises:
-        UserError: no reason, the reviewer is an author, the gate rejected it, it is not pending,
-            or the evidence is not what the gate wrote.
+        UserError: no reason, the reviewer is an author, the gate rejected it, it is not pending, the
+            evidence is not what the gate wrote, or compares with a release that is no longer live.
     """
     release = _decidable(release_id, reviewer, reason)
     if problem := refusal(as_json(release), reviewer=reviewer, **_who(reviewer)):
@@ -135,6 +151,8 @@ def approve(release_id: str, *, reviewer: str, reason: str) -> Release:
             f"release {release.id} was rejected by the gate; no reviewer can approve it: train again"
         )
     check_evidence(release)
+    if problem := outdated(release.id, challenged_by(read_gate(release)), _live_id()):
+        raise UserError(problem)
     return _make_live("approved", release, reviewer=reviewer, reason=reason)
 
 

@@ -37,6 +37,7 @@ class Release:
     evidence: Mapping[str, str]
     digests: Mapping[str, str]
     accounts: tuple[str, ...] = ()  # of the operating system, that trained
+    challenged: str | None = None  # the champion it was judged against, "" for none; not said in earlier days
 
     def __str__(self) -> str:
         line = f"release {self.id} is {self.status} (gate: {self.outcome})"
@@ -95,7 +96,14 @@ def release_of(evaluation: str | Path, index: str | Path) -> Release:
         evidence=evidence,
         digests=gate["digests"],
         accounts=tuple(challenger["accounts"]),
+        challenged=challenged_by(gate),
     )
+
+
+def challenged_by(gate: Mapping[str, Any]) -> str:
+    """Return the id of the champion that a gate.json compares with; "" when there was none."""
+    champion = gate.get("champion")
+    return str(champion["release"]) if champion else ""
 
 
 def as_json(release: Release) -> dict[str, Any]:

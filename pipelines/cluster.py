@@ -34,7 +34,7 @@ RESOURCES = {
     "train_embedder": Resources(cpu="4", memory="16G", timeout_s=6 * 3600, accelerated=True),
     "train_generator": Resources(cpu="4", memory="16G", timeout_s=6 * 3600, accelerated=True),
     "index": Resources(cpu="4", memory="8G", timeout_s=3 * 3600),
-    "evaluate": Resources(cpu="4", memory="16G", timeout_s=3 * 3600),
+    "evaluate": Resources(cpu="4", memory="16G", timeout_s=3 * 3600, cached=False),  # beside the champion
     # a decision is recorded once: a retry would ask the reviewer twice
     "promote": Resources(cpu="1", memory="4G", timeout_s=1800, retries=0, cached=False),
     # engines are proved on what they are to be served on

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -21,6 +22,7 @@ from components.progress import RUNNER
 from data.java import java_home
 from data.retention import read_policy
 from data.workspace import UserError, home, locate, tracking
+from evaluation.decision import outdated_evaluations
 from evaluation.judge import configured_judge
 from evaluation.rules import load_rules
 from pipelines.display import displayed
@@ -130,6 +132,7 @@ def check_anywhere(request: Request) -> None:
 def run(request: Request, *, use_cache: bool = True, notebooks: Path = NOTEBOOKS) -> Produced:
     """Run the graph and return where its results lie; raises what :func:`run_graph` raises."""
     build = graph_for(request)
+    _forget_outdated(home() / "pipeline" / "cache")
     finished = run_graph(
         lambda configure: build(notebooks=notebooks, configure=configure),
         parameters_of(request),
@@ -152,6 +155,21 @@ def prepare(request: Request, *, use_cache: bool = True, notebooks: Path = NOTEB
         use_cache=use_cache,
     )
     return Produced(finished.log, Path(finished.outputs["Output"].uri))
+
+
+def _forget_outdated(cache: Path) -> None:
+    """Take evaluations out of the cache that compare with a champion of the past: nobody may approve them.
+
+    Others stay: a reviewer who approves a release does not have it evaluated again.
+    """
+    try:
+        gone = {json.dumps(folder) for folder in outdated_evaluations()}
+    except UserError:  # of a log that does not verify, the step that needs it speaks
+        return
+    for entry in cache.glob("*.json") if gone else ():
+        text = entry.read_text(encoding="utf-8")
+        if any(f'"uri": {folder}' in text for folder in gone):
+            entry.unlink()
 
 
 def graph_for(request: Request) -> Callable[..., Any]:

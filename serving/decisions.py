@@ -145,6 +145,16 @@ def is_nobody(reviewer: str) -> bool:
     return person(reviewer) in {"", person(BOOTSTRAP), person(MACHINE)}
 
 
+def outdated(release_id: str, challenged: str, live: str) -> str:
+    """Return what is wrong with a comparison when another release is live than the one it names."""
+    if challenged == live:
+        return ""
+    return (
+        f"release {release_id} was judged against {challenged or 'no champion'}, and "
+        f"{live or 'none'} is the champion; evaluate again: mailroom run"
+    )
+
+
 def refusal(release: Release, *, reviewer: str, account: str, is_stated: bool) -> str:
     """Return why somebody may not approve a release; "" when they may.
 
@@ -245,6 +255,9 @@ def _unapproved(event: Mapping[str, Any], log: _Log) -> str:
     release = event["release"]
     if release["outcome"] == "reject":
         return f"release {release['id']} was rejected by the gate; no reviewer can approve it: train again"
+    live, challenged = log.lived[-1] if log.lived else "", release.get("challenged")
+    if challenged is not None and (problem := outdated(release["id"], challenged, live)):
+        return problem
     if event["reviewer"] == BOOTSTRAP:
         covered = release["outcome"] == "promote" and not log.lived
         return "" if covered else f"the bootstrap rule does not cover release {release['id']}"
@@ -261,4 +274,4 @@ def _refusal(event: Mapping[str, Any]) -> str:
 
 
 def _content(release: Release) -> Release:
-    return {name: value for name, value in release.items() if name != "status"}
+    return {name: value for name, value in release.items() if name != "status" and value is not None}

@@ -114,9 +114,10 @@ def _contradictions(release: Judged, shown: Path) -> Iterator[str]:
         "classifier_version": challenger.get("classifier_version"),
         "embedder_version": challenger.get("embedder_version"),
         "digests": gate.get("digests"),
+        "challenged": (gate.get("champion") or {}).get("release", ""),
     }
     for name, value in stated.items():
-        if gate and hasattr(release, name) and getattr(release, name) != value:
+        if gate and getattr(release, name, None) not in (None, value):
             yield f"the {name.replace('_', ' ')} of release {release.id} is not that of gate.json"
 
 

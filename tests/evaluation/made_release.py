@@ -7,6 +7,7 @@ from pathlib import Path
 
 from data.prompts import PROMPTS
 from data.workspace import home
+from evaluation.decision import current_release
 from evaluation.promote import promote
 from evaluation.rules import DEFAULT_PATH
 from serving.bundle import Bundle, copy_tree, read_bundle
@@ -31,7 +32,20 @@ class Proposed:
         """The classifier's."""
         return self.versions["classifier"]
 
+    def judge(self) -> None:
+        """Compare with the champion of this moment, once."""
+        import mlflow
+
+        path = self.evaluation / "gate.json"
+        if not path.exists() or "champion" in (gate := json.loads(path.read_text())):
+            return
+        live = current_release()
+        path.write_text(json.dumps(gate | {"champion": {"release": live.id} if live else None}))
+        with mlflow.start_run(run_id=gate["run_id"]):
+            mlflow.log_artifact(str(path), "report")
+
     def promote(self, **options: str) -> str:
+        self.judge()
         return promote(self.evaluation, self.index, self.release, **options).id
 
     def deploy(self) -> Bundle:

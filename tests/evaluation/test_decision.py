@@ -16,10 +16,11 @@ from data.workspace import UserError, home
 from evaluation import decision
 from evaluation.chain import check_chain
 from evaluation.promote import promote
+from evaluation.release import as_json, release_of
 from evaluation.rollback import roll_back
 from serving.archive import open_archive
 from serving.champion import CLASSIFIER, champion_index, decided_champion
-from serving.decisions import log_path
+from serving.decisions import append, log_path
 from serving.live import live_bundle, served_bundle
 from serving.reviews import reviewed_releases
 from tests.serving.made_dataset import write_dataset
@@ -170,6 +171,33 @@ def test_nobody_decides_who_may_not(
     with pytest.raises(UserError, match=words):
         decision.approve(name, reviewer=reviewer, reason=reason)
     assert alias() == first.version
+
+
+def test_a_comparison_with_a_champion_of_the_past_approves_nothing(propose: Proposer) -> None:
+    first, second, third = propose("first"), propose("second"), propose("third")
+    first.promote()
+    late, better = second.promote(), third.promote()
+    decision.approve(better, reviewer="bert", reason="better")
+
+    with pytest.raises(UserError, match=rf"{late} was judged against .*{better} is the champion; evaluate"):
+        decision.approve(late, reviewer="bert", reason="better than the first")
+    assert (str(second.evaluation),) == decision.outdated_evaluations()
+    assert alias() == third.version
+
+
+def test_a_release_of_earlier_days_is_judged_by_its_gate(propose: Proposer) -> None:
+    first, second, third = propose("first"), propose("second"), propose("third")
+    first.promote()
+    second.judge()
+    stated = as_json(release_of(second.evaluation, second.index))
+    stated.pop("challenged")
+    append("proposed", stated, reviewer="pipeline", reason="")
+    third.promote(reviewer="bert", reason="better")
+
+    with pytest.raises(UserError, match="evaluate again: mailroom run"):
+        decision.approve(stated["id"], reviewer="bert", reason="better than the first")
+    roll_back(reviewer="bert", reason="complaints from the desk")
+    assert "live" == decision.approve(stated["id"], reviewer="bert", reason="now").status
 
 
 def test_a_changed_report_cannot_be_approved(propose: Proposer) -> None:

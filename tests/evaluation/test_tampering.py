@@ -178,6 +178,15 @@ def test_a_record_that_no_command_would_write(
     refused(live, words)
 
 
+def test_an_approval_of_a_comparison_with_a_champion_of_the_past(live: Proposed, propose: Proposer) -> None:
+    late = decision.show(propose("late").promote())
+    propose("second").promote(reviewer="bert", reason="more data")
+    event = {"kind": "approved", "release": as_json(late), "reviewer": "bert", "reason": "fine"}
+    ledger.append(log_path(), {**event, "account": "desk"}, signer=ledger.signer("bert"))
+
+    refused(live, f"{late.id} was judged against")
+
+
 @pytest.mark.parametrize(
     ("reviewer", "more", "words"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -16,12 +17,14 @@ import yaml
 
 from components.component import components
 from data.workspace import UserError
+from evaluation.release import Release, as_json
 from evaluation.rules import DEFAULT_PATH
 from pipelines.cluster import Cluster
 from pipelines.compiled import compile_graph
 from pipelines.endings import StepError
 from pipelines.retrain import NOTEBOOKS, prepare_graph, retrain_graph
-from pipelines.run import Finished, Request, _code, check, parameters_of, run_graph
+from pipelines.run import Finished, Request, _code, _forget_outdated, check, parameters_of, run_graph
+from serving.decisions import append
 
 WRITES = 'text: str = "a"  # what to write\nmade: "Output[Dataset]" = ".mailroom/made"  # where'
 READS = (
@@ -209,3 +212,41 @@ def test_rules_of_ones_own_count_in_the_step_that_judges(tmp_path: Path) -> None
     rules.write_text("benign: [ordinary]\n")
     with pytest.raises(UserError, match="critical: Field required; compare with"):
         check(request)
+
+
+def test_evaluates_again_what_was_compared_with_a_champion_of_the_past_and_nothing_else(
+    workspace: Path, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    for name in ("live", "late"):
+        append("proposed", proposal(name, tmp_path), reviewer="pipeline", reason="")
+        entry = {"evaluation": {"__kfp_artifact__": True, "uri": str(tmp_path / name)}, "outcome": "hold"}
+        (cache / f"{name}.json").write_text(json.dumps(entry))
+
+    _forget_outdated(cache)
+    assert {"live.json", "late.json"} == {path.name for path in cache.iterdir()}, "both wait"
+
+    append("approved", proposal("live", tmp_path), reviewer="ann", reason="it is better")
+    _forget_outdated(cache)
+    assert ["live.json"] == [path.name for path in cache.iterdir()]
+
+
+def proposal(name: str, folder: Path) -> dict[str, Any]:
+    release = Release(
+        id=name,
+        status="pending",
+        outcome="hold",
+        classifier_version="1",
+        embedder_version="1",
+        index="index",
+        index_digest="",
+        evaluation=str(folder / name),
+        run_id="run",
+        report="report",
+        authors=("bert",),
+        evidence={},
+        digests={},
+        challenged="",
+    )
+    return as_json(release)
