@@ -96,7 +96,7 @@ def test_kubeflow_never_answers_for_what_depends_on_more_than_inputs(graph: str)
     caches = {name: task["cachingOptions"] for name, task in tasks.items() if "cachingOptions" in task}
     asked = {name for name, options in caches.items() if not options.get("enableCache")}
     wanted = {
-        "retrain": {"prepare", "promote", "deploy"},
+        "retrain": {"prepare", "evaluate", "promote", "deploy"},
         "search": {"prepare", "search-suggest", "search-pick"},
     }
 
