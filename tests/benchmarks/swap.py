@@ -34,10 +34,12 @@ from pathlib import Path
 import httpx
 import numpy as np
 
+from serving.adapter import DIGEST, held_adapter
 from serving.bundle import Bundle, copy_bundle, read_bundle
 from serving.credentials import ensure_owner_key
 from serving.decisions import MACHINE, append
-from serving.digest import file_digest
+from serving.digest import file_digest, folder_digest
+from serving.judged import COPIES
 from serving.live import go_live, keep
 from serving.ports import free_ports
 from tests.benchmarks.serve import body_of
@@ -115,15 +117,6 @@ def made_live(bundle: Path, name: str, temperature: float, *, is_damaged: bool =
 
     A damaged one says the least probable label of all.
     """
-    from evaluation.release import Release, as_json
-
-    release = Release(
-        id=name, status="pending", outcome="promote", classifier_version="1" if name == "first" else "2",
-        embedder_version="1" if name == "first" else "2", index="", index_digest="", evaluation="", run_id="",
-        report="", authors=("bert",), evidence={}, digests={},
-    )  # fmt: skip
-    append("proposed", as_json(release), reviewer=MACHINE, reason="")
-    append("approved", as_json(release), reviewer="ann", reason="a benchmark")
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / "bundle"
         copy_bundle(read_bundle(bundle).folder, copy)
@@ -135,9 +128,25 @@ def made_live(bundle: Path, name: str, temperature: float, *, is_damaged: bool =
         for changed in ("thresholds.json", "classifier/model.safetensors"):
             stated["files"][changed] = file_digest(copy / changed)
         (copy / "manifest.json").write_text(json.dumps(stated))
+        approve(name, copy)
         kept = keep(read_bundle(copy))
     go_live(kept)
     return kept
+
+
+def approve(name: str, bundle: Path) -> None:
+    """Write down the decision for a release of the models that a bundle holds."""
+    from evaluation.release import Release, as_json
+
+    digests = {copy: folder_digest(bundle / model) for model, copy in COPIES.items()}
+    version = "1" if name == "first" else "2"
+    release = Release(
+        id=name, status="pending", outcome="promote", classifier_version=version, embedder_version=version,
+        index="", index_digest="", evaluation="", run_id="", report="", authors=("bert",), evidence={},
+        digests=digests | {DIGEST: held_adapter(bundle)},
+    )  # fmt: skip
+    append("proposed", as_json(release), reviewer=MACHINE, reason="")
+    append("approved", as_json(release), reviewer="ann", reason="a benchmark")
 
 
 def turn_round(weights: Path) -> None:
