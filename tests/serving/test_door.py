@@ -5,17 +5,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 import pytest
 from test_bundle import write_bundle
 
 from data.workspace import UserError
+from serving import door as opened
 from serving import swap
 from serving.bundle import read_bundle
 from serving.client import EngineClient
-from serving.door import Door, Doors
+from serving.door import Door, Doors, open_door
+from serving.engines import Engines
 from serving.index import Index, OpenIndex
 from serving.metrics import Metrics
 
@@ -55,6 +57,21 @@ def test_the_former_door_closes_after_its_last_request(tmp_path: Path, workspace
     assert log == ["first closed"]
     doors.close()
     assert log == ["first closed", "second closed"]
+
+
+def test_labels_that_were_exchanged_while_the_engines_started_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    bundle = write_bundle(tmp_path / "bundle")
+    index = OpenIndex(Index("", "none", 3, 0, "", ""), client=None)
+    monkeypatch.setattr(opened, "open_index", lambda _folder: nullcontext(index))
+    (bundle.folder / "classifier" / "config.json").write_text('{"id2label": {"0": "ham", "1": "spam"}}')
+
+    with (
+        pytest.raises(UserError, match=r"classifier/config\.json .* was changed"),
+        open_door(bundle, Engines("transformers", {}, 0.0, ()), Metrics()),
+    ):
+        pass
 
 
 def test_nothing_is_leased_before_a_bundle_is_served():
