@@ -140,6 +140,8 @@ def compile_command(
     from pipelines.retrain import retrain_graph
     from pipelines.search import search_graph
 
+    if search and generator:
+        raise UserError("--search tries recipes of the classifier alone; leave out --generator")
     build = search_graph if search else partial(retrain_graph, tunes_generator=generator)
     path = compile_graph(locate(output), cluster(image=image, gpu=gpu, gpus=gpus), build)
     typer.echo(f"{path} ({path.stat().st_size:,} bytes)")

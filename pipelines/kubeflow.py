@@ -20,6 +20,7 @@ from data.workspace import UserError
 from pipelines.cluster import Cluster
 from pipelines.compiled import compile_graph
 from pipelines.retrain import retrain_graph
+from pipelines.run import Request, graph_for
 
 EXPERIMENT = "mailroom"
 SCHEDULES = Path(__file__).parent / "schedules.yaml"
@@ -89,24 +90,32 @@ def apply_schedules(endpoint: str, cluster: Cluster, schedules: list[Schedule]) 
     call mends it.
     """
     made = []
-    with _client(endpoint) as client, _compiled(cluster) as package:
+    builds = [_graph_of(schedule) for schedule in schedules]
+    with _client(endpoint) as client:
         experiment = client.create_experiment(EXPERIMENT)
-        for schedule in schedules:
+        for schedule, build in zip(schedules, builds, strict=True):
             old = _recurring_runs(client, schedule.name, experiment.experiment_id)
-            new = client.create_recurring_run(
-                experiment_id=experiment.experiment_id,
-                job_name=schedule.name,
-                description=schedule.description,
-                cron_expression=schedule.cron,
-                max_concurrency=schedule.max_concurrency,
-                no_catchup=not schedule.catch_up,
-                pipeline_package_path=str(package),
-                params=dict(schedule.parameters),
-            )
+            with _compiled(cluster, build) as package:
+                new = client.create_recurring_run(
+                    experiment_id=experiment.experiment_id,
+                    job_name=schedule.name,
+                    description=schedule.description,
+                    cron_expression=schedule.cron,
+                    max_concurrency=schedule.max_concurrency,
+                    no_catchup=not schedule.catch_up,
+                    pipeline_package_path=str(package),
+                    params=dict(schedule.parameters),
+                )
             for recurring_run_id in old:
                 client.delete_recurring_run(recurring_run_id)
             made.append(str(new.recurring_run_id))
     return made
+
+
+def _graph_of(schedule: Schedule) -> Callable[..., Any]:
+    """Return what builds the graph of a schedule's recipe: with the generator's training, or without."""
+    recipe = schedule.parameters.get("recipe")
+    return graph_for(Request() if recipe is None else Request(recipe=str(recipe)))
 
 
 def _recurring_runs(client: Any, name: str, experiment_id: str) -> list[str]:

