@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from components.component import IMAGE
 from pipelines.retrain import NOTEBOOKS
 from pipelines.search import search_graph
+
+if TYPE_CHECKING:
+    from pipelines.run import Request
 
 PARAMETERS = ("archive", "labels", "recipe", "seed", "spark_master", "retention", "archive_fingerprint")
 
@@ -39,9 +44,21 @@ def search_command(
         chosen = {"trials": trials} | _of_the_search(parameters_of(request))
         typer.echo(submit(endpoint, cluster(image=image, gpu=gpu, gpus=gpus), chosen, search_graph))
         return
-    request = check(request)
+    asked, request = request, check(request)
     best = search_here({"trials": trials} | _of_the_search(parameters_of(request)), Path(request.recipe))
-    typer.echo(f"{best.read_text(encoding='utf-8')}\nmailroom run --recipe {best}")
+    typer.echo(f"{best.read_text(encoding='utf-8')}\n{run_again(asked, best)}")
+
+
+def run_again(asked: Request, best: Path) -> str:
+    """Return the command that runs the best recipe on what was searched, to be pasted into a shell."""
+    options = {
+        field.name: str(getattr(asked, field.name))
+        for field in fields(asked)
+        if getattr(asked, field.name) != field.default
+    } | {"recipe": str(best)}
+    return "mailroom run " + " ".join(
+        f"--{name.replace('_', '-')} {shlex.quote(value)}" for name, value in options.items()
+    )
 
 
 def search_here(parameters: dict[str, Any], recipe: Path, notebooks: Path = NOTEBOOKS) -> Path:

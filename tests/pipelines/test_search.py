@@ -13,8 +13,9 @@ import yaml
 from pipelines.cluster import Cluster
 from pipelines.compiled import compile_graph, mistakes
 from pipelines.retrain import NOTEBOOKS
+from pipelines.run import Request
 from pipelines.search import search_graph
-from pipelines.searching import PARAMETERS, search_here
+from pipelines.searching import PARAMETERS, run_again, search_here
 from tests.training.made_encoders import write_encoder
 from tests.training.made_messages import thread_rows, write_prepared
 from training.recipe import RECIPES, load_recipe
@@ -53,6 +54,15 @@ def test_trials_are_the_retrain_graphs_own_training_and_may_run_at_once(tmp_path
     assert "iteratorPolicy" not in tasks["for-loop-1"]
     assert {"for-loop-1", "search-suggest"} <= set(tasks["search-pick"]["dependentTasks"])
     assert not tasks["search-suggest"]["cachingOptions"].get("enableCache")
+
+
+def test_says_how_to_run_the_best_recipe_on_what_was_searched() -> None:
+    asked = Request(archive="my mail", labels="l.csv", recipe="smoke", seed=3)
+
+    assert "mailroom run --recipe best.yaml" == run_again(Request(), Path("best.yaml"))
+    assert "mailroom run --archive 'my mail' --labels l.csv --recipe best.yaml --seed 3" == run_again(
+        asked, Path("best.yaml")
+    )
 
 
 def test_the_command_gives_the_graph_what_it_asks_for() -> None:
