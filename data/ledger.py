@@ -10,7 +10,7 @@ import os
 import re
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import IO, Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from data.workspace import UserError, home, keys, secret, write_atomically
+from data.workspace import UserError, home, keys, secret, state, write_atomically
 
 BEGINNING = "0" * 64
 HASH = re.compile("[0-9a-f]{64}")
@@ -73,15 +73,14 @@ def signer(name: str) -> Signer:
     """Return the signer of that name; its key is made, and trusted on this machine, at first use.
 
     Raises:
-        UserError: the key exists but is not trusted, because somebody withdrew the trust.
+        UserError: the key exists but is not trusted, because somebody withdrew the trust; or there is
+            none, and the folder of the keys or of the state is read-only.
     """
     if not name or not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
         raise UserError(
             f"no signer can be called {name!r}; use letters, digits, dashes, dots and underscores"
         )
-    keys().mkdir(parents=True, exist_ok=True, mode=0o700)
-    with open(keys() / "trusted.lock", "a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _state_lock("trusted.lock"):
         is_new = not (keys() / f"signer-{name}.key").exists()
         key = Ed25519PrivateKey.from_private_bytes(secret(f"signer-{name}"))
         public = key.public_key().public_bytes_raw().hex()
@@ -94,6 +93,21 @@ def signer(name: str) -> Signer:
                 f"the key of signer {name!r} is not trusted: add {public[:16]}… to {keys() / 'trusted.json'}"
             )
     return Signer(name, key)
+
+
+@contextmanager
+def _state_lock(name: str) -> Iterator[None]:
+    try:
+        state().mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = open(state() / name, "a")  # noqa: SIM115 - what is done under it may raise, too
+    except OSError as error:
+        raise UserError(
+            f"{state()} cannot be written ({error.strerror}); set MAILROOM_STATE to a folder that can, "
+            "outside the workspace"
+        ) from None
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def trusted() -> dict[str, str]:
@@ -133,8 +147,8 @@ def append(path: str | Path, event: Mapping[str, Any], *, signer: Signer) -> Ent
         signature = signer.key.sign(digest.encode()).hex()
         line = _canonical({**unsigned, "hash": digest, "signature": signature})
         entry = _entry(line + b"\n", 0)
-        append_whole(handle.fileno(), line + b"\n")
-        _remember_head(path, handle, entry)
+        with _remembered(path, _first_entry(handle) if last else entry, entry):
+            append_whole(handle.fileno(), line + b"\n")
     return entry
 
 
@@ -166,7 +180,7 @@ def verify(path: str | Path) -> tuple[Entry, ...]:
     """Return the entries after checking every hash, link, number and signature.
 
     Lines cut off at the end, and a ledger that is gone, are noticed on the machine that wrote them:
-    it remembers the last entry beside its keys.
+    it remembers the last entry beside its keys, or where MAILROOM_STATE says.
 
     Raises:
         LedgerError: the first line that is not as it was written, and what is wrong with it.
@@ -261,26 +275,27 @@ def _last_entry(handle: IO[bytes]) -> Entry | None:
 
 @dataclass(frozen=True, slots=True)
 class _Head:
-    """The last entry that this machine wrote, and the file beside the keys that remembers it."""
+    """The last entry that this machine wrote, and the file that remembers it."""
 
     kept: Path
     sequence: int
     hash: str
 
 
-def _head_paths(path: str | Path, first: Entry) -> tuple[Path, Path]:
+def _head_paths(folder: Path, path: str | Path, first: Entry | None) -> tuple[Path, ...]:
     """Return where the last entry is remembered: by the ledger's place, and by its first line.
 
     The place is known when the ledger is gone, the first line when its folder was moved.
     """
-    return _head_of_place(path), keys() / "heads" / first.hash
+    place = folder / "heads" / _name_of_place(path)
+    return (place, folder / "heads" / first.hash) if first else (place,)
 
 
-def _head_of_place(path: str | Path) -> Path:
+def _name_of_place(path: str | Path) -> str:
     named = _workspace_file(path)
     workspace = named.read_text() if named.exists() else ""
     place = f"{os.path.realpath(path)}\0{workspace}".encode("utf-8", "surrogateescape")
-    return keys() / "heads" / f"place-{hashlib.sha256(place).hexdigest()}"
+    return f"place-{hashlib.sha256(place).hexdigest()}"
 
 
 def _workspace_file(path: str | Path) -> Path:
@@ -295,19 +310,33 @@ def _name_workspace(path: str | Path) -> None:
 
 
 def _heads(path: str | Path, first: Entry | None) -> tuple[_Head, ...]:
-    """Return what is remembered of a ledger that has this first entry, or none."""
-    found = []
-    for kept in _head_paths(path, first) if first else (_head_of_place(path),):
-        if kept.exists():
-            sequence, digest = kept.read_text().split()
-            found.append(_Head(kept, int(sequence), digest))
-    return tuple(found)
+    """Return what is remembered of a ledger that has this first entry, or none.
+
+    What was remembered beside the keys counts until something is in the place that was chosen since.
+    """
+    for folder in (state(), keys()):
+        found = [kept for kept in _head_paths(folder, path, first) if kept.exists()]
+        if found:
+            return tuple(_read_head(kept) for kept in found)
+    return ()
 
 
-def _remember_head(path: str | Path, handle: IO[bytes], entry: Entry) -> None:
-    for kept in _head_paths(path, _first_entry(handle)):
-        with write_atomically(kept) as unfinished:
+def _read_head(kept: Path) -> _Head:
+    sequence, digest = kept.read_text().split()
+    return _Head(kept, int(sequence), digest)
+
+
+@contextmanager
+def _remembered(path: str | Path, first: Entry, entry: Entry) -> Iterator[None]:
+    """Write down the head before its line, and put it in place after: no line stands unremembered.
+
+    Somebody who is killed in between leaves a head that is behind, which the next entry mends.
+    """
+    with ExitStack() as heads:
+        for kept in _head_paths(state(), path, first):
+            unfinished = heads.enter_context(write_atomically(kept))
             unfinished.write_text(f"{entry.sequence} {entry.hash}\n")
+        yield
 
 
 def _first_entry(handle: IO[bytes]) -> Entry:

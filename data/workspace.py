@@ -44,26 +44,49 @@ def keys() -> Path:
     return Path(os.environ.get("MAILROOM_KEYS", "~/.config/mailroom")).expanduser().absolute()
 
 
+def state() -> Path:
+    """Return the folder of what is remembered of the ledgers: beside the keys, unless those are read-only.
+
+    Never below the workspace: who may write there must not be able to cut a ledger and its memory alike.
+    """
+    chosen = os.environ.get("MAILROOM_STATE")
+    return Path(chosen).expanduser().absolute() if chosen else keys()
+
+
 def secret(name: str) -> bytes:
-    """Return 32 secret bytes, made at first use with access for the owner alone."""
+    """Return 32 secret bytes, made at first use with access for the owner alone.
+
+    Raises:
+        UserError: there are none and none can be made, or they are damaged.
+    """
     path = keys() / f"{name}.key"
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as handle:
-            handle.write(secrets.token_bytes(32))
         try:
-            os.link(temporary, path)  # fails when another process was first: its key is the key
-        except FileExistsError:
-            pass
-        finally:
-            temporary.unlink()
+            _make_secret(path)
+        except OSError as error:
+            raise UserError(
+                f"there is no key {path}, and none can be made ({error.strerror}); put it there, "
+                "or make the folder writable"
+            ) from None
     value = path.read_bytes()
     if len(value) != 32:
         raise UserError(
             f"the key {path} is damaged: {len(value)} bytes instead of 32; restore it from your backup"
         )
     return value
+
+
+def _make_secret(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as handle:
+        handle.write(secrets.token_bytes(32))
+    try:
+        os.link(temporary, path)  # fails when another process was first: its key is the key
+    except FileExistsError:
+        pass
+    finally:
+        temporary.unlink()
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from data.workspace import UserError
 
 HOME = "/var/lib/mailroom"
 KEYS = "/etc/mailroom/keys"
+STATE = "/var/lib/mailroom-state"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,9 @@ class Cluster:
 
     ``image`` should be pinned by digest: Kubeflow's cache knows the string alone. ``gpu`` is a resource
     name such as ``nvidia.com/gpu``, empty for none. ``tracking`` is the secret with the key
-    ``tracking_uri``, ``keys`` the one with the redaction keys as files, ``claim`` the volume claim of
-    the workspace that all steps share.
+    ``tracking_uri``, ``keys`` the one with the redaction and signing keys and ``trusted.json`` as files,
+    ``claim`` the volume claim of the workspace that all steps share, ``state`` that of what is remembered
+    of the ledgers: a secret's volume is read-only, and the workspace's must not hold it.
     """
 
     image: str = IMAGE
@@ -59,6 +61,7 @@ class Cluster:
     tracking: str = "mailroom"
     keys: str = "mailroom-keys"
     claim: str = "mailroom-home"
+    state: str = "mailroom-state"
 
     def configure(self, step: str, task: Any) -> None:
         """Ask for a step's resources; :func:`pipelines.retrain.retrain_graph` calls it for every task."""
@@ -76,10 +79,12 @@ class Cluster:
             task.set_accelerator_limit(self.gpus)
         task.set_env_variable("MAILROOM_HOME", HOME)
         task.set_env_variable("MAILROOM_KEYS", KEYS)
+        task.set_env_variable("MAILROOM_STATE", STATE)
         kubernetes.set_timeout(task, seconds=resources.timeout_s)
         kubernetes.use_secret_as_env(task, self.tracking, {"tracking_uri": "MLFLOW_TRACKING_URI"})
         kubernetes.use_secret_as_volume(task, self.keys, mount_path=KEYS)
         kubernetes.mount_pvc(task, self.claim, mount_path=HOME)
+        kubernetes.mount_pvc(task, self.state, mount_path=STATE)
 
 
 def cluster(*, image: str, gpu: str, gpus: int) -> Cluster:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from data.ledger import HASH
-from data.workspace import UserError, home, keys, secret, write_atomically
+from data.workspace import UserError, home, keys, secret, state, write_atomically
 
 BEGINNING = "0" * 64
 FIELDS = {"sequence", "time", "event", "previous", "hash"}
@@ -185,17 +185,18 @@ def _save_until(log: AuditLog, done: threading.Event) -> None:
             print(f"mailroom: the audit's head cannot be written: {error}", file=sys.stderr, flush=True)
 
 
-def _head_path(path: Path) -> Path:
+def _head_path(path: Path, folder: Path | None = None) -> Path:
     place = hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()
-    return keys() / "heads" / f"audit-{place[:32]}"
+    return (folder or state()) / "heads" / f"audit-{place[:32]}"
 
 
 def _head(path: Path) -> tuple[int, str] | None:
-    kept = _head_path(path)
-    if not kept.exists():
-        return None
-    sequence, digest = kept.read_text().split()
-    return int(sequence), digest
+    """Return what is remembered, beside the keys until something is in the place that was chosen since."""
+    for kept in (_head_path(path), _head_path(path, keys())):
+        if kept.exists():
+            sequence, digest = kept.read_text().split()
+            return int(sequence), digest
+    return None
 
 
 def _hash(key: bytes, line: Mapping[str, Any]) -> str:

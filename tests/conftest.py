@@ -53,8 +53,10 @@ def session_workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path
     """Keep every test out of the developer's own workspace, keys and MLflow database."""
     root = tmp_path_factory.mktemp("mailroom")
     before = {
-        name: os.environ.get(name) for name in ("MAILROOM_HOME", "MAILROOM_KEYS", "MLFLOW_TRACKING_URI")
+        name: os.environ.get(name)
+        for name in ("MAILROOM_HOME", "MAILROOM_KEYS", "MAILROOM_STATE", "MLFLOW_TRACKING_URI")
     }
+    os.environ.pop("MAILROOM_STATE", None)
     os.environ["MAILROOM_HOME"] = str(root / "home")
     os.environ["MAILROOM_KEYS"] = str(root / "keys")
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{root / 'mlflow.db'}"

@@ -303,3 +303,64 @@ def test_a_workspace_that_was_removed_as_a_whole_begins_anew(written: Path, work
     ledger.append(written, {}, signer=ledger.signer("reviewer"))
 
     assert len(ledger.verify(written)) == 1
+
+
+def seen(folder: Path) -> dict[Path, tuple[int, bytes]]:
+    """Return everything below a folder with its content; a folder's time changes with each of its names."""
+    paths = sorted([folder, *folder.rglob("*")])
+    return {path: (path.stat().st_mtime_ns, b"" if path.is_dir() else path.read_bytes()) for path in paths}
+
+
+def test_keys_that_are_read_only_sign_and_nothing_is_written_beside_them(
+    written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAILROOM_STATE", str(tmp_path / "state"))
+    before = seen(keys())
+
+    ledger.append(written, {}, signer=ledger.signer("reviewer"))
+
+    assert 5 == len(ledger.verify(written))
+    assert before == seen(keys())
+    rewrite(written, written.read_text().splitlines(keepends=True)[:4])
+    with pytest.raises(LedgerError, match="line 5: it is missing; 5 lines were written"):
+        ledger.verify(written)
+
+
+def test_what_was_remembered_beside_the_keys_counts_after_the_state_has_a_place_of_its_own(
+    written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rewrite(written, written.read_text().splitlines(keepends=True)[:3])
+    monkeypatch.setenv("MAILROOM_STATE", str(tmp_path / "state"))
+
+    with pytest.raises(LedgerError, match="line 4: it is missing"):
+        ledger.verify(written)
+    with pytest.raises(LedgerError, match="line 4: it is missing"):
+        ledger.append(written, {}, signer=ledger.signer("reviewer"))
+
+
+def test_no_line_stands_whose_head_cannot_be_written(written: Path) -> None:
+    before, heads, aside = written.read_bytes(), keys() / "heads", keys() / "aside"
+    heads.rename(aside)
+    heads.write_text("no folder can be made here, whoever asks")
+
+    with pytest.raises(OSError, match="heads"):
+        ledger.append(written, {"kind": "lost"}, signer=ledger.signer("reviewer"))
+
+    assert before == written.read_bytes()
+    heads.unlink()
+    aside.rename(heads)
+    ledger.append(written, {"kind": "next"}, signer=ledger.signer("reviewer"))
+    assert 5 == len(ledger.verify(written))
+
+
+def test_a_place_where_nothing_can_be_remembered_or_made_says_what_to_do(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MAILROOM_KEYS", str(tmp_path / "file" / "keys"))
+
+    with pytest.raises(UserError, match="set MAILROOM_STATE to a folder"):
+        ledger.signer("reviewer")
+    monkeypatch.setenv("MAILROOM_STATE", str(tmp_path / "state"))
+    with pytest.raises(UserError, match=r"no key .*signer-reviewer.key, and none can be made"):
+        ledger.signer("reviewer")

@@ -84,6 +84,10 @@ def test_every_step_has_limits_a_deadline_and_its_secrets(compiled: Path) -> Non
         assert int(settings[name]["activeDeadlineSeconds"]) > 0
         assert settings[name]["secretAsEnv"][0]["keyToEnv"][0]["envVar"] == "MLFLOW_TRACKING_URI"
         assert settings[name]["secretAsVolume"][0]["mountPath"] == "/etc/mailroom/keys"
+        mounted = {claim["constant"]: claim["mountPath"] for claim in settings[name]["pvcMount"]}
+        environment = {each["name"]: each["value"] for each in executor["container"]["env"]}
+        assert mounted["mailroom-home"] == environment["MAILROOM_HOME"]
+        assert mounted["mailroom-state"] == environment["MAILROOM_STATE"]
     assert "retryPolicy" not in spec["root"]["dag"]["tasks"]["promote"]
     assert spec["root"]["dag"]["tasks"]["prepare"]["retryPolicy"]["maxRetryCount"] == 1
 

@@ -117,3 +117,16 @@ def test_many_threads_write_one_chain(log: Path):
         list(pool.map(lambda number: write(audit, number), range(200)))
 
     assert verify_audit(log) == (206, None)
+
+
+def test_the_head_has_a_place_of_its_own_where_keys_are_read_only(
+    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("MAILROOM_STATE", str(tmp_path / "state"))
+    before = {path: path.read_bytes() for path in (tmp_path / "keys").rglob("*") if path.is_file()}
+    with open_audit(log) as audit:
+        audit.write({"request": "later"})
+
+    assert before == {path: path.read_bytes() for path in (tmp_path / "keys").rglob("*") if path.is_file()}
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:6]))
+    assert verify_audit(log)[1] is not None
