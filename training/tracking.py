@@ -144,7 +144,12 @@ def device() -> str:
 
 
 def commit() -> str:
-    """Return the checkout's commit, with ``-dirty`` behind it where tracked files were changed since."""
+    """Return the checkout's commit, with ``-dirty`` behind it where tracked files were changed since.
+
+    An image has no checkout: what it was built from is in MAILROOM_COMMIT.
+    """
+    if stated := os.environ.get("MAILROOM_COMMIT"):
+        return stated
     try:
         done = subprocess.run(
             ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
