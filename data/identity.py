@@ -6,6 +6,8 @@ import os
 import pwd
 import unicodedata
 
+from data.workspace import UserError
+
 # Signs that a reader takes for the letter before the colon: the part of Unicode's confusables (UTS 39)
 # that people's names are written with. Capitals come first: "Н" looks like H, "н" does not look like n.
 _CAPITALS = "A:ΑА B:ΒВ C:СϹ E:ΕЕ H:ΗН I:ΙІ J:Ј K:ΚК M:ΜМ N:Ν O:ΟО P:ΡР S:Ѕ T:ΤТ X:ΧХ Y:ΥҮ Z:Ζ l:|"
@@ -34,6 +36,21 @@ def person(name: str) -> str:
     plain = unicodedata.normalize("NFKD", shown)
     letters = "".join(sign for sign in plain if sign.isalnum()).translate(_LIKE_SMALL)
     return letters.translate(_LIKE_SMALL).replace("rn", "m")
+
+
+def author() -> str:
+    """Return who answers for a training: MAILROOM_AUTHOR, else the account.
+
+    Raises:
+        UserError: in a pod, where the account is the image's, nobody is named.
+    """
+    named = os.environ.get("MAILROOM_AUTHOR", "").strip()
+    if not named and os.environ.get("KUBERNETES_SERVICE_HOST"):
+        raise UserError(
+            f"in this pod everybody is {account()!r}, and no author is named; start the run by "
+            "mailroom submit or schedule, or set MAILROOM_AUTHOR"
+        )
+    return named or account()
 
 
 def account() -> str:

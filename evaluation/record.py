@@ -108,8 +108,12 @@ def authors_of(run_ids: Sequence[str]) -> tuple[str, ...]:
 
 
 def accounts_of(run_ids: Sequence[str]) -> tuple[str, ...]:
-    """Return the accounts of the operating system that trained."""
-    return _tagged(run_ids, "mailroom.account")
+    """Return the accounts of the operating system that trained, and those that had a cluster train."""
+    import mlflow
+
+    client = mlflow.MlflowClient()
+    submitters = [client.get_run(run_id).data.tags.get("mailroom.submitter", "") for run_id in run_ids]
+    return tuple(dict.fromkeys([*_tagged(run_ids, "mailroom.account"), *filter(None, submitters)]))
 
 
 def _tagged(run_ids: Sequence[str], tag: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +53,9 @@ class Cluster:
     name such as ``nvidia.com/gpu``, empty for none. ``tracking`` is the secret with the key
     ``tracking_uri``, ``keys`` the one with the redaction and signing keys and ``trusted.json`` as files,
     ``claim`` the volume claim of the workspace that all steps share, ``state`` that of what is remembered
-    of the ledgers: a secret's volume is read-only, and the workspace's must not hold it.
+    of the ledgers: a secret's volume is read-only, and the workspace's must not hold it. ``author`` and
+    ``submitter`` (an account) may not approve what comes of the run; being environment, they are no part
+    of the key of Kubeflow's cache.
     """
 
     image: str = IMAGE
@@ -62,6 +65,8 @@ class Cluster:
     keys: str = "mailroom-keys"
     claim: str = "mailroom-home"
     state: str = "mailroom-state"
+    author: str = ""
+    submitter: str = ""
 
     def configure(self, step: str, task: Any) -> None:
         """Ask for a step's resources; :func:`pipelines.retrain.retrain_graph` calls it for every task."""
@@ -80,6 +85,10 @@ class Cluster:
         task.set_env_variable("MAILROOM_HOME", HOME)
         task.set_env_variable("MAILROOM_KEYS", KEYS)
         task.set_env_variable("MAILROOM_STATE", STATE)
+        if self.author:
+            task.set_env_variable("MAILROOM_AUTHOR", self.author)
+        if self.submitter:
+            task.set_env_variable("MAILROOM_SUBMITTER", self.submitter)
         kubernetes.set_timeout(task, seconds=resources.timeout_s)
         kubernetes.use_secret_as_env(task, self.tracking, {"tracking_uri": "MLFLOW_TRACKING_URI"})
         kubernetes.use_secret_as_volume(task, self.keys, mount_path=KEYS)
@@ -97,4 +106,4 @@ def cluster(*, image: str, gpu: str, gpus: int) -> Cluster:
         raise UserError(f"--gpu {gpu}: not a Kubernetes resource name; write it like nvidia.com/gpu")
     if not 1 <= gpus <= 16:
         raise UserError(f"--gpus {gpus}: a step asks for 1 to 16")
-    return Cluster(image=image, gpu=gpu, gpus=gpus)
+    return Cluster(image=image, gpu=gpu, gpus=gpus, author=os.environ.get("MAILROOM_AUTHOR", "").strip())

@@ -7,6 +7,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
@@ -16,6 +17,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from data.declared import read_declared
+from data.identity import account, author
 from data.workspace import UserError
 from pipelines.cluster import Cluster
 from pipelines.compiled import compile_graph
@@ -139,8 +141,10 @@ def _recurring_runs(client: Any, name: str, experiment_id: str) -> list[str]:
 
 @contextmanager
 def _compiled(cluster: Cluster, build: Callable[..., Any] = retrain_graph) -> Iterator[Path]:
+    """Yield the graph, which names who submits it: in a pod everybody has the same account."""
+    submitted = replace(cluster, author=author(), submitter=account())
     with tempfile.TemporaryDirectory(prefix="mailroom-") as folder:
-        yield compile_graph(Path(folder) / "graph.yaml", cluster, build)
+        yield compile_graph(Path(folder) / "graph.yaml", submitted, build)
 
 
 def _name_of(package: Path) -> str:

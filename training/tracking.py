@@ -17,7 +17,7 @@ from typing import Any, Literal
 import yaml
 
 from data.dataset import read_manifest
-from data.identity import account
+from data.identity import account, author
 from data.rows import rows_digest
 from data.workspace import tracking
 from training.recipe import Recipe, recipe_digest
@@ -60,9 +60,13 @@ def training_run(name: Role, provenance: Provenance, recipe: Recipe) -> Iterator
 
     Parameters are named ``<name>.<key>``: classifier and embedder may share a run. The recipe is kept
     whole, as the artifact ``<name>_recipe.yaml``: its name and digest alone train nothing again.
+
+    Raises:
+        UserError: it is not known who trains.
     """
     import mlflow
 
+    responsible = author()
     tracking()
     with mlflow.start_run(run_name=None if os.environ.get("MLFLOW_RUN_ID") else name) as run:
         tags = {
@@ -75,8 +79,9 @@ def training_run(name: Role, provenance: Provenance, recipe: Recipe) -> Iterator
             "mailroom.lock_digest": provenance.lock_digest,
             "mailroom.device": provenance.device,
             # who may not approve what comes of it
-            "mailroom.author": os.environ.get("MAILROOM_AUTHOR") or account(),
+            "mailroom.author": responsible,
             "mailroom.account": account(),
+            "mailroom.submitter": os.environ.get("MAILROOM_SUBMITTER", ""),
         }
         mlflow.set_tags({key: value for key, value in tags.items() if value})
         content = recipe.model_dump(mode="json", exclude_none=True)

@@ -7,7 +7,8 @@ import pwd
 
 import pytest
 
-from data.identity import account, person
+from data.identity import account, author, person
+from data.workspace import UserError
 
 
 @pytest.mark.parametrize(
@@ -51,3 +52,23 @@ def test_the_account_is_not_taken_from_the_environment(monkeypatch: pytest.Monke
         monkeypatch.setenv(name, "somebody-else")
 
     assert pwd.getpwuid(os.geteuid()).pw_name == account()
+
+
+@pytest.mark.parametrize(("named", "expected"), [("ada", "ada"), ("", account()), ("  ", account())])
+def test_the_author_is_who_is_named_else_the_account(
+    monkeypatch: pytest.MonkeyPatch, named: str, expected: str
+) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    monkeypatch.setenv("MAILROOM_AUTHOR", named)
+
+    assert expected == author()
+
+
+def test_in_a_pod_the_author_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.delenv("MAILROOM_AUTHOR", raising=False)
+
+    with pytest.raises(UserError, match="no author is named"):
+        author()
+    monkeypatch.setenv("MAILROOM_AUTHOR", "ada")
+    assert "ada" == author()

@@ -12,13 +12,15 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
+from data.identity import account
 from data.workspace import UserError
 from pipelines import kubeflow
 from pipelines.cli import app
 from pipelines.cluster import Cluster
-from pipelines.kubeflow import SCHEDULES, apply_schedules, read_schedules, submit
+from pipelines.kubeflow import SCHEDULES, _compiled, apply_schedules, read_schedules, submit
 from tests.training.test_generator import SECTION
 from training.recipe import RECIPES
 
@@ -185,6 +187,20 @@ def test_each_schedule_has_the_graph_of_its_recipe(tmp_path: Path) -> None:
 
     assert "comp-train-generator" not in plain.pipeline_spec.components
     assert "comp-train-generator" in tuned.pipeline_spec.components
+
+
+def test_what_is_submitted_names_who_submits_it_without_changing_what_is_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MAILROOM_AUTHOR", "ada")
+
+    with _compiled(Cluster()) as package:
+        executors = next(yaml.safe_load_all(package.read_text()))["deploymentSpec"]["executors"]
+
+    for executor in executors.values():
+        environment = {each["name"]: each["value"] for each in executor["container"]["env"]}
+        assert ("ada", account()) == (environment["MAILROOM_AUTHOR"], environment["MAILROOM_SUBMITTER"])
+        assert not {"ada", account()} & {*executor["container"]["command"], *executor["container"]["args"]}
 
 
 @pytest.mark.slow
