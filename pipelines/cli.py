@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -453,6 +454,7 @@ def reveal_command(
 
 def main() -> None:
     """Run the command line: a person's mistake is one line and status 2, a bug a traceback without locals."""
+    leave_out_working_directory()
     try:
         app()
     except (UserError, ContractError, RunStoppedError) as error:
@@ -463,6 +465,12 @@ def main() -> None:
         if error.errno != errno.ENOSPC:
             raise
         _end(FREE_SPACE, 2)
+
+
+def leave_out_working_directory() -> None:
+    """Keep steps, kernels and engines from taking a ``data.py`` that lies where we are called for ours."""
+    if not Path(__file__).parent.parent.samefile("."):  # there it is ours
+        os.environ["PYTHONSAFEPATH"] = "1"
 
 
 def _topic(name: str, broker: str, client_config: Path | None) -> Topic:

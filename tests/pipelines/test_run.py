@@ -19,6 +19,7 @@ from components.component import components
 from data.workspace import UserError
 from evaluation.release import Release, as_json
 from evaluation.rules import DEFAULT_PATH
+from pipelines.cli import leave_out_working_directory
 from pipelines.cluster import Cluster
 from pipelines.compiled import compile_graph
 from pipelines.endings import StepError
@@ -94,6 +95,21 @@ def test_takes_from_the_cache_what_has_not_changed(
     write_notebook("02_copy", READS, COPY, "# a comment more")
     run(folder, "a")
     assert states() == ["cached", "done"]
+
+
+@pytest.mark.slow
+def test_a_module_that_lies_where_we_are_called_is_not_taken_for_ours(
+    folder: Path, write_notebook: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "data.py").write_text("raise SystemExit('taken for ours')")
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("PYTHONSAFEPATH", "")
+    write_notebook("02_copy", READS, "from data.workspace import home", COPY)
+
+    leave_out_working_directory()
+
+    assert Path(run(folder, "a").outputs["copy"].uri).read_text() == "aaa"
 
 
 @pytest.mark.slow
