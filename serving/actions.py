@@ -139,11 +139,12 @@ def scopes_of(door: Door, filters: Filters, request: Request, caller: Caller) ->
         request.scope["visit"].refused = "right"
         raise HTTPException(403, "this key has no right to filter by legal holds")
     archive = archive_of(door)
-    saw(request, [], held=filters.held is not False, holds=filters.holds)
     try:
         held = archive.holds.of(archive, filters.holds)
     except KeyError:
         raise HTTPException(404, "there is no legal hold of this name now; see /v1/me") from None
+    # only what exists: a name that does not is a caller's own words, which the audit must not keep
+    saw(request, [], held=filters.held is not False, holds=filters.holds)
     return (*scopes, Among(held, inside=filters.held is not False))
 
 
@@ -151,10 +152,10 @@ def page_of_thread(
     door: Door, thread_id: str, request: Request, caller: Caller, *, most: int = MOST, before: str = ""
 ) -> ThreadPage:
     """Return messages of a thread that the caller may see; 404 when there are none."""
-    saw(request, [], asked=thread_id)
     page = archive_of(door).thread(thread_id, caller.scope, most=most, before=before)
     if page is None:
         raise HTTPException(404, "there is no such thread")
+    saw(request, [], asked=thread_id)  # one that does not exist is a caller's own words
     return page
 
 

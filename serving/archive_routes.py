@@ -61,7 +61,6 @@ def add_archive_routes(app: FastAPI, doors: Doors, guards: Guards) -> None:
         message_id: Name, request: Request, caller: Annotated[Caller, Depends(needs("read"))]
     ) -> dict[str, Any]:
         with doors.lease() as door:
-            saw(request, [], asked=message_id)
             found = actions.archive_of(door).message(message_id, caller.scope)
         if found is None:
             raise HTTPException(404, "there is no such message")

@@ -129,6 +129,23 @@ def test_who_has_no_right_to_holds_learns_nothing_of_them(
     assert 2 == refused.count("right")
 
 
+def test_the_audit_keeps_no_word_of_what_does_not_exist(tmp_path: Path, door: Door, guards: Guards):
+    hold(tmp_path, matter=KINDS["channel"])
+    reviewer = client_of(door, guards, "reviewer")
+
+    asked = {"question": "harbour lease", "filters": {"holds": ["matter", "Petra Example Main Street"]}}
+    replies = [
+        reviewer.post("/v1/search", json=asked),
+        reviewer.get("/v1/threads/petra-example-suspect"),
+        reviewer.get("/v1/messages/petra-example-suspect"),
+    ]
+
+    assert [404, 404, 404] == [reply.status_code for reply in replies]
+    written = guards.audit.path.read_text()
+    assert "petra" not in written.lower()
+    assert len(replies) == written.count('"status":404')
+
+
 def test_statistics_count_what_is_held_and_what_is_not(
     tmp_path: Path, dataset: Path, door: Door, guards: Guards
 ):
@@ -158,7 +175,9 @@ def test_the_filter_is_part_of_the_search(tmp_path: Path, door: Door, guards: Gu
     door.index.search = lambda *_, within, **__: [asked.append(within) or []]  # type: ignore[method-assign,func-returns-value]
     client = client_of(door, guards, "reviewer")
 
-    client.post("/v1/search", json={"question": "lease", "filters": {"held": False, "channels": ["email"]}})
+    client.post(
+        "/v1/search", json={"question": "harbour lease", "filters": {"held": False, "channels": ["email"]}}
+    )
 
     assert door.archive is not None
     ids = door.archive.holds.of(door.archive)
