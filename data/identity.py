@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import unicodedata
 
 from data.workspace import UserError
 
 # Signs that a reader takes for the letter before the colon: the part of Unicode's confusables (UTS 39)
 # that people's names are written with. Capitals come first: "Н" looks like H, "н" does not look like n.
-_CAPITALS = "A:ΑА B:ΒВ C:СϹ E:ΕЕ H:ΗН I:ΙІ J:Ј K:ΚК M:ΜМ N:Ν O:ΟО P:ΡР S:Ѕ T:ΤТ X:ΧХ Y:ΥҮ Z:Ζ l:|"
+_CAPITALS = (
+    "A:ΑАᎪ B:ΒВᏴ C:СϹᏟ D:Ꭰ E:ΕЕᎬ G:Ꮐ H:ΗНᎻ I:ΙІ J:ЈᎫ K:ΚКᏦ L:Ꮮ M:ΜМᎷ N:Ν O:ΟО P:ΡРᏢ R:Ꭱ S:ЅᏚ T:ΤТᎢ V:Ꮩ "
+    "W:Ꮃ X:ΧХ Y:ΥҮ Z:ΖᏃ l:|"
+)
 _SMALL = (
     "a:αаɑ b:вЬ c:сϲ d:ԁđ e:еε3 g:ɡց h:һհн i:ıιі j:јϳ k:кκ l:i1łӏ m:м n:пηո o:оο0øօσ p:рρ q:ԛ r:г "
     "s:ѕ5 t:тτ u:υսս v:ν w:ԝω x:хχ y:уγү"
 )
+# one way to write what can be written in two: letters of their own, and two letters that look like one
+_SPELLED = str.maketrans({"æ": "ae", "œ": "oe", "þ": "th", "ð": "d", "w": "vv", "m": "rn"})
+_STROKE_OR_SMALL_CAPITAL = re.compile(r"LATIN (?:SMALL LETTER|LETTER SMALL CAPITAL) ([A-Z])(?: WITH .*)?")
 
 
 def _table(groups: str) -> dict[int, str]:
@@ -34,8 +41,14 @@ def person(name: str) -> str:
     """
     shown = unicodedata.normalize("NFKC", name).translate(_LIKE_CAPITALS).casefold()
     plain = unicodedata.normalize("NFKD", shown)
-    letters = "".join(sign for sign in plain if sign.isalnum()).translate(_LIKE_SMALL)
-    return letters.translate(_LIKE_SMALL).replace("rn", "m")
+    letters = "".join(_letter(sign) for sign in plain if sign.isalnum()).translate(_LIKE_SMALL)
+    return letters.translate(_LIKE_SMALL).translate(_SPELLED).replace("dj", "d")
+
+
+def _letter(sign: str) -> str:
+    """Return the plain letter of one with a stroke or a hook ("ħ"), or of a small capital ("ᴀ")."""
+    found = _STROKE_OR_SMALL_CAPITAL.fullmatch(unicodedata.name(sign, ""))
+    return found[1].lower() if found else sign
 
 
 def author() -> str:

@@ -32,7 +32,23 @@ def test_a_name_written_otherwise_is_the_same_person(written: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("paul", "PAU1"), ("mila", "MlLA"), ("bernd", "bemd"), ("Нanna", "hanna")]
+    ("one", "other"),
+    [
+        ("paul", "PAU1"),
+        ("mila", "MlLA"),
+        ("bernd", "bemd"),
+        ("Нanna", "hanna"),
+        ("anna", "ᴀɴɴᴀ"),
+        ("anna", "Ꭺnna"),
+        ("lars", "ʟars"),
+        ("hans", "ħans"),
+        ("djordje", "đordje"),
+        ("djordje", "Đorđe"),
+        ("wanda", "vvanda"),
+        ("wvera", "vwera"),
+        ("aegir", "Ægir"),
+        ("thor", "Þor"),
+    ],
 )
 def test_letters_that_look_alike_are_one(one: str, other: str) -> None:
     assert person(one) == person(other)
