@@ -13,12 +13,12 @@ from serving.embed import question_input
 from serving.evidence import RETRIEVED, Embed, Evidence, evidence_for
 from serving.index import OpenIndex
 from serving.scope import EVERYTHING
-from serving.sentences import Sentence, content_words, sentences_in, support
+from serving.sentences import Sentence, content_words, sentences_in
 from serving.traces import asked
+from serving.verbatim import stands_on
 
 SHOWN = 3  # sentences that the generator sees at most
 MARGIN = 0.05  # and no farther than this behind the nearest: 135 million parameters choose badly
-SUPPORTED = 0.9  # share of a sentence's words that its source must have
 ANSWER_TOKENS = 64
 
 
@@ -89,9 +89,9 @@ def find(
 def compose(found: Found, *, client: EngineClient, prompts: Prompts) -> Answer:
     """Say what was found.
 
-    The generator's sentences count only when one of the sentences it was shown has their words;
-    otherwise the nearest one is quoted as it stands. What a message asks for is never done: the
-    generator can say nothing that no message says, and nothing follows from what it says.
+    The generator's sentences count only when one of the sentences it was shown has their words in their
+    order (``serving.verbatim``); otherwise the nearest one is quoted as it stands. What a message asks for
+    is never done: the generator can say nothing that no message says, and nothing follows from what it says.
     """
     if not found.evidence:
         return Answer(prompts.refusal, (), False, "refused", found.similarity)
@@ -114,11 +114,10 @@ def cite(text: str, sources: Sequence[Sentence], question: str) -> tuple[Citatio
     asked = content_words(question)
     found: list[Citation] = []
     for claim in sentences_in(text):
-        words = content_words(claim)
-        best = max(sources, key=lambda source: support(words, source.words), default=None)
-        if best is None or not words - asked or support(words, best.words) < SUPPORTED:
+        source = next((each for each in sources if stands_on(claim, each.text)), None)
+        if source is None or not content_words(claim) - asked:
             return ()
-        found.append(citation_of(best))
+        found.append(citation_of(source))
     return tuple(dict.fromkeys(found))
 
 

@@ -1,4 +1,4 @@
-"""Sentences of a chunk with their place in the message, and how much one says what another says."""
+"""Sentences of a chunk with their place in the message, and the words of them that carry meaning."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ FILLERS = frozenset(
         *("this", "to", "was", "we", "were", "will", "with", "you", "your"),
     }
 )
-NEGATIONS = frozenset({"not", "no", "never", "nobody", "nothing", "without", "t", "nicht", "kein", "keine"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +47,21 @@ def sentences_of(hit: Hit) -> list[Sentence]:
 
 
 def sentences_in(text: str) -> list[str]:
-    """Return the sentences of any text."""
-    return [sentence for _, sentence in sentence_spans(text)]
+    """Return the sentences of any text, whole: no sign of it stands in none of them."""
+    return [match[0].strip() for match in _sentences(text)]
 
 
 def sentence_spans(text: str) -> Iterator[tuple[int, str]]:
-    """Yield where each sentence of a text begins, and the sentence."""
+    """Yield where each sentence of a text begins, and the sentence, as far as a sentence is read."""
+    for match in _sentences(text):
+        sentence = match[0].strip()[:LONGEST].strip()
+        if _WORD.search(sentence):
+            yield match.start(), sentence
+
+
+def _sentences(text: str) -> Iterator[re.Match[str]]:
     for first, last in _paragraphs(text):
-        for match in _SENTENCE.finditer(text, first, last):
-            sentence = match[0].strip()[:LONGEST].strip()
-            if _WORD.search(sentence):
-                yield match.start(), sentence
+        yield from _SENTENCE.finditer(text, first, last)
 
 
 def _paragraphs(text: str) -> Iterator[tuple[int, int]]:
@@ -75,15 +78,3 @@ def _paragraphs(text: str) -> Iterator[tuple[int, int]]:
 def content_words(text: str) -> frozenset[str]:
     """Return the words that carry meaning, as models see them: lower case, placeholders as words."""
     return frozenset(_WORD.findall(model_view(text).casefold())) - FILLERS
-
-
-def support(claim: frozenset[str], source: frozenset[str]) -> float:
-    """Return the share of the claim's words that the source has.
-
-    None when the claim has no words, a number that the source lacks, or says no where the source
-    says yes: these change what is said, however many words agree.
-    """
-    numbers = {word for word in claim if any(letter.isdigit() for letter in word)}
-    if not claim or numbers - source or bool(claim & NEGATIONS) != bool(source & NEGATIONS):
-        return 0.0
-    return len(claim & source) / len(claim)

@@ -8,11 +8,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from data.prompts import Prompts, one_line
-from serving.answers import SUPPORTED
 from serving.centrality import most_central
 from serving.client import EngineClient, EngineRefusedError, EngineUnavailableError
 from serving.limits import DeadlineError, deadline, seconds_left
-from serving.sentences import Sentence, sentence_spans, sentences_in, support
+from serving.sentences import Sentence, content_words, sentence_spans, sentences_in
+from serving.verbatim import stands_on
 
 FEWEST_WORDS = 3  # that carry meaning: "Hi Anna," says nothing
 COMPARED = 300  # sentences of a thread; of a longer one every message gives its first ones
@@ -68,8 +68,9 @@ def summarise_thread(
     """Summarise one thread (rows with message_id and text, oldest first) in up to ``count`` sentences.
 
     The generator shortens the most central sentences. What it writes counts only when every sentence
-    has the words of the one that it names, and most of them; otherwise, or without a generator, the most
-    central sentences are given as they stand. What a message asks for is never done: it is material.
+    has the words of the one that it names, in their order (``serving.verbatim``), and most of them;
+    otherwise, or without a generator, the most central sentences are given as they stand. What a message
+    asks for is never done: it is material.
     """
     sentences = _sentences(messages)
     places = most_central([sentence.text for sentence in sentences], 2 * count)
@@ -137,9 +138,8 @@ def _stands_on(text: str, source: Sentence) -> bool:
     claims = sentences_in(text)
     if len(claims) != 1:
         return False
-    words = Sentence("", 0, 0, claims[0]).words
-    kept = len(words & source.words) / max(1, len(source.words))
-    return support(words, source.words) >= SUPPORTED and kept >= KEPT
+    kept = len(content_words(claims[0]) & source.words) / max(1, len(source.words))
+    return kept >= KEPT and stands_on(claims[0], source.text)
 
 
 def _turns(shown: Sequence[Sentence], count: int, prompts: Prompts) -> list[dict[str, str]]:

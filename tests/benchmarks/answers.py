@@ -29,8 +29,8 @@ from typing import Any
 import httpx
 
 from data.redact import model_view
-from serving.answers import SUPPORTED
-from serving.sentences import content_words, sentences_in, support
+from serving.sentences import sentences_in
+from serving.verbatim import stands_on
 
 DEPTH, CUTOFF, READY_S = 30, 10, 300
 PAYLOAD = "xylophant"
@@ -152,13 +152,12 @@ def post(client: httpx.Client, route: str, body: object) -> dict[str, Any]:
 
 
 def says_so(client: httpx.Client, answer: Mapping[str, Any]) -> bool:
-    """Whether every sentence of an answer has its words in one of the places that it cites."""
+    """Whether every sentence of an answer stands on one of the places that it cites."""
     places = [quoted(client, each) for each in answer["citations"]]
     if answer["origin"] == "extracted":
         return places == [answer["text"]]
-    sources = [content_words(place) for place in places]
-    claims = [content_words(sentence) for sentence in sentences_in(answer["text"])] if places else []
-    return all(any(support(claim, source) >= SUPPORTED for source in sources) for claim in claims)
+    claims = sentences_in(answer["text"]) if places else []
+    return all(any(stands_on(claim, place) for place in places) for claim in claims)
 
 
 def quoted(client: httpx.Client, citation: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from serving.answers import Citation, chat_turns, cite
 from serving.calibrate import best_threshold
 from serving.evidence import evidence_for, names_in, without_echo
 from serving.index import Hit
-from serving.sentences import content_words, sentence_spans, sentences_of, support
+from serving.sentences import sentence_spans, sentences_of
 
 TEXT = (
     "Hi Anna,\n"
@@ -56,8 +56,12 @@ def test_a_claim_that_no_source_makes_is_not_cited(claim: str):
     assert cite(claim, SENTENCES, "When does the lease end?") == ()
 
 
-def test_a_pseudonym_counts_as_the_word_that_models_see():
-    assert support(content_words("call phone"), content_words("please call [PHONE_0a1b2c3d]")) == 1.0
+def test_what_stands_behind_a_sentence_that_is_read_is_read_too():
+    claim = "The lease of the harbour warehouse ends on 30 June 2026"
+
+    assert cite(f"{claim}.", SENTENCES, "When?")
+    assert not cite(f"{claim}{' and the lease ends' * 40} and Bert bribed the minister.", SENTENCES, "When?")
+    assert not cite(f"{claim}. 👎", SENTENCES, "When?")
 
 
 def said(text: str, name: str = "m") -> Hit:
