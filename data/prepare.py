@@ -123,7 +123,10 @@ def _record(retained: Retained, orders: Orders, manifest: Manifest, forgotten: i
 
 def _archive(archive: str, seed: int) -> Path:
     if archive != "sample":
-        return locate(archive)
+        place = locate(archive)
+        if not place.exists():
+            raise UserError(f"no archive at {place}; give the path of a folder, of one file, or: sample")
+        return place
     from data.sample import write_sample
 
     folder = home() / f"sample-{seed}"

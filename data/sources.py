@@ -94,7 +94,7 @@ def discover(archive: Path, *, skipped: tuple[Path, ...] = ()) -> list[Item]:
         UserError: the archive is missing, cannot be read, or holds no file, or its columns.yaml is wrong.
     """
     if not archive.exists():
-        raise UserError(f"no archive at {archive}; give the path of a folder, of one file, or: sample")
+        raise UserError(f"no archive at {archive}; give the path of a folder or of one file")
     root = archive if archive.is_dir() else archive.parent
     if not os.access(archive, os.R_OK | (os.X_OK if archive.is_dir() else 0)):
         raise UserError(f"the archive {archive} cannot be read by this user; check its permissions")

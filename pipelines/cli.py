@@ -424,9 +424,11 @@ def erase_command(
     """Erase a person from everything in the workspace, and prove it by a scan of every byte."""
     from pipelines.erase import erase
 
-    people = subject or sys.stdin.read().splitlines()
     if not subject and not yes:
         raise UserError("with the subject on standard input nobody can be asked: add --yes")
+    if not subject and sys.stdin.isatty():
+        typer.echo("an address or a name a line, then Ctrl-D:", err=True)
+    people = subject or sys.stdin.read().splitlines()
     done = erase(
         people, confirm=lambda said: yes or typer.confirm(f"{said}; erase?"), by=by, retention=retention
     )

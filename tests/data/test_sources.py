@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data.prepare import prepare
 from data.sources import discover, source_of
 from data.workspace import UserError
 
@@ -111,3 +112,12 @@ def test_an_archive_without_messages_is_a_mistake_of_the_user(tmp_path: Path, ma
 
     with pytest.raises(UserError, match="archive"):
         discover(tmp_path / "archive")
+
+
+def test_only_where_the_sample_is_accepted_is_it_advised(tmp_path: Path) -> None:
+    nowhere = tmp_path / "nowhere"
+
+    with pytest.raises(UserError, match=r"give the path of a folder or of one file$"):
+        discover(nowhere)
+    with pytest.raises(UserError, match=r"or: sample$"):
+        prepare(str(nowhere), tmp_path / "prepared")

@@ -232,6 +232,35 @@ def test_the_command_reads_the_subject_from_its_input_and_fails_on_a_hit(
     assert NAME not in said
 
 
+class Terminal(io.StringIO):
+    """Standard input at which somebody sits, and whether it was read."""
+
+    was_read = False
+
+    def isatty(self) -> bool:
+        return True
+
+    def read(self, size: int | None = -1, /) -> str:
+        self.was_read = True
+        return super().read(size)
+
+
+@pytest.mark.parametrize("is_sure", [False, True])
+def test_the_command_says_what_it_waits_for_and_refuses_before_it_reads(
+    is_sure: bool, workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    terminal = Terminal("\n")
+    monkeypatch.setattr(sys, "argv", ["mailroom", "erase", *["--yes"] * is_sure])
+    monkeypatch.setattr(sys, "stdin", terminal)
+
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+
+    said = capsys.readouterr().err
+    assert (2, is_sure) == (ended.value.code, terminal.was_read)
+    assert ("then Ctrl-D" in said, "add --yes" in said) == (is_sure, not is_sure)
+
+
 def test_nobody_is_erased_by_a_no_or_without_a_name(archive: Path, workspace: Path) -> None:
     prepare(str(archive), workspace / "prepared", spark_master="local[2]")
 
