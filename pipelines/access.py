@@ -97,12 +97,16 @@ def rotate(number: Number, *, days: Days = 0) -> None:
 
 
 @audit.command("verify")
-def verify() -> None:
+def verify(
+    first: Annotated[
+        int, typer.Option("--from", min=1, help="The first segment, where those before it were deleted.")
+    ] = 1,
+) -> None:
     """Check every line of the audit log; the first that is not as it was written is named."""
     from serving.audit import audit_path, verify_audit
 
-    lines, problem = verify_audit()
+    lines, problem = verify_audit(first=first)
     if problem:
-        typer.echo(f"{audit_path()}: {problem}", err=True)
+        typer.echo(f"{audit_path().parent}: {problem}", err=True)
         raise typer.Exit(1)
     typer.echo(f"{audit_path()}: {lines:,} lines, as they were written")

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from data.declared import read_declared
 from data.workspace import UserError
-from serving.audit import open_audit
+from serving.audit import SEGMENT_BYTES, open_audit
 from serving.bundle import Bundle
 from serving.canary import Canary
 from serving.credentials import Keyring, ensure_owner_key
@@ -47,6 +47,9 @@ class Settings(BaseModel):
     tools: Path | None = Field(default=None, description="who may call which tool; serving/tools.yaml")
     reveal: Reveals | None = Field(default=None, description="absent: no pseudonym is undone here")
     traces: float = Field(default=0.0, ge=0, le=1, description="share of requests traced into MLflow")
+    audit_segment_bytes: int = Field(
+        default=SEGMENT_BYTES, ge=100_000, description="a start reads one segment of the audit log"
+    )
     tls_certificate: Path | None = None
     tls_key: Path | None = None
 
@@ -103,7 +106,7 @@ def serve(
     tokens = [TokenCheck(issuer) for issuer in chosen.issuers]
     checks: list[Checks] = [Keyring(), *tokens]
     with _leave_on_sigterm(), ExitStack() as stack:
-        audit = stack.enter_context(open_audit())
+        audit = stack.enter_context(open_audit(segment_bytes=chosen.audit_segment_bytes))
         start_tracing(chosen.traces)
         stack.callback(stop_tracing)
         stack.callback(doors.close)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from data.workspace import UserError
+from serving import audit as audit_log
 from serving.audit import AuditLog, open_audit, verify_audit
 
 
@@ -130,3 +132,157 @@ def test_the_head_has_a_place_of_its_own_where_keys_are_read_only(
     assert before == {path: path.read_bytes() for path in (tmp_path / "keys").rglob("*") if path.is_file()}
     log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:6]))
     assert verify_audit(log)[1] is not None
+
+
+@pytest.fixture
+def segments(tmp_path: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Three segments of three lines, the last one still written; the later two begin with their number."""
+    monkeypatch.setattr(audit_log, "HEAD_S", 600.0)  # what is put aside when is the test's affair
+    path = tmp_path / "audit.jsonl"
+    with open_audit(path, segment_bytes=700) as audit:
+        for number in range(9):
+            if number in (3, 6):
+                audit.rotate()
+            audit.write({"request": f"r{number}", "messages": ["m1"]})
+    return [tmp_path / "audit-000001.jsonl", tmp_path / "audit-000002.jsonl", path]
+
+
+def test_a_full_segment_is_put_aside_and_the_chain_goes_on(segments: list[Path]):
+    with open_audit(segments[-1], segment_bytes=700) as audit:
+        audit.write({"request": "later"})
+        audit.rotate()
+        audit.rotate()  # nothing to do
+
+    assert [3, 4] == [len(each.read_text().splitlines()) for each in segments[:2]]
+    assert (segments[-1].parent / "audit-000003.jsonl").exists()
+    assert verify_audit(segments[-1]) == (13, None)
+
+
+@pytest.mark.parametrize(("place", "line"), [(0, 3), (1, 3), (2, 3)])
+def test_tampering_is_named_with_its_segment(segments: list[Path], place: int, line: int):
+    segments[place].write_bytes(b"".join(changed(segments[place].read_bytes().splitlines(keepends=True))))
+
+    _, problem = verify_audit(segments[-1])
+
+    assert problem is not None
+    assert (problem.segment, problem.line) == (segments[place], line)
+    assert str(problem).startswith(f"{segments[place].name}, line {line}: ")
+
+
+def test_a_start_looks_at_the_last_segment_alone(segments: list[Path]):
+    segments[0].write_text("nothing of a log\n")
+
+    with open_audit(segments[-1]) as audit:
+        audit.write({"request": "later"})
+    assert verify_audit(segments[-1])[1] is not None
+
+
+def test_deleted_segments_are_told_from_those_that_were_meant_to_be_deleted(segments: list[Path]):
+    segments[0].unlink()
+
+    _, problem = verify_audit(segments[-1])
+    assert problem is not None
+    assert "--from 2" in problem.words
+    assert verify_audit(segments[-1], first=2) == (8, None)
+
+    segments[1].unlink()
+    _, problem = verify_audit(segments[-1], first=2)
+    assert problem is not None
+    assert "segment 3 where segment 2 belongs" in problem.words
+    with open_audit(segments[-1]) as audit:  # what is kept elsewhere holds up no gateway
+        audit.write({"request": "later"})
+    assert verify_audit(segments[-1], first=3) == (5, None)
+
+
+def test_a_segment_between_two_others_cannot_be_left_out(segments: list[Path]):
+    segments[1].unlink()
+
+    assert verify_audit(segments[-1])[1] is not None
+
+
+def test_a_segment_under_the_number_of_another_is_named(segments: list[Path]):
+    segments[1].replace(segments[0])
+
+    assert verify_audit(segments[-1])[1] is not None
+
+
+def test_lines_removed_at_the_end_of_a_full_segment_are_named(segments: list[Path]):
+    lines = segments[0].read_bytes().splitlines(keepends=True)
+    segments[0].write_bytes(b"".join(lines[:-1]))
+
+    _, problem = verify_audit(segments[-1])
+
+    assert problem is not None
+    assert (problem.segment, problem.line) == (segments[1], 1)
+
+
+@pytest.mark.parametrize("instead", [None, 0, 1])
+def test_a_gateway_does_not_follow_on_a_segment_before_the_last(segments: list[Path], instead: int | None):
+    segments[-1].unlink()
+    if instead is not None:
+        shutil.copy(segments[instead], segments[-1])
+
+    with pytest.raises(UserError), open_audit(segments[-1]):
+        pass
+    assert verify_audit(segments[-1])[1] is not None
+
+
+@pytest.mark.parametrize("left", ["nothing", "an empty file"])
+def test_a_gateway_that_stopped_between_two_segments_is_followed_on(
+    tmp_path: Path, workspace: Path, left: str
+):
+    path = tmp_path / "audit.jsonl"
+    with open_audit(path) as audit:
+        audit.write({"request": "r0"})
+    path.rename(tmp_path / "audit-000001.jsonl")
+    if left == "an empty file":
+        path.touch()
+
+    with open_audit(path) as audit:
+        audit.write({"request": "r1"})
+
+    assert verify_audit(path) == (3, None)
+
+
+def test_without_room_for_the_next_segment_the_present_one_goes_on(
+    segments: list[Path], monkeypatch: pytest.MonkeyPatch
+):
+    def full(_path: Path) -> None:
+        raise OSError("no space left on device")
+
+    with open_audit(segments[-1], segment_bytes=700) as audit:
+        with monkeypatch.context() as without_room:
+            without_room.setattr(audit_log, "write_atomically", full)
+            with pytest.raises(OSError, match="no space"):
+                audit.rotate()
+        audit.write({"request": "later"})
+
+    assert verify_audit(segments[-1]) == (12, None)
+
+
+def test_many_threads_write_one_chain_while_segments_become_full(segments: list[Path]):
+    from concurrent.futures import ThreadPoolExecutor
+
+    with open_audit(segments[-1], segment_bytes=700) as audit, ThreadPoolExecutor(8) as pool:
+        written = [pool.submit(audit.write, {"request": str(number)}) for number in range(200)]
+        for each in written:
+            each.result()
+            audit.rotate()
+
+    lines, problem = verify_audit(segments[-1])
+    assert problem is None
+    assert lines > 11 + 200
+
+
+def test_a_log_is_checked_while_it_is_written(segments: list[Path]):
+    from concurrent.futures import ThreadPoolExecutor
+
+    with open_audit(segments[-1], segment_bytes=700) as audit, ThreadPoolExecutor(1) as pool:
+        checks = []
+        for number in range(100):
+            audit.write({"request": str(number)})
+            if number % 10 == 0:
+                checks.append(pool.submit(verify_audit, segments[-1]))
+            audit.rotate()
+
+    assert {None} == {check.result()[1] for check in checks}
