@@ -322,8 +322,13 @@ def _heads(path: str | Path, first: Entry | None) -> tuple[_Head, ...]:
 
 
 def _read_head(kept: Path) -> _Head:
-    sequence, digest = kept.read_text().split()
-    return _Head(kept, int(sequence), digest)
+    try:
+        sequence, digest = kept.read_text(encoding="utf-8").split()
+        return _Head(kept, int(sequence), digest)
+    except ValueError:
+        raise LedgerError(
+            f"{kept} no longer says which line came last; restore it from your backup"
+        ) from None
 
 
 @contextmanager

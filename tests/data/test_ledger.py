@@ -338,6 +338,14 @@ def test_what_was_remembered_beside_the_keys_counts_after_the_state_has_a_place_
         ledger.append(written, {}, signer=ledger.signer("reviewer"))
 
 
+def test_a_damaged_memory_is_named(written: Path) -> None:
+    for kept in (keys() / "heads").iterdir():
+        kept.write_bytes(b"\xff one two three")
+
+    with pytest.raises(LedgerError, match="no longer says which line came last; restore it"):
+        ledger.verify(written)
+
+
 def test_no_line_stands_whose_head_cannot_be_written(written: Path) -> None:
     before, heads, aside = written.read_bytes(), keys() / "heads", keys() / "aside"
     heads.rename(aside)
