@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from components.component import IMAGE
+from pipelines.options import Archive, Gpu, Gpus, Image, Labels, RecipeName, Retention, Seed, SparkMaster
 from pipelines.retrain import NOTEBOOKS
 from pipelines.search import search_graph
 
@@ -22,16 +23,16 @@ PARAMETERS = ("archive", "labels", "recipe", "seed", "spark_master", "retention"
 def search_command(
     *,
     trials: Annotated[int, typer.Option(min=1, max=200, help="How many recipes to try this time.")] = 8,
-    archive: Annotated[str, typer.Option(help='Folder or file with the messages, or "sample".')] = "sample",
-    labels: Annotated[str, typer.Option(help="CSV with the columns source,label.")] = "",
-    recipe: Annotated[str, typer.Option(help="Where the search begins: a name or a YAML file.")] = "laptop",
-    seed: Annotated[int, typer.Option(help="One seed for every random choice.")] = 7,
-    spark_master: Annotated[str, typer.Option(help="local[*], spark://host:7077 or k8s://...")] = "local[*]",
-    retention: Annotated[str, typer.Option(help="A retention policy (YAML).")] = "",
+    archive: Archive = "sample",
+    labels: Labels = "",
+    recipe: RecipeName = "laptop",
+    seed: Seed = 7,
+    spark_master: SparkMaster = "local[*]",
+    retention: Retention = "",
     endpoint: Annotated[str, typer.Option(help="A Kubeflow cluster to search on; empty: here.")] = "",
-    image: Annotated[str, typer.Option(help="Container image of the steps; pin it by digest.")] = IMAGE,
-    gpu: Annotated[str, typer.Option(help="Accelerator for training; empty: none.")] = "",
-    gpus: Annotated[int, typer.Option(help="How many accelerators a training step gets.")] = 1,
+    image: Image = IMAGE,
+    gpu: Gpu = "",
+    gpus: Gpus = 1,
 ) -> None:
     """Search for a better recipe of the classifier, on train and valid alone; called again, it goes on."""
     from pipelines.cluster import cluster
