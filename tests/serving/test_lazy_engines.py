@@ -6,7 +6,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -212,7 +212,11 @@ def _kill_generator(running: Engines) -> None:
     import psutil
 
     port = int(running.urls["generator"].rpartition(":")[2])
+    found = []
     for process in psutil.Process().children(recursive=True):
-        if str(port) in process.cmdline():
-            process.kill()
-            process.wait(10)
+        with suppress(psutil.NoSuchProcess):  # ended, or another test's that nobody has waited for yet
+            if str(port) in process.cmdline():
+                found.append(process)
+    (generator,) = found
+    generator.kill()
+    generator.wait(10)
