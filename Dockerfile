@@ -1,8 +1,10 @@
 # The image of every pipeline step: the locked set without JupyterLab.
-#   docker build --build-arg WORLD=cpu --build-arg COMMIT=$(git describe --always --dirty --abbrev=40 --exclude='*') -t mailroom-python:0.1.0 .
-# Behind a mirror: --build-arg PIP_INDEX_URL=... --build-arg UV_DEFAULT_INDEX=..., without a password, which
-# would stay in the image's history. Push it and compile with the digest that the registry answers: Kubeflow's cache follows the
-# image's name, not its content. `mailroom compile --image REGISTRY/mailroom@sha256:...`
+#   COMMIT=$(git describe --always --dirty --abbrev=40 --exclude='*')
+#   docker build --build-arg WORLD=cpu --build-arg COMMIT=$COMMIT -t mailroom-python:0.1.0 .
+# Behind a mirror: --build-arg PIP_INDEX_URL=... --build-arg UV_DEFAULT_INDEX=..., without a password,
+# which would stay in the image's history. Push it and compile with the digest that the registry answers:
+# Kubeflow's cache follows the image's name, not its content.
+#   mailroom compile --image REGISTRY/mailroom@sha256:...
 ARG PYTHON=python:3.11-slim-bookworm
 FROM ${PYTHON}
 ARG WORLD=cpu

@@ -107,14 +107,13 @@ def evaluate(
         _write_predictions(folder / "predictions.parquet", case, collected.challenger)
         (folder / "gate.yaml").write_bytes(rules.source)
         trained = [part.run_id for part in (subject.classifier, subject.embedder, subject.adapter) if part]
-        people = record.authors_of(trained), record.accounts_of(trained)
         table = GateTable(
             schema_version=2,
             outcome=verdict.outcome,
             headline=record.headline(findings),
             reasons=verdict.reasons,
             checks=verdict.checks,
-            challenger=_challenger(versions, *people),
+            challenger=_challenger(versions, record.trainers_of(trained)),
             champion=_named(collected.champion),
             digests=_digests(folder, findings),
             run_id=run.info.run_id,
@@ -153,9 +152,7 @@ def _write_predictions(path: Path, case: Case, challenger: Predictions) -> None:
     pq.write_table(pa.table(columns), path)
 
 
-def _challenger(
-    versions: tuple[Version, Version], authors: tuple[str, ...], accounts: tuple[str, ...]
-) -> Challenger:
+def _challenger(versions: tuple[Version, Version], trainers: record.Trainers) -> Challenger:
     classifier, embedder = versions
     return Challenger(
         classifier.name,
@@ -164,8 +161,8 @@ def _challenger(
         embedder.name,
         embedder.version,
         embedder.model_id,
-        authors,
-        accounts,
+        trainers.names,
+        trainers.accounts,
     )
 
 

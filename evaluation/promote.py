@@ -13,26 +13,16 @@ from serving.kept import keep_part
 
 
 def promote(
-    evaluation: str | Path,
-    index: str | Path,
-    release: str | Path,
-    *,
-    prepared: str | Path = "",
-    reviewer: str = "",
-    reason: str = "",
+    evaluation: str | Path, index: str | Path, release: str | Path, *, prepared: str | Path = ""
 ) -> Release:
-    """Propose the release, decide where a rule or a named reviewer can, and write ``release.json``.
+    """Propose the release, decide where the bootstrap rule can, and write ``release.json``.
 
     The file also names the champion after this: what is to be deployed, or null. Evaluation, index and
     the dataset ``prepared``, if it is given, are kept in the workspace: on a cluster the folder that a
     step is given is gone when a reviewer decides and another step deploys.
 
-    With ``reviewer`` and ``reason`` the release is approved in that name; otherwise only the first
-    release ever is, by the bootstrap rule, and only when the gate said promote.
-
     Raises:
-        UserError: evaluation, index or dataset is incomplete, the decision log does not verify, or
-            the reviewer may not decide.
+        UserError: evaluation, index or dataset is incomplete, or the decision log does not verify.
     """
     made = release_of(evaluation, index)
     if prepared:
@@ -42,9 +32,7 @@ def promote(
         keep_part("index", index, made.index_digest),
     )
     proposed, champion = decision.show(name), decision.current_release()
-    if proposed.status == "pending" and reviewer:
-        proposed = champion = decision.approve(name, reviewer=reviewer, reason=reason)
-    elif decision.is_covered_by_bootstrap(proposed):
+    if decision.is_covered_by_bootstrap(proposed):
         proposed = champion = decision.bootstrap(name)
     with write_atomically(locate(release)) as folder:
         folder.mkdir()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -102,28 +103,28 @@ def keep(
         client.set_registered_model_alias(version.name, "challenger", version.version)
 
 
-def authors_of(run_ids: Sequence[str]) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True)
+class Trainers:
+    """Who trained: their names, and the accounts that did it or had a cluster do it."""
+
+    names: tuple[str, ...]
+    accounts: tuple[str, ...]
+
+
+def trainers_of(run_ids: Sequence[str]) -> Trainers:
     """Return who trained: as tagged by MAILROOM_AUTHOR at training, else the run's system user."""
-    return _tagged(run_ids, "mailroom.author")
-
-
-def accounts_of(run_ids: Sequence[str]) -> tuple[str, ...]:
-    """Return the accounts of the operating system that trained, and those that had a cluster train."""
     import mlflow
 
     client = mlflow.MlflowClient()
-    submitters = [client.get_run(run_id).data.tags.get("mailroom.submitter", "") for run_id in run_ids]
-    return tuple(dict.fromkeys([*_tagged(run_ids, "mailroom.account"), *filter(None, submitters)]))
+    runs = [client.get_run(run_id).data.tags for run_id in run_ids]
+    names = [_person(tags, "mailroom.author") for tags in runs]
+    accounts = [_person(tags, "mailroom.account") for tags in runs]
+    submitters = [tags["mailroom.submitter"] for tags in runs if tags.get("mailroom.submitter")]
+    return Trainers(tuple(dict.fromkeys(names)), tuple(dict.fromkeys([*accounts, *submitters])))
 
 
-def _tagged(run_ids: Sequence[str], tag: str) -> tuple[str, ...]:
-    import mlflow
-
-    client, found = mlflow.MlflowClient(), []
-    for run_id in run_ids:
-        tags = client.get_run(run_id).data.tags
-        found.append(tags.get(tag) or tags.get("mlflow.user") or "unknown")
-    return tuple(dict.fromkeys(found))
+def _person(tags: Mapping[str, str], tag: str) -> str:
+    return tags.get(tag) or tags.get("mlflow.user") or "unknown"
 
 
 def _finite(metrics: dict[str, float]) -> dict[str, float]:

@@ -163,12 +163,12 @@ def _forget_outdated(cache: Path) -> None:
     Others stay: a reviewer who approves a release does not have it evaluated again.
     """
     try:
-        gone = {json.dumps(folder) for folder in outdated_evaluations()}
+        gone = set(outdated_evaluations())
     except UserError:  # of a log that does not verify, the step that needs it speaks
         return
     for entry in cache.glob("*.json") if gone else ():
-        text = entry.read_text(encoding="utf-8")
-        if any(f'"uri": {folder}' in text for folder in gone):
+        outputs = json.loads(entry.read_text(encoding="utf-8")).values()
+        if any(isinstance(output, dict) and output.get("uri") in gone for output in outputs):
             entry.unlink()
 
 

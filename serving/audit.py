@@ -17,7 +17,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import takewhile
 from pathlib import Path
 from typing import IO, Any
 
@@ -203,49 +202,54 @@ def verify_audit(path: Path | None = None, *, first: int = 1) -> tuple[int, Prob
     """
     chosen = path or audit_path()
     head, end, checked = _head(chosen), None, 0  # first of all: more lines are remembered meanwhile
-    with ExitStack() as stack:
-        for wanted, (segment, handle) in enumerate(_segments(chosen, stack), start=first):
-            with handle or open(segment, "rb") as lines:
-                number = _beginning(lines)[0]
-                if number != wanted:
-                    words = f"it begins segment {number} where segment {wanted} belongs"
-                    if wanted == first and number > first:
-                        words += f"; if those before it were deleted on purpose, say --from {number}"
-                    return checked, Problem(segment, 1, words)
-                held, end, problem = _walk(segment, lines, end, head)
-            checked += held
-            if problem:
-                return checked, problem
+    for wanted, (segment, lines) in enumerate(_segments(chosen), start=first):
+        number = _beginning(lines)[0]
+        if number != wanted:
+            words = f"it begins segment {number} where segment {wanted} belongs"
+            if wanted == first and number > first:
+                words += f"; if those before it were deleted on purpose, say --from {number}"
+            return checked, Problem(segment, 1, words)
+        held, end, problem = _walk(segment, lines, end, head)
+        checked += held
+        if problem:
+            return checked, problem
     return checked, _cut_off(chosen, end or _End(), head)
 
 
 def _last_segment(path: Path) -> tuple[int, _End, Problem | None]:
     """Return the number of the segment to write, where the chain stands, and what is wrong with its end."""
-    head = _head(path)
-    with ExitStack() as stack:
-        segments = _segments(path, stack)
-        if not segments:
-            return 1, _End(), _cut_off(path, _End(), head)
-        last, handle = segments[-1]
-        with handle or open(last, "rb") as lines:
-            number = _beginning(lines)[0]
-            _, end, problem = _walk(last, lines, None, head)
+    head, aside = _head(path), _aside(path)
+    is_begun = path.exists() and path.stat().st_size > 0
+    if not is_begun and not aside:
+        return 1, _End(), _cut_off(path, _End(), head)
+    last = path if is_begun else aside[-1]
+    with open(last, "rb") as lines:
+        number = _beginning(lines)[0]
+        _, end, problem = _walk(last, lines, None, head)
     # where the one that is written is missing or empty, the machine stopped while it was begun
-    return number if last == path else number + 1, end, problem or _cut_off(path, end, head)
+    return number if is_begun else number + 1, end, problem or _cut_off(path, end, head)
 
 
-def _segments(path: Path, stack: ExitStack) -> list[tuple[Path, IO[bytes] | None]]:
-    """Return the segments in the order of their names, the one that is written open: it may be put aside."""
-    try:
-        written = stack.enter_context(open(path, "rb"))  # noqa: SIM115 - the stack closes it
-    except FileNotFoundError:
-        written = None
-    aside = sorted(path.parent.glob(_numbered(path, "[0-9]" * 6).name))
-    if written is None or not (status := os.fstat(written.fileno())).st_size:
-        return [(each, None) for each in aside]
-    # it may have been put aside since it was opened
-    before = takewhile(lambda each: not os.path.samestat(os.stat(each), status), aside)
-    return [*((each, None) for each in before), (path, written)]
+def _segments(path: Path) -> Iterator[tuple[Path, IO[bytes]]]:
+    """Yield the segments in the order of their names, opened; they may be put aside meanwhile."""
+    with ExitStack() as stack:
+        try:
+            written = stack.enter_context(open(path, "rb"))
+        except FileNotFoundError:
+            written = None
+        status = os.fstat(written.fileno()) if written else None
+        for each in _aside(path):
+            with open(each, "rb") as lines:
+                # the one that is written may have been put aside since it was opened
+                if status and os.path.samestat(os.fstat(lines.fileno()), status):
+                    break
+                yield each, lines
+        if written and status and status.st_size:
+            yield path, written
+
+
+def _aside(path: Path) -> list[Path]:
+    return sorted(path.parent.glob(_numbered(path, "[0-9]" * 6).name))
 
 
 def _numbered(path: Path, number: str) -> Path:
@@ -278,10 +282,11 @@ def _walk(
     """
     key, number, end = secret("audit"), 0, start or _beginning(lines)[1]
     for number, raw in enumerate(lines, start=1):
-        problem = _wrong(raw, end.lines + 1, end.previous, key)
-        if problem:
+        line = _read(raw)
+        problem = _wrong(line, end, key)
+        if problem or not line:
             return number - 1, end, Problem(segment, number, problem)
-        end = _End(end.lines + 1, json.loads(raw)["hash"])
+        end = _End(end.lines + 1, line["hash"])
         if head and head[0] == end.lines - 1 and head[1] != end.previous:
             words = "it is not the one that was written here"
             return number - 1, end, Problem(segment, number, words)
@@ -303,20 +308,28 @@ def _opened(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
 
 
-def _wrong(raw: bytes, number: int, previous: str, key: bytes) -> str:
-    """Return what is wrong with a line, or nothing."""
+def _read(raw: bytes) -> dict[str, Any] | None:
+    """Return a line that is byte for byte as it is written, else None.
+
+    With two equal keys, of which a reader may take the first, it would say what the hash does not cover.
+    """
     try:
-        line = json.loads(raw)
-        # with two equal keys, of which a reader may take the first, it would say what the hash does not cover
-        is_ours = raw == _canonical(line) + b"\n" and line.keys() == FIELDS and HASH.fullmatch(line["hash"])
-        matches = is_ours and hmac.compare_digest(line.pop("hash"), _hash(key, line))
+        line: dict[str, Any] = json.loads(raw)
+        if raw == _canonical(line) + b"\n" and line.keys() == FIELDS and HASH.fullmatch(line["hash"]):
+            return line
     except (ValueError, TypeError, AttributeError, RecursionError):
-        is_ours = matches = None
-    if not is_ours:
+        pass
+    return None
+
+
+def _wrong(line: Mapping[str, Any] | None, end: _End, key: bytes) -> str:
+    """Return why a line is not the next after ``end``, or nothing."""
+    if line is None:
         return "it is no line of an audit log; it is cut off or was changed"
-    if not matches:
+    said = {name: value for name, value in line.items() if name != "hash"}
+    if not hmac.compare_digest(line["hash"], _hash(key, said)):
         return "its content does not match its hash; it was changed after it was written"
-    if line["sequence"] != number - 1 or line["previous"] != previous:
+    if line["sequence"] != end.lines or line["previous"] != end.previous:
         return "it does not follow from the line before; lines were removed, added or exchanged"
     return ""
 
@@ -340,11 +353,20 @@ def _head_path(path: Path, folder: Path | None = None) -> Path:
 
 
 def _head(path: Path) -> tuple[int, str] | None:
-    """Return what is remembered, beside the keys until something is in the place that was chosen since."""
+    """Return what is remembered, beside the keys until something is in the place that was chosen since.
+
+    Raises:
+        UserError: it is damaged.
+    """
     for kept in (_head_path(path), _head_path(path, keys())):
         if kept.exists():
-            sequence, digest = kept.read_text().split()
-            return int(sequence), digest
+            try:
+                sequence, digest = kept.read_text(encoding="utf-8").split()
+                return int(sequence), digest
+            except ValueError:
+                raise UserError(
+                    f"{kept} no longer says which line came last; restore it from your backup"
+                ) from None
     return None
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from data.prompts import PROMPTS
 from data.workspace import home
-from evaluation.decision import current_release
+from evaluation.decision import approve, current_release
 from evaluation.promote import promote
 from evaluation.rules import DEFAULT_PATH
 from serving.bundle import Bundle, copy_tree, read_bundle
@@ -44,9 +44,12 @@ class Proposed:
         with mlflow.start_run(run_id=gate["run_id"]):
             mlflow.log_artifact(str(path), "report")
 
-    def promote(self, **options: str) -> str:
+    def promote(self, *, prepared: str = "", approved_by: str = "") -> str:
         self.judge()
-        return promote(self.evaluation, self.index, self.release, **options).id
+        name = promote(self.evaluation, self.index, self.release, prepared=prepared).id
+        if approved_by:
+            approve(name, reviewer=approved_by, reason="more data")
+        return name
 
     def deploy(self) -> Bundle:
         """Put what was judged into a bundle and make it live, without engines."""

@@ -12,7 +12,7 @@ from data.workspace import UserError
 from evaluation import candidate
 from evaluation.answer_loss import measure_answer_loss
 from evaluation.candidate import read_adapter
-from evaluation.record import authors_of
+from evaluation.record import trainers_of
 from evaluation.verdict import better
 from tests.training.made_decoders import write_decoder
 from tests.training.made_messages import thread_rows, write_prepared
@@ -55,7 +55,7 @@ def test_what_was_learnt_saves_loss_on_the_test_and_its_reverse_is_rejected(
     assert worse.against_champion.high < worse.saved.high, "worse than what betters the base by still more"
     assert math.isclose(worse.against_champion.value, learnt.adapter - worse.adapter, rel_tol=1e-6)
     assert "reject" == better("it", worse.saved, 0.0).effect
-    assert ("ada",) == authors_of([adapter.run_id])
+    assert ("ada",) == trainers_of([adapter.run_id]).names
     with pytest.raises(UserError, match="no section 'generator'"):
         measure_answer_loss(dataset, adapter.folder, "smoke")
     with pytest.raises(UserError, match="holds no adapter"):

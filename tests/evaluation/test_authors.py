@@ -8,7 +8,7 @@ import pytest
 
 from data.identity import account
 from data.workspace import UserError
-from evaluation.record import accounts_of, authors_of
+from evaluation.record import Trainers, trainers_of
 from training.recipe import load_recipe
 from training.tracking import Provenance, training_run
 
@@ -30,8 +30,7 @@ def test_who_submitted_a_run_trained_what_comes_of_it(
 
     run_id = train()
 
-    assert ("ada",) == authors_of([run_id])
-    assert (account(), "lovelace") == accounts_of([run_id])
+    assert Trainers(names=("ada",), accounts=(account(), "lovelace")) == trainers_of([run_id, run_id])
 
 
 def test_a_pod_in_which_nobody_is_named_trains_nothing(

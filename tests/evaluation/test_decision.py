@@ -192,7 +192,7 @@ def test_a_release_of_earlier_days_is_judged_by_its_gate(propose: Proposer) -> N
     stated = as_json(release_of(second.evaluation, second.index))
     stated.pop("challenged")
     append("proposed", stated, reviewer="pipeline", reason="")
-    third.promote(reviewer="bert", reason="better")
+    third.promote(approved_by="bert")
 
     with pytest.raises(UserError, match="evaluate again: mailroom run"):
         decision.approve(stated["id"], reviewer="bert", reason="better than the first")
@@ -273,7 +273,7 @@ def test_a_rollback_makes_the_former_bundle_live(propose: Proposer) -> None:
     first, second = propose("first"), propose("second")
     first.promote()
     former = first.deploy()
-    second.promote(reviewer="bert", reason="more data")
+    second.promote(approved_by="bert")
     second.deploy()
 
     done = roll_back(reviewer="carla", reason="complaints from the desk")
@@ -286,7 +286,7 @@ def test_a_rollback_makes_the_former_bundle_live(propose: Proposer) -> None:
 def test_a_rollback_to_what_never_was_deployed_says_how_to_deploy_it(propose: Proposer) -> None:
     first, second = propose("first"), propose("second")
     first.promote()
-    second.promote(reviewer="bert", reason="more data")
+    second.promote(approved_by="bert")
     present = second.deploy()
 
     done = roll_back(reviewer="carla", reason="complaints from the desk")
@@ -299,8 +299,7 @@ def test_rolling_back_twice_never_leads_forward(propose: Proposer) -> None:
     names = ("first", "second", "third")
     made = [propose(name) for name in names]
     first, second, third = (
-        each.promote(**({"reviewer": "bert", "reason": "better"} if place else {}))
-        for place, each in enumerate(made)
+        each.promote(approved_by="bert" if place else "") for place, each in enumerate(made)
     )
 
     back = [roll_back(reviewer="carla", reason="complaints").release.id for _ in range(2)]
@@ -313,7 +312,7 @@ def test_rolling_back_twice_never_leads_forward(propose: Proposer) -> None:
 
 
 def test_an_author_goes_back_to_their_own_only_where_it_lies_below(propose: Proposer) -> None:
-    first, second = propose("first").promote(), propose("second").promote(reviewer="bert", reason="better")
+    first, second = propose("first").promote(), propose("second").promote(approved_by="bert")
     assert first == roll_back(reviewer="anna", reason="mine was better").release.id
 
     with pytest.raises(UserError, match=r"'anna' trained release .*; somebody else has to decide"):
@@ -331,7 +330,7 @@ def test_a_gateway_turns_back_while_mlflow_does_not_answer(
     first, second = propose("first"), propose("second")
     first.promote()
     former = first.deploy()
-    second.promote(reviewer="bert", reason="more data")
+    second.promote(approved_by="bert")
     second.deploy()
 
     def silent(*_: object) -> None:

@@ -180,7 +180,7 @@ def test_a_record_that_no_command_would_write(
 
 def test_an_approval_of_a_comparison_with_a_champion_of_the_past(live: Proposed, propose: Proposer) -> None:
     late = decision.show(propose("late").promote())
-    propose("second").promote(reviewer="bert", reason="more data")
+    propose("second").promote(approved_by="bert")
     event = {"kind": "approved", "release": as_json(late), "reviewer": "bert", "reason": "fine"}
     ledger.append(log_path(), {**event, "account": "desk"}, signer=ledger.signer("bert"))
 
@@ -200,7 +200,7 @@ def test_an_approval_of_a_comparison_with_a_champion_of_the_past(live: Proposed,
 def test_a_way_back_that_no_command_would_write(
     live: Proposed, propose: Proposer, reviewer: str, more: dict[str, str], words: str
 ) -> None:
-    second = propose("second").promote(reviewer="bert", reason="more data")
+    second = propose("second").promote(approved_by="bert")
     decision.roll_back(reviewer="bert", reason="it leaks")
     event = {"kind": "rolled_back", "release": as_json(decision.show(second)), "reviewer": reviewer}
     ledger.append(log_path(), {"reason": "fine", **event, **more}, signer=ledger.signer(reviewer))
@@ -279,7 +279,7 @@ def test_an_adapter_slipped_beside_the_generator(live: Proposed) -> None:
 def test_a_pointer_moved_back_to_an_earlier_bundle(live: Proposed, propose: Proposer) -> None:
     before = pointer().resolve()
     second = propose("second")
-    second.promote(reviewer="bert", reason="more data")
+    second.promote(approved_by="bert")
     second.deploy()
     pointer().unlink()
     pointer().symlink_to(before)
@@ -331,7 +331,7 @@ def test_people_who_share_an_account_state_who_they_are(
 
 
 def test_a_decision_records_the_account(live: Proposed, propose: Proposer) -> None:
-    second = propose("second").promote(reviewer="bert", reason="more data")
+    second = propose("second").promote(approved_by="bert")
 
     decisions = [made for made in decision.history() if made.release_id == second]
 

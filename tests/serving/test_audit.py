@@ -90,6 +90,16 @@ def test_a_gateway_does_not_follow_on_an_end_that_was_not_written(log: Path, way
         pass
 
 
+def test_a_damaged_head_is_no_crash(log: Path, tmp_path: Path):
+    (head,) = (tmp_path / "keys").rglob("audit-*")
+    head.write_text("6\n")
+
+    with pytest.raises(UserError, match="no longer says which line came last"), open_audit(log):
+        pass
+    with pytest.raises(UserError, match="restore it"):
+        verify_audit(log)
+
+
 def test_one_gateway_writes_a_log(log: Path):
     with open_audit(log), pytest.raises(UserError, match="another gateway"), open_audit(log):
         pass
