@@ -433,6 +433,32 @@ def erase_command(
         raise typer.Exit(1)
 
 
+@app.command("prune")
+def prune_command(
+    *,
+    older_than: Annotated[int, typer.Option(min=0, help="Only what is older than so many days.")] = 30,
+    keep: Annotated[int, typer.Option(min=0, help="Releases below the live one that stay whole.")] = 1,
+    by: Annotated[str, typer.Option(help="Who asks; default: the system's user.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Remove it.")] = False,
+) -> None:
+    """Show the datasets, models, indexes and bundles that no release needs any more, and remove them."""
+    from rich.console import Console
+    from rich.filesize import decimal
+
+    from pipelines.prune import plan, prune, show
+
+    planned = plan(older_than_days=older_than, keep=keep)
+    show(planned, Console(file=sys.stdout))
+    if not planned.goes:
+        typer.echo("nothing to prune")
+    elif yes:
+        freed = planned.frees
+        prune(planned, by=by)
+        typer.echo(f"pruned {len(planned.goes):,} folders: {decimal(freed)} free")
+    else:
+        typer.echo(f"{len(planned.goes):,} folders, {decimal(planned.frees)}; to remove them: add --yes")
+
+
 @app.command("reveal")
 def reveal_command(
     pseudonym: str,

@@ -7,8 +7,8 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -132,7 +132,7 @@ def check_anywhere(request: Request) -> None:
 def run(request: Request, *, use_cache: bool = True, notebooks: Path = NOTEBOOKS) -> Produced:
     """Run the graph and return where its results lie; raises what :func:`run_graph` raises."""
     build = graph_for(request)
-    _forget_outdated(home() / "pipeline" / "cache")
+    _forget_outdated()
     finished = run_graph(
         lambda configure: build(notebooks=notebooks, configure=configure),
         parameters_of(request),
@@ -157,18 +157,21 @@ def prepare(request: Request, *, use_cache: bool = True, notebooks: Path = NOTEB
     return Produced(finished.log, Path(finished.outputs["Output"].uri))
 
 
-def _forget_outdated(cache: Path) -> None:
+def _forget_outdated() -> None:
     """Take evaluations out of the cache that compare with a champion of the past: nobody may approve them.
 
     Others stay: a reviewer who approves a release does not have it evaluated again.
     """
-    try:
-        gone = set(outdated_evaluations())
-    except UserError:  # of a log that does not verify, the step that needs it speaks
-        return
-    for entry in cache.glob("*.json") if gone else ():
+    with suppress(UserError):  # of a log that does not verify, the step that needs it speaks
+        forget_cached(map(Path, outdated_evaluations()))
+
+
+def forget_cached(folders: Iterable[Path]) -> None:
+    """Take the steps whose output lies in one of the folders out of the cache: they run again."""
+    gone = {folder.resolve() for folder in folders}
+    for entry in (home() / "pipeline" / "cache").glob("*.json") if gone else ():
         outputs = json.loads(entry.read_text(encoding="utf-8")).values()
-        if any(isinstance(output, dict) and output.get("uri") in gone for output in outputs):
+        if any(isinstance(output, dict) and Path(output["uri"]).resolve() in gone for output in outputs):
             entry.unlink()
 
 

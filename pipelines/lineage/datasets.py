@@ -14,6 +14,7 @@ from data.sources import LABELS
 from data.workspace import home, locate, tracking
 from pipelines.lineage.line import Line, Walk
 from pipelines.lineage.notebooks import notebook_line
+from pipelines.prune import pruned_by
 
 STEP = "01_prepare"
 NO_ARCHIVE = "no run of 01_prepare names this folder; give the archive: --archive PATH"
@@ -47,7 +48,7 @@ def dataset_line(walk: Walk, digest: str, rows: str | None = None) -> Line:
     """
     folders = folders_of(digest) if digest else []
     if not folders:
-        return Line("dataset", digest, "gone from this workspace" if digest else "")
+        return Line("dataset", digest, (pruned_by(digest) or "gone from this workspace") if digest else "")
     chosen = folders[0]
     manifest = read_manifest(chosen)
     is_former = digest != manifest.digest

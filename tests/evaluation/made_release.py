@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 from data.prompts import PROMPTS
@@ -13,6 +14,7 @@ from evaluation.rules import DEFAULT_PATH
 from serving.bundle import Bundle, copy_tree, read_bundle
 from serving.champion import CLASSIFIER, EMBEDDER
 from serving.digest import file_digest, files_below, folder_digest
+from serving.index import Index
 from serving.live import go_live, keep
 
 AUTHOR, ACCOUNT = "anna", "training-service"
@@ -74,7 +76,14 @@ class Proposed:
         return dict(json.loads((self.release / "release.json").read_text()))
 
 
-def write_release(folder: Path, *, outcome: str, author: str, account: str) -> Proposed:
+def write_release(
+    folder: Path,
+    *,
+    outcome: str = "promote",
+    author: str = AUTHOR,
+    account: str = ACCOUNT,
+    dataset: str = "d" * 64,
+) -> Proposed:
     import mlflow
 
     client, name = mlflow.MlflowClient(), folder.name
@@ -87,7 +96,8 @@ def write_release(folder: Path, *, outcome: str, author: str, account: str) -> P
         made.versions[model] = str(client.create_model_version(registered, source=source).version)
     made.evaluation.mkdir(parents=True)
     made.index.mkdir()
-    (made.index / "index.json").write_text(json.dumps({"made": name}))
+    index = Index("", name, dimension=3, rows=1, embedder_digest="e" * 64, dataset_digest=dataset)
+    (made.index / "index.json").write_text(json.dumps(asdict(index)))
     (made.evaluation / "eval_report.html").write_text(f"<p>{name}</p>")
     (made.evaluation / "predictions.parquet").write_bytes(b"PAR1")
     (made.evaluation / "gate.yaml").write_bytes(DEFAULT_PATH.read_bytes())
@@ -103,7 +113,9 @@ def write_release(folder: Path, *, outcome: str, author: str, account: str) -> P
             "digests": {
                 "index": file_digest(made.index / "index.json"),
                 "gate": file_digest(made.evaluation / "gate.yaml"),
+                "dataset": dataset,
                 "temperature": "1.5",
+                "classifier weights": file_digest(made.models / "classifier" / "model.safetensors"),
                 "classifier copy": folder_digest(made.models / "classifier"),
                 "embedder copy": folder_digest(made.models / "embedder"),
             },

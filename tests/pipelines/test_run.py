@@ -233,18 +233,18 @@ def test_rules_of_ones_own_count_in_the_step_that_judges(tmp_path: Path) -> None
 def test_evaluates_again_what_was_compared_with_a_champion_of_the_past_and_nothing_else(
     workspace: Path, tmp_path: Path
 ) -> None:
-    cache = tmp_path / "cache"
-    cache.mkdir()
+    cache = workspace / "pipeline" / "cache"
+    cache.mkdir(parents=True)
     for name in ("live", "late"):
         append("proposed", proposal(name, tmp_path), reviewer="pipeline", reason="")
         entry = {"evaluation": {"__kfp_artifact__": True, "uri": str(tmp_path / name)}, "outcome": "hold"}
         (cache / f"{name}.json").write_text(json.dumps(entry))
 
-    _forget_outdated(cache)
+    _forget_outdated()
     assert {"live.json", "late.json"} == {path.name for path in cache.iterdir()}, "both wait"
 
     append("approved", proposal("live", tmp_path), reviewer="ann", reason="it is better")
-    _forget_outdated(cache)
+    _forget_outdated()
     assert ["live.json"] == [path.name for path in cache.iterdir()]
 
 
