@@ -16,7 +16,7 @@ from data.prompts import PROMPTS, Prompts, prompts_in
 from data.workspace import UserError, locate, write_atomically
 from serving.adapter import ADAPTER, check_adapter, decided_adapter
 from serving.calibrate import refusal_threshold
-from serving.champion import Champion, champion_index, champion_models, read_champion
+from serving.champion import Champion, champion_index, champion_models, release_to_prove
 from serving.digest import file_digest, files_below, folder_digest
 from serving.embed import servable_folder
 from serving.generator import generator_path
@@ -69,17 +69,17 @@ class Bundle:
 
 
 def build_bundle(release: str | Path, bundle: str | Path, prepared: str | Path) -> Bundle:
-    """Build the bundle of the champion release, with the generator's adapter that it names, if any.
+    """Build the bundle of a release, with the generator's adapter that it names, if any.
 
-    ``release`` is the folder of 06_promote. Whatever it proposes, the bundle holds the release that
-    the decision log says is live, and only when log and aliases agree.
+    ``release`` is the folder of 06_promote. The bundle holds the champion, by the decision log, or what
+    is proposed in its place (:func:`serving.champion.release_to_prove`).
 
     Raises:
         UserError: no release is live, the log does not verify, an alias was moved without a
             decision, or a model, the adapter or the index is gone.
     """
     read_manifest(prepared)
-    champion = read_champion(release)
+    champion = release_to_prove(release)
     with champion_models(champion) as models:
         index = champion_index(champion)
         similarity = refusal_threshold(prepared, index, models.embedder, SIMILARITY)

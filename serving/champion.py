@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from data.workspace import UserError, home, locate, tracking
-from serving.decisions import made_live
+from serving.decisions import bundles_of, deployed_bundle, made_live, statuses, verified
 from serving.digest import file_digest
 from serving.judged import check_evidence, copy_problem
 from serving.kept import kept_path
@@ -51,11 +51,12 @@ def champion_of(release: Mapping[str, Any]) -> Champion:
     return Champion(**{name: release[name] for name in Champion.__dataclass_fields__})
 
 
-def read_champion(release: str | Path) -> Champion:
-    """Return the live release after verifying the decision log, the aliases and the evidence.
+def release_to_prove(release: str | Path) -> Champion:
+    """Return the release that a bundle is to be made of, after verifying log, aliases and evidence.
 
-    Before anything was ever live it is the proposed release: its bundle can be proved, so that the
-    reviewer knows how it serves, but it does not go live.
+    That is the champion. Once it is live, or before there is one, it is the proposed release while that
+    waits for a decision: its bundle is proved, so that the reviewer knows how it serves, but it does not
+    go live.
 
     Raises:
         UserError: there is no release, the log does not verify, log and aliases disagree, or the
@@ -71,7 +72,23 @@ def read_champion(release: str | Path) -> Champion:
         return champion_of(stated)
     _check_aliases(champion)
     check_evidence(champion)
-    return champion
+    if not (_is_live(champion) and _waits(stated["id"], champion)):
+        return champion
+    proposed = champion_of(stated)
+    check_evidence(proposed)
+    return proposed
+
+
+def _is_live(champion: Champion) -> bool:
+    entries = verified()
+    return (home() / "live").exists() and deployed_bundle(entries) in bundles_of(entries, champion.id)
+
+
+def _waits(release_id: str, champion: Champion) -> bool:
+    """Say whether a reviewer may still approve a release in the champion's place."""
+    release, status = statuses(verified()).get(release_id, ({}, ""))
+    judged_against = release.get("challenged") in (None, champion.id)
+    return status == "pending" and release["outcome"] != "reject" and judged_against
 
 
 def decided_champion() -> Champion | None:

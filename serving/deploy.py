@@ -93,7 +93,7 @@ def deploy(
 ) -> Deployment:
     """Build the champion's bundle and make it live once its engines have proved themselves.
 
-    Where no decision ever made a release live, the proposed one is proved and stays a candidate.
+    Where the champion is live, or there is none, what waits for a decision is proved and stays a candidate.
 
     Writes ``deploy.json`` (figures) into the bundle, and beside the bundle ``<bundle>.smoke.json``
     with the question and the cited answer (redacted), which notebooks do not show.

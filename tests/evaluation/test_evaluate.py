@@ -26,7 +26,7 @@ from evaluation.release import Release
 from evaluation.rules import DEFAULT_PATH
 from serving.adapter import held_adapter
 from serving.bundle import build_bundle
-from serving.champion import CLASSIFIER, EMBEDDER, champion_models, read_champion
+from serving.champion import CLASSIFIER, EMBEDDER, champion_models, release_to_prove
 from serving.digest import folder_digest
 from serving.live import go_live, keep, served_bundle
 from tests.training.made_decoders import write_decoder
@@ -274,7 +274,7 @@ def test_a_challenger_that_wins_becomes_champion(parts: Parts, live: Release) ->
     assert against.interval[0] > 0, "better, and not by chance"
     assert proposed.outcome == "promote"
     assert (won.status, won.classifier_version) == ("live", live.classifier_version)
-    with champion_models(read_champion(parts.root / "second release")) as models:
+    with champion_models(release_to_prove(parts.root / "second release")) as models:
         assert folder_digest(models.classifier) == won.digests["classifier copy"]
     assert check_chain().problems == ()
 

@@ -19,7 +19,7 @@ from evaluation.chain import check_chain
 from evaluation.release import as_json
 from pipelines import cli
 from serving.bundle import verify_bundle
-from serving.champion import CLASSIFIER, champion_models, read_champion
+from serving.champion import CLASSIFIER, champion_models, release_to_prove
 from serving.decisions import append, log_path
 from serving.digest import file_digest
 from serving.live import served_bundle
@@ -41,7 +41,7 @@ def live(propose: Proposer) -> Proposed:
 def serve(release: Proposed) -> None:
     """Go the way to what is served, up to the engines."""
     served_bundle()
-    with champion_models(read_champion(release.release)):
+    with champion_models(release_to_prove(release.release)):
         pass
 
 

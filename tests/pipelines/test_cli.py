@@ -60,8 +60,8 @@ def test_help_needs_no_heavy_library() -> None:
 
 def test_names_every_command(mailroom: Mailroom) -> None:
     commands = {
-        "": "run prepare compile submit schedule stream publish sample account erase prune reveal serve lineage "
-        "reproduce search review label key audit",
+        "": "run prepare compile submit schedule stream publish sample account erase prune reveal serve "
+        "lineage reproduce search review label key audit",
         "review": "list show history errors recall approve reject rollback restore verify",
         "label": "next add import status",
         "key": "add list rotate revoke",

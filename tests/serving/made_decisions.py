@@ -10,7 +10,13 @@ from serving.judged import COPIES
 
 
 def decide(
-    kind: str, release_id: str, index: Path = Path("gone"), digest: str = "", *, models: Path | None = None
+    kind: str,
+    release_id: str,
+    index: Path = Path("gone"),
+    digest: str = "",
+    *,
+    models: Path | None = None,
+    **more: str,
 ) -> None:
     """Write the decision, and before it the proposal, if there is none yet: of what ``models`` holds."""
     known = {entry.event["release"]["id"]: entry.event["release"] for entry in verified()}
@@ -26,6 +32,7 @@ def decide(
         "authors": ["bert"],
         "evidence": {},
         "digests": {copy: folder_digest(models / model) for model, copy in COPIES.items()} if models else {},
+        **more,
     }
     if release_id not in known:
         append("proposed", release, reviewer=MACHINE, reason="")

@@ -9,34 +9,62 @@ import pytest
 from made_decisions import decide
 
 from data.workspace import UserError, home
-from serving.champion import champion_index, decided_champion, is_decided, read_champion
+from serving.champion import champion_index, decided_champion, is_decided, release_to_prove
 from serving.decisions import deployed_bundle, record_deployed, verified
 from serving.digest import file_digest
 
 
-def test_a_proposal_is_read_before_anything_was_live_and_is_not_decided(workspace: Path, tmp_path: Path):
-    stated = {
-        "id": "abc",
-        "classifier_version": "1",
-        "embedder_version": "1",
-        "index": "i",
-        "index_digest": "",
-        "evaluation": "e",
-        "run_id": "r",
-        "evidence": {},
-        "digests": {},
-    }
-    (tmp_path / "release.json").write_text(json.dumps(stated))
+def stated(folder: Path, name: str) -> Path:
+    """Write what 06_promote proposed."""
+    release = next(each.event["release"] for each in verified() if each.event["release"]["id"] == name)
+    (folder / "release.json").write_text(json.dumps(release))
+    return folder
+
+
+def test_a_proposal_is_proved_before_anything_was_live_and_is_not_decided(workspace: Path, tmp_path: Path):
     decide("proposed", "abc")
 
     assert decided_champion() is None
-    assert read_champion(tmp_path).id == "abc"
+    assert release_to_prove(stated(tmp_path, "abc")).id == "abc"
     assert not is_decided("abc")
+
+
+def test_a_challenger_is_proved_while_it_waits_once_the_champion_is_live(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("serving.champion._check_aliases", lambda _: None)  # MLflow's part
+    monkeypatch.setattr("serving.champion.check_evidence", lambda _: None)
+    decide("approved", "first")
+    decide("proposed", "second")
+    folder = stated(tmp_path, "second")
+    found = [release_to_prove(folder).id]
+
+    record_deployed("first", "b" * 64)
+    (home() / "live").mkdir()
+    found.append(release_to_prove(folder).id)
+    decide("rejected", "second")
+    found.append(release_to_prove(folder).id)
+
+    assert ["first", "second", "first"] == found
+
+
+def test_what_the_gate_rejected_is_not_proved(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("serving.champion._check_aliases", lambda _: None)
+    monkeypatch.setattr("serving.champion.check_evidence", lambda _: None)
+    decide("approved", "first")
+    record_deployed("first", "b" * 64)
+    (home() / "live").mkdir()
+    decide("proposed", "second", outcome="reject")
+    decide("proposed", "third", challenged="another")
+
+    assert ["first", "first"] == [release_to_prove(stated(tmp_path, name)).id for name in ("second", "third")]
 
 
 def test_a_folder_without_a_release_is_refused_with_the_way_out(workspace: Path, tmp_path: Path):
     with pytest.raises(UserError, match="06_promote"):
-        read_champion(tmp_path)
+        release_to_prove(tmp_path)
 
 
 def test_the_last_decision_counts(workspace: Path):
