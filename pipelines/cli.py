@@ -177,14 +177,16 @@ def schedule(
     gpu: Gpu = "",
     gpus: Gpus = 1,
 ) -> None:
-    """Make the cluster's schedules those of the file; repeat it as often as you like."""
+    """Make the cluster's schedules of these names as the file says; repeat it as often as you like."""
     from pipelines.cluster import cluster
     from pipelines.kubeflow import SCHEDULES, apply_schedules, read_schedules
 
     schedules = read_schedules(file or SCHEDULES)
-    made = apply_schedules(endpoint, cluster(image=image, gpu=gpu, gpus=gpus), schedules)
-    for entry, recurring_run_id in zip(schedules, made, strict=True):
+    applied = apply_schedules(endpoint, cluster(image=image, gpu=gpu, gpus=gpus), schedules)
+    for entry, recurring_run_id in zip(schedules, applied.made, strict=True):
         typer.echo(f"{entry.name}  {entry.cron}  {recurring_run_id}")
+    for name in applied.others:
+        typer.echo(f"{name}  goes on, and is not in the file; delete it in Kubeflow if it should not")
 
 
 @app.command()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
@@ -51,6 +50,14 @@ class Schedule(BaseModel):
     parameters: dict[str, str | int] = {}
 
 
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The ids of the recurring runs that were made, and the names of others that are still there."""
+
+    made: tuple[str, ...]
+    others: tuple[str, ...]
+
+
 def read_schedules(path: Path = SCHEDULES) -> list[Schedule]:
     """Return the schedules of a file.
 
@@ -84,19 +91,19 @@ def submit(
     return f"{endpoint.rstrip('/')}/#/runs/details/{made.run_id}"
 
 
-def apply_schedules(endpoint: str, cluster: Cluster, schedules: list[Schedule]) -> list[str]:
-    """Make the server's recurring runs those of ``schedules`` and return their ids.
+def apply_schedules(endpoint: str, cluster: Cluster, schedules: list[Schedule]) -> Applied:
+    """Make the server's recurring runs of these names those of ``schedules``.
 
     There is no update in the API, and creating twice makes two. So the new one is created first and the
     old ones of its name are deleted then: a failure in between leaves two, never none, and the next
-    call mends it.
+    call mends it. What has another name stays: somebody may have made it by hand.
     """
     made = []
     builds = [_graph_of(schedule) for schedule in schedules]
     with _client(endpoint) as client:
         experiment = client.create_experiment(EXPERIMENT)
+        there = _recurring_runs(client, experiment.experiment_id)
         for schedule, build in zip(schedules, builds, strict=True):
-            old = _recurring_runs(client, schedule.name, experiment.experiment_id)
             with _compiled(cluster, build) as package:
                 new = client.create_recurring_run(
                     experiment_id=experiment.experiment_id,
@@ -108,10 +115,10 @@ def apply_schedules(endpoint: str, cluster: Cluster, schedules: list[Schedule]) 
                     pipeline_package_path=str(package),
                     params=dict(schedule.parameters),
                 )
-            for recurring_run_id in old:
+            for recurring_run_id in there.pop(schedule.name, ()):
                 client.delete_recurring_run(recurring_run_id)
             made.append(str(new.recurring_run_id))
-    return made
+    return Applied(tuple(made), tuple(sorted(there)))
 
 
 def _graph_of(schedule: Schedule) -> Callable[..., Any]:
@@ -120,20 +127,14 @@ def _graph_of(schedule: Schedule) -> Callable[..., Any]:
     return graph_for(Request() if recipe is None else Request(recipe=str(recipe)))
 
 
-def _recurring_runs(client: Any, name: str, experiment_id: str) -> list[str]:
-    predicate = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
-    found: list[str] = []
+def _recurring_runs(client: Any, experiment_id: str) -> dict[str, list[str]]:
+    """Return the ids of all recurring runs of an experiment by their names."""
+    found: dict[str, list[str]] = {}
     token = ""
     while True:
-        page = client.list_recurring_runs(
-            page_token=token,
-            page_size=100,
-            experiment_id=experiment_id,
-            filter=json.dumps({"predicates": [predicate]}),
-        )
-        found += [
-            str(item.recurring_run_id) for item in page.recurring_runs or () if item.display_name == name
-        ]
+        page = client.list_recurring_runs(page_token=token, page_size=100, experiment_id=experiment_id)
+        for item in page.recurring_runs or ():
+            found.setdefault(str(item.display_name), []).append(str(item.recurring_run_id))
         token = page.next_page_token or ""
         if not token:
             return found

@@ -163,7 +163,7 @@ def test_submits_the_compiled_graph_with_its_parameters(api: Api, endpoint: str)
 
 
 def test_schedules_what_the_file_says(api: Api, endpoint: str) -> None:
-    (recurring_run_id,) = apply_schedules(endpoint, Cluster(), read_schedules())
+    (recurring_run_id,) = apply_schedules(endpoint, Cluster(), read_schedules()).made
 
     assert api.problems == []
     (made,) = api.made["recurringruns"]
@@ -212,18 +212,19 @@ def test_scheduling_again_replaces_and_never_leaves_none(api: Api, endpoint: str
     api.made["recurringruns"] += [{**first, "recurring_run_id": "other", "display_name": "another"}]
     api.calls.clear()
 
-    (last,) = apply_schedules(endpoint, Cluster(), read_schedules())
+    applied = apply_schedules(endpoint, Cluster(), read_schedules())
 
     assert api.problems == []
-    assert {last, "other"} == {item["recurring_run_id"] for item in api.made["recurringruns"]}
+    assert ("another",) == applied.others
+    assert {*applied.made, "other"} == {item["recurring_run_id"] for item in api.made["recurringruns"]}
     verbs = [call.split("_")[1] for call in api.calls if call.startswith("RecurringRun")]
-    assert verbs == ["ListRecurringRuns"] * 2 + ["CreateRecurringRun"] + ["DeleteRecurringRun"] * 2
+    assert verbs == ["ListRecurringRuns"] * 3 + ["CreateRecurringRun"] + ["DeleteRecurringRun"] * 2
     assert len(api.made["experiments"]) == 1
 
 
 @pytest.mark.slow
 def test_keeps_the_old_schedule_when_the_new_one_is_refused(api: Api, endpoint: str) -> None:
-    (old,) = apply_schedules(endpoint, Cluster(), read_schedules())
+    (old,) = apply_schedules(endpoint, Cluster(), read_schedules()).made
     api.failing = "RecurringRunService_CreateRecurringRun"
 
     with pytest.raises(UserError, match="refused: HTTP 500"):
