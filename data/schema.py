@@ -181,6 +181,11 @@ class Manifest:
     former_digests: tuple[str, ...] = ()  # before erasures: models may have been trained on any of them
     schema_version: int = SCHEMA_VERSION
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The digest, and those from before erasures: what was made of the dataset goes by any of them."""
+        return frozenset({self.digest, *self.former_digests})
+
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1, sort_keys=True) + "\n"
 

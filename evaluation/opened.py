@@ -149,7 +149,7 @@ def read_texts(
         UserError: the dataset is gone, or is not the one that was judged, before or after an erasure.
     """
     manifest = read_manifest(prepared)
-    if release.digests["dataset"] not in (manifest.digest, *manifest.former_digests):
+    if release.digests["dataset"] not in manifest.names:
         raise UserError(
             f"the dataset in {locate(prepared)} is not the one that release {release.id} was judged on; "
             "say where that lies: --prepared DIR"

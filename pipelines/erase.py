@@ -107,7 +107,9 @@ def _everywhere(eraser: Eraser, tally: Tally, wanted: Sought, by: str) -> Erasur
     indexes = indexes_below(home())
     require_closed(indexes)
     folders = datasets_below(home())
-    affected = _unfinished().union(*(_digests(each) for each in folders if _is_touched(each, tally)))
+    affected = _unfinished().union(
+        *(read_manifest(each).names for each in folders if _is_touched(each, tally))
+    )
     models = models_trained_on(affected)
     governance.record("erasure begun", by=by, datasets=sorted(affected), **_counts(tally))
     keep_unfinished(Unfinished(eraser.orders.suppressed, frozenset(tally.message_ids), eraser.traces))
@@ -133,12 +135,6 @@ def _copies_of(folders: Iterable[Path], message_ids: Collection[str]) -> set[str
 def _is_touched(folder: Path, tally: Tally) -> bool:
     ids = {row["message_id"] for row in rows_of(files_of(folder), ["message_id"])}
     return not ids.isdisjoint(tally.message_ids | tally.changed.keys())
-
-
-def _digests(folder: Path) -> set[str]:
-    """Return what a dataset is called and was called before earlier erasures."""
-    manifest = read_manifest(folder)
-    return {manifest.digest, *manifest.former_digests}
 
 
 def _unfinished() -> set[str]:

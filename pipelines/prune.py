@@ -8,7 +8,7 @@ import shutil
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,7 +37,7 @@ from serving.decisions import made_live, standing
 from serving.digest import file_digest, folder_digest
 from serving.erase import bundles_below, indexes_below
 from serving.index import MARKER as INDEX
-from serving.index import read_index
+from serving.index import Index, read_index
 from serving.milvus import milvus_client
 
 Kind = Literal["bundle", "dataset", "index", "model"]
@@ -49,7 +49,7 @@ DAY_S = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder of the workspace that a run can make again; ``names`` are the digests it goes by."""
+    """A folder of the workspace that a run can make again; ``names`` are what it goes by, mostly digests."""
 
     path: Path
     kind: Kind
@@ -98,7 +98,7 @@ def plan(*, older_than_days: int, keep: int) -> Plan:
     Raises:
         UserError: the decision log or a policy of holds is damaged.
     """
-    names = {name for release in _needed(keep) for name in _names(release)}
+    names = {name for release in _needed(keep) for name in _names(release) if name}
     before = time.time() - older_than_days * DAY_S
     folders = list(_folders(home()))
     newest = max((each.made for each in folders if each.kind == "dataset"), default=0.0)
@@ -124,12 +124,9 @@ def prune(planned: Plan, *, by: str = "") -> None:
     """
     with at_rest():
         shutil.rmtree(_aside(), ignore_errors=True)
-        names = {
-            kind: sorted({each.names[0] for each in planned.goes if each.kind == kind}) for kind in KINDS
-        }
-        governance.record(RECORD, by=by, **names)
+        governance.record(RECORD, by=by, **{kind: _all_names(planned, kind) for kind in KINDS})
         forget_cached(each.path for each in planned.goes)
-        _drop_collections([each.path for each in planned.goes if each.kind == "index"])
+        _drop_collections([each.path for each in planned.goes])
         _aside().mkdir()
         for each in planned.goes:
             os.replace(each.path, _aside() / uuid.uuid4().hex)
@@ -172,21 +169,35 @@ def _names(release: Release) -> Iterator[str]:
 
 
 def _folders(root: Path) -> Iterator[Folder]:
-    """Yield all folders of the four kinds; what lies in a bundle, or is MLflow's, is theirs."""
+    """Yield all folders of the four kinds; what lies in a bundle is the bundle's."""
     bundles = bundles_below(root)
-    for bundle in map(read_bundle, bundles):
+    for bundle in map(read_bundle, _finished(bundles)):
         yield _folder(bundle.folder, "bundle", BUNDLE, bundle.digest, bundle.release_id)
-    for path in datasets_below(root):
-        manifest = read_manifest(path)
-        yield _folder(path, "dataset", DATASET, manifest.digest, *manifest.former_digests)
-    for path in indexes_below(root):
+    for path in _finished(datasets_below(root)):
+        yield _folder(path, "dataset", DATASET, *read_manifest(path).names)
+    for path in _finished(indexes_below(root)):
         if not any(path.is_relative_to(each) for each in bundles):
             yield _folder(path, "index", INDEX, file_digest(path / INDEX))
-    for marker in sorted((root / "pipeline").rglob(TRAINED)):
+    for marker in _finished((root / "pipeline").rglob(TRAINED)):
         written = json.loads(marker.read_text(encoding="utf-8"))
-        yield _folder(marker.parent, "model", TRAINED, written["weights_digest"])
-    for path in sorted((root / "adapters").glob("*")):
-        yield _folder(path, "model", ORIGIN, folder_digest(path))
+        yield _folder(marker.parent, "model", TRAINED, written["weights_digest"], _adapter(marker.parent))
+    for origin in _finished((root / "adapters").glob(f"*/{ORIGIN}")):
+        yield _folder(origin.parent, "model", ORIGIN, folder_digest(origin.parent))
+
+
+def _finished(paths: Iterable[Path]) -> list[Path]:
+    """Leave out what is being written, or was about to go: such folders are hidden."""
+    root = home().resolve()
+    return [
+        path
+        for path in sorted(paths)
+        if not any(part.startswith(".") for part in path.resolve().relative_to(root).parts)
+    ]
+
+
+def _adapter(trained: Path) -> str:
+    """Return the digest by which a release names a generator's adapter."""
+    return folder_digest(trained / "adapter") if (trained / "adapter").is_dir() else ""
 
 
 def _folder(path: Path, kind: Kind, marker: str, *names: str) -> Folder:
@@ -197,8 +208,8 @@ def _files(folder: Path) -> Iterator[os.stat_result]:
     return (path.stat() for path in folder.rglob("*") if path.is_file())
 
 
-def _digests(planned: Plan, kind: Kind) -> list[str]:
-    return sorted({each.names[0] for each in planned.goes if each.kind == kind})
+def _all_names(planned: Plan, kind: Kind) -> list[str]:
+    return sorted({name for each in planned.goes if each.kind == kind for name in each.names})
 
 
 def _aside() -> Path:
@@ -235,14 +246,16 @@ def _holds_in(folder: Path, orders: Orders) -> dict[str, str]:
 
 
 def _drop_collections(folders: Sequence[Path]) -> None:
-    """Drop what a Milvus server holds for these indexes alone."""
-    stays = {(index.uri, index.collection) for index in map(read_index, _others(folders))}
-    for folder in folders:
-        index = read_index(folder)
+    """Drop what a Milvus server holds for the indexes in these folders alone."""
+    goes: list[Index] = []
+    stays: set[tuple[str, str]] = set()
+    for path in _finished(indexes_below(home())):
+        index = read_index(path)
+        if any(path.is_relative_to(folder) for folder in folders):
+            goes.append(index)
+        else:
+            stays.add((index.uri, index.collection))
+    for index in goes:
         if index.uri and (index.uri, index.collection) not in stays:
             with milvus_client(index.uri) as client:
                 client.drop_collection(index.collection)
-
-
-def _others(folders: Sequence[Path]) -> list[Path]:
-    return [path for path in indexes_below(home()) if path not in folders]

@@ -111,7 +111,7 @@ def find_adapter(digest: str) -> Path:
 def kept_adapters() -> tuple[Path, ...]:
     """Return the folders of all adapters of the workspace, and of those that bundles hold."""
     found = (*sorted((home() / "adapters").glob("*")), *sorted((home() / "bundles").glob(f"*/{ADAPTER}")))
-    return tuple(folder for folder in found if folder.is_dir())
+    return tuple(folder for folder in found if (folder / ORIGIN).is_file() and folder.name[0] != ".")
 
 
 def serve_adapter(url: str, adapter: Path) -> None:

@@ -156,7 +156,7 @@ def open_archive(dataset: str, indexed: str) -> Archive | None:
             manifest = read_manifest(folder)
         except UserError:
             continue
-        if indexed in (manifest.digest, *manifest.former_digests):
+        if indexed in manifest.names:
             return _opened(folder, manifest)
     return None
 

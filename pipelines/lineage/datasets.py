@@ -9,7 +9,6 @@ from typing import Any
 from data.dataset import MANIFEST, read_manifest
 from data.erase import datasets_below
 from data.rows import rows_digest
-from data.schema import Manifest
 from data.sources import LABELS
 from data.workspace import home, locate, tracking
 from pipelines.lineage.line import Line, Walk
@@ -31,7 +30,7 @@ class Origin:
 
 def folders_of(digest: str) -> list[Path]:
     """Return the datasets that have this digest, or had it before an erasure, newest first."""
-    return [folder for folder in newest_first() if digest in _digests(read_manifest(folder))]
+    return [folder for folder in newest_first() if digest in read_manifest(folder).names]
 
 
 def newest_first() -> list[Path]:
@@ -67,7 +66,7 @@ def dataset_line(walk: Walk, digest: str, rows: str | None = None) -> Line:
         Line("seed of the split", str(manifest.seed)),
         *_origin_lines(walk, chosen),
     ]
-    holds = walk.holds(lambda: digest in _digests(manifest))
+    holds = walk.holds(lambda: digest in manifest.names)
     return Line("dataset", digest, note, holds, tuple(below))
 
 
@@ -113,7 +112,3 @@ def labels_of(origin: Origin, archive: Path) -> Path:
 
 def _archive(given: str, seed: str) -> str:
     return str(home() / f"sample-{seed}") if given == "sample" else given
-
-
-def _digests(manifest: Manifest) -> set[str]:
-    return {manifest.digest, *manifest.former_digests}

@@ -11,6 +11,8 @@ from data.workspace import home
 from evaluation.decision import approve, current_release
 from evaluation.promote import promote
 from evaluation.rules import DEFAULT_PATH
+from serving.adapter import DIGEST as ADAPTER
+from serving.adapter import NONE
 from serving.bundle import Bundle, copy_tree, read_bundle
 from serving.champion import CLASSIFIER, EMBEDDER
 from serving.digest import file_digest, files_below, folder_digest
@@ -83,6 +85,7 @@ def write_release(
     author: str = AUTHOR,
     account: str = ACCOUNT,
     dataset: str = "d" * 64,
+    adapter: str = NONE,
 ) -> Proposed:
     import mlflow
 
@@ -114,6 +117,7 @@ def write_release(
                 "index": file_digest(made.index / "index.json"),
                 "gate": file_digest(made.evaluation / "gate.yaml"),
                 "dataset": dataset,
+                ADAPTER: adapter,
                 "temperature": "1.5",
                 "classifier weights": file_digest(made.models / "classifier" / "model.safetensors"),
                 "classifier copy": folder_digest(made.models / "classifier"),

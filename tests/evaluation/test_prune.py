@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -20,7 +21,7 @@ from pipelines.cli import main
 from pipelines.lineage.datasets import dataset_line
 from pipelines.lineage.line import Walk
 from pipelines.prune import Plan, plan, prune
-from serving.digest import file_digest
+from serving.digest import file_digest, folder_digest
 from serving.index import LITE_FILE
 from serving.milvus import milvus_client
 from tests.serving.made_dataset import write_dataset
@@ -155,11 +156,13 @@ def test_a_collection_on_a_server_goes_with_the_last_index_that_names_it(live: l
     with milvus_client(server) as client:
         for name in ("alone", "shared"):
             client.create_collection(name, dimension=3)
-    for name, collection in (("one", "alone"), ("two", "shared"), ("three", "shared")):
-        index = json.loads((home() / "first" / "index" / "index.json").read_text())
-        (home() / name).mkdir()
-        written = json.dumps({**index, "uri": server, "collection": collection, "rows": len(name)})
-        (home() / name / "index.json").write_text(written)
+    stated = json.loads((home() / "first" / "index" / "index.json").read_text())
+    bundle = next(path for path in (home() / "bundles").iterdir() if planned_to_go(path))
+    places = {"one": "alone", f"bundles/{bundle.name}/index": "alone", "two": "shared", "three": "shared"}
+    for place, collection in places.items():
+        (home() / place).mkdir(exist_ok=True)
+        written = json.dumps({**stated, "uri": server, "collection": collection, "rows": len(place)})
+        (home() / place / "index.json").write_text(written)
     _grow_old()
     os.utime(home() / "three" / "index.json")
 
@@ -167,6 +170,53 @@ def test_a_collection_on_a_server_goes_with_the_last_index_that_names_it(live: l
 
     with milvus_client(server) as client:
         assert ["shared"] == client.list_collections()
+
+
+def planned_to_go(path: Path) -> bool:
+    return path.resolve() in {each.path for each in planned().goes}
+
+
+def test_interrupted_it_begins_anew(live: list[Proposed], monkeypatch: pytest.MonkeyPatch) -> None:
+    found = planned()
+    with monkeypatch.context() as broken:
+        broken.setattr("pipelines.prune.shutil.rmtree", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            prune(found)
+    assert list((home() / ".pruned").iterdir())
+
+    prune(planned())
+
+    assert not (home() / ".pruned").exists()
+    assert () == planned().goes
+
+
+def interrupted(path: Path, **_: object) -> None:
+    if path.exists():
+        raise KeyboardInterrupt
+
+
+def test_a_dataset_is_known_by_what_it_was_called_before_an_erasure(live: list[Proposed]) -> None:
+    path = home() / "pipeline" / "first" / "prepare" / "prepared" / "manifest.json"
+    before = read_manifest(path.parent)
+    path.write_text(replace(before, digest="e" * 64, former_digests=(before.digest,)).to_json())
+    os.utime(path, (1, 1))
+
+    prune(planned(keep=0), by="officer")
+
+    assert "officer pruned it" in dataset_line(Walk(), before.digest).note
+
+
+def test_an_adapter_that_is_being_written_or_needed_is_left_alone(live: list[Proposed]) -> None:
+    trained = home() / "pipeline" / "third" / "train-generator" / "generator"
+    (trained / "adapter").mkdir(parents=True)
+    (trained / "adapter" / "adapter_model.safetensors").write_bytes(b"adapter")
+    (trained / "training.json").write_text(json.dumps({"weights_digest": "of the weights alone"}))
+    (home() / "adapters" / ".made.part").mkdir(parents=True)
+    release = write_release(home() / "speaking", adapter=folder_digest(trained / "adapter"))
+    release.promote(approved_by="bert")
+    _grow_old()
+
+    assert ("model", "pipeline/third/train-generator/generator") not in listed(planned(keep=0))
 
 
 def test_the_command_shows_first_and_removes_when_it_is_told_to(
