@@ -104,6 +104,18 @@ def recall(
         yield Memory(folder, reader, states, unchanged, orders)
 
 
+def forget_intake() -> None:
+    """Forget what was read of every archive; the locks stay, for whoever waits at them.
+
+    Raises:
+        UserError: an archive is being prepared now.
+    """
+    with at_rest():
+        for path in (home() / "intake").glob("*"):
+            if path.is_dir():
+                shutil.rmtree(path)
+
+
 @contextmanager
 def at_rest() -> Iterator[None]:
     """Keep every archive of the workspace from being prepared until the block ends.

@@ -90,7 +90,7 @@ def read_questions(path: Path) -> list[Question]:
     if not path.is_file():
         return []
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # not splitlines: JSON may hold U+2028
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
             f"the questions {path} cannot be read ({type(error).__name__}); write UTF-8"

@@ -154,5 +154,6 @@ def _unwritable_in_one_line(folder: Path) -> Iterator[None]:
                 f"the disk is full while preparing {folder}; free space there and in {home()}, run again"
             ) from None
         if isinstance(error, PermissionError):
-            raise UserError(f"{folder} cannot be written by this user; choose another folder") from None
+            place = error.filename or folder
+            raise UserError(f"{place}: this user may not; mend its rights, or choose another place") from None
         raise

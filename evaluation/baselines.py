@@ -69,7 +69,9 @@ def read_lexicon(labels: Sequence[str], path: Path = LEXICON_PATH) -> Lexicon | 
         written = yaml.safe_load(path.read_text(encoding="utf-8"))
         terms = {str(label): tuple(str(term) for term in listed) for label, listed in written.items()}
     except (OSError, yaml.YAMLError, AttributeError, TypeError) as error:
-        raise UserError(f"cannot read the lexicon {path}: {type(error).__name__}") from error
+        raise UserError(
+            f"cannot read the lexicon {path} ({type(error).__name__}); compare with {LEXICON_PATH}"
+        ) from error
     known = {label: listed for label, listed in terms.items() if label in labels and listed}
     return Lexicon(known, induced=False) if known else None
 

@@ -124,7 +124,9 @@ def load_behaviour(path: Path = DEFAULT_PATH) -> Declared:
         key = ".".join(str(part) for part in first["loc"])
         raise UserError(f"{path}: {key}: {first['msg']}; compare with {DEFAULT_PATH}") from error
     except (OSError, yaml.YAMLError, TypeError) as error:
-        raise UserError(f"cannot read the declared behaviour {path} ({type(error).__name__})") from error
+        raise UserError(
+            f"cannot read the declared behaviour {path} ({type(error).__name__}); compare with {DEFAULT_PATH}"
+        ) from error
 
 
 def measure_behaviour(

@@ -45,6 +45,7 @@ from evaluation.slices import measure_slices
 from evaluation.subject import Subject
 from evaluation.workload import measure_workload
 from serving.adapter import decided_adapter, origin_of
+from training.recipe import load_recipe, recipe_digest
 
 STEPS = 10
 OWN = "the challenger's own training data"
@@ -344,8 +345,9 @@ def _notes(subject: Subject, case: Case, rules: Rules, collected: Collected) -> 
             notes.append(
                 "The champion's numbers about its training data are gone; drift is train against test."
             )
-    if subject.classifier.recipe != subject.recipe:
+    if subject.classifier.recipe_digest != recipe_digest(load_recipe(subject.recipe)):
         notes.append(
-            f"The models were trained by recipe {subject.classifier.recipe!r}, not {subject.recipe!r}."
+            f"The models were trained by recipe {subject.classifier.recipe!r}, not by what stands in "
+            f"{Path(subject.recipe).name!r}."
         )
     return [*notes, *verify_alias()]

@@ -38,7 +38,7 @@ def decisions_fingerprint(log: Path) -> str:
     """Return a digest of what reviewers decided: what the pipeline wrote itself is no news to it."""
     if not log.exists():
         return ""
-    entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines() if line.strip()]
+    entries = [json.loads(line) for line in log.read_bytes().splitlines() if line.strip()]
     reviewed = [entry["hash"] for entry in entries if entry["signer"] not in ("gate", "pipeline")]
     return hashlib.sha256("".join(reviewed).encode()).hexdigest()[:16] if reviewed else ""
 

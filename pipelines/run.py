@@ -213,8 +213,10 @@ def run_graph(
         home() / "pipeline" / "cache",
     )
     if not use_cache:
+        from data.incremental import forget_intake
+
         shutil.rmtree(cache, ignore_errors=True)
-        shutil.rmtree(home() / "intake", ignore_errors=True)
+        forget_intake()
     _prepare_environment(name)
     code = _code(notebooks, files or {})
     graph = build(lambda step, task: task.set_env_variable("MAILROOM_CODE", code[step]))

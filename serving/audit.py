@@ -1,4 +1,6 @@
-"""Who read or wrote what: one line per request, chained with a key, on the disk before the answer leaves.
+"""Who read or wrote what: one line per request, chained with a key, in the log before the answer leaves.
+
+The system has the line then; the disk has it within a second: only a power cut can take that second's.
 
 ``audit.jsonl`` is the segment that is written. When it has its size it becomes ``audit-000001.jsonl`` and
 so on, and the chain goes on in the next one, which says at its beginning which one it is.
@@ -135,15 +137,17 @@ class AuditLog:
             aside = _numbered(self.path, f"{self._number:06}")
             if aside.exists():
                 raise FileExistsError(f"{aside} is in the way of the next segment; move it away")
+            before = self._number, self._sequence, self._previous
             os.rename(self.path, aside)
             self._number += 1
             try:
                 self._begin()
+                descriptor = _opened(self.path)
             except OSError:
-                self._number -= 1
-                os.rename(aside, self.path)
+                self._number, self._sequence, self._previous = before
+                os.rename(aside, self.path)  # in place of what was begun
                 raise
-            full, self._descriptor = self._descriptor, _opened(self.path)
+            full, self._descriptor = self._descriptor, descriptor
             os.close(full)
 
     def _append(self, line: bytes) -> None:

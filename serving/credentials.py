@@ -59,11 +59,11 @@ def owner_key_path() -> Path:
 
 
 def add_key(
-    name: str, roles: tuple[str, ...], *, scope: Scope | None = None, days: int = 0, expires: str = ""
+    name: str, roles: tuple[str, ...], *, scope: Scope | None = None, days: int = 0
 ) -> tuple[ApiKey, str]:
     """Make a key and return it with its secret text, which nothing can show again.
 
-    Without a scope it sees the whole archive; it ends after ``days``, else at ``expires``, else never.
+    Without a scope it sees the whole archive; it ends after ``days``, or never.
 
     Raises:
         UserError: no name, a role or a channel that does not exist, or days of which there are none.
@@ -77,7 +77,7 @@ def add_key(
     if not roles:
         raise UserError(f"a key without a role opens nothing; give one: --role {'|'.join(ROLES)}")
     _check(scope or Scope())
-    return _add(name, roles, scope or Scope(), days=days, expires=expires)
+    return _add(name, roles, scope or Scope(), days=days, expires="")
 
 
 def _check(scope: Scope) -> None:
@@ -119,7 +119,13 @@ def revoke_key(number: str) -> ApiKey:
 
 
 def rotate_key(number: str, *, days: int = 0) -> tuple[ApiKey, str]:
-    """Withdraw a key and make one with the same name, roles, scope and end, unless ``days`` names another."""
+    """Withdraw a key and make one with the same name, roles, scope and end, unless ``days`` names another.
+
+    Raises:
+        UserError: there is no such key, it was withdrawn before, or it has expired and ``days`` is 0.
+    """
+    if not days and any(key.id == number and key.state == "expired" for key in read_keys()):
+        raise UserError(f"key {number} has expired, and so would the next; say how long it lasts: --days 90")
     old = revoke_key(number)
     made, text = _add(old.name, old.roles, old.scope, days=days, expires=old.expires)
     if old.name == OWNER and owner_key_path().exists():

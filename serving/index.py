@@ -227,7 +227,8 @@ def _write_collection(client: Any, collection: str, rows: list[dict[str, Any]]) 
 
     if client.has_collection(collection):
         # On a server it may be in use; its name says that it was made of the same data and model.
-        if client.get_collection_stats(collection)["row_count"] == len(rows):
+        is_whole = client.get_collection_stats(collection)["row_count"] == len(rows)
+        if is_whole and {"vector", "sparse"} <= set(client.list_indexes(collection)):
             return
         client.drop_collection(collection)
     client.create_collection(collection, schema=_schema(client, len(rows[0]["vector"])))

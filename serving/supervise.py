@@ -108,10 +108,10 @@ class _Watch:
                 self._running.sleepers.failed(role)
 
     def _replace(self, role: Role) -> None:
+        if role not in self._running.down and time.monotonic() - self._begun[role] > STEADY_S:
+            self._pause.pop(role, None)
         self._running.down.add(role)
         self._own[role].close()  # before the next one needs its memory
-        if time.monotonic() - self._begun[role] > STEADY_S:
-            self._pause.pop(role, None)
         pause = self._pause.get(role, FIRST_PAUSE_S)
         self._pause[role] = min(2 * pause, LONGEST_PAUSE_S)
         print(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from data.workspace import UserError
@@ -93,14 +94,19 @@ def follow_live(
             except Exception as error:  # the present bundle stays, though the log may not say so
                 _say(f"bundle {present.bundle.digest[:12]} is not live again: {type(error).__name__}")
         if stop.is_set() or folder == refused or not _is_live(folder):  # or rolled back while it started
-            closing.close()
+            _end(closing.close, "refused")
             continue
-        try:
-            doors.open(door, closing)
-        except Exception as error:  # of the former bundle's end
-            _say(f"the former bundle did not end well: {type(error).__name__}")
+        _end(partial(doors.open, door, closing), "former")
         metrics.swaps.labels("done").inc()
         _say(f"bundle {bundle.digest[:12]} of release {bundle.release_id} is served now")
+
+
+def _end(ending: Callable[[], None], which: str) -> None:
+    """End a bundle; whatever goes wrong with that, the follower must outlive it."""
+    try:
+        ending()
+    except Exception as error:
+        _say(f"the {which} bundle did not end well: {type(error).__name__}")
 
 
 def _regressions(trial: Trial, doors: Doors, stop: threading.Event) -> tuple[str, ...]:

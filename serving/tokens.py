@@ -73,8 +73,11 @@ class TokenCheck:
         try:
             self._keys = fetch_keys(self._issuer)
             self._fetched = self._clock()
-        except UserError as error:
-            print(f"mailroom: {error}", file=sys.stderr, flush=True)
+        except Exception as error:  # whatever an issuer answers: the next fetch tries again
+            words = (
+                str(error) if isinstance(error, UserError) else f"keys not fetched: {type(error).__name__}"
+            )
+            print(f"mailroom: {words}", file=sys.stderr, flush=True)
 
     def _checked(self, token: str) -> Caller | None:
         """Return whom the token stands for; raises where it is not one that counts."""
@@ -147,7 +150,7 @@ def fetch_keys(issuer: Issuer) -> dict[str, jwt.PyJWK]:
         if not isinstance(each, dict):
             continue
         number = each.get("kid")
-        if each.get("kty") == "oct" or not number:
+        if each.get("kty") == "oct" or not isinstance(number, str) or not number:
             continue  # a shared secret has no place among public keys
         if number in found:
             raise UserError(f"two keys of {place} are called {number!r}; the issuer has to mend that")

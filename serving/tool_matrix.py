@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from data.declared import read_declared
 from data.workspace import UserError
 from serving.access import RIGHTS, Caller, Right, Role
 
 ToolName = Literal["search", "thread", "classify", "statistics", "summarise"]
-TOOL_NAMES: tuple[ToolName, ...] = get_args(ToolName)
 NEEDED: Mapping[ToolName, Right] = {
     "search": "search",
     "thread": "read",

@@ -8,9 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data.incremental import recall
+from data.incremental import forget_intake, recall
 from data.intake import TAKEN_IN
 from data.sources import Item, discover
+from data.workspace import UserError
 
 KEY = b"k" * 32
 
@@ -82,6 +83,19 @@ def test_rows_that_are_gone_are_not_relied_on(archive: Path, tmp_path: Path, wor
         file.unlink()
 
     assert unchanged(archive) == set()
+
+
+def test_forgetting_waits_for_nobody_and_leaves_the_locks(archive: Path, tmp_path: Path) -> None:
+    remember(archive, tmp_path)
+    with recall(archive, discover(archive), KEY), pytest.raises(UserError, match="being prepared now"):
+        forget_intake()
+    assert unchanged(archive) == {"a.eml", "b.eml"}
+
+    forget_intake()
+
+    assert unchanged(archive) == set()
+    with recall(archive, discover(archive), KEY), pytest.raises(UserError, match="being prepared now"):
+        forget_intake()
 
 
 def test_a_table_is_read_again_under_other_names_of_its_columns(archive: Path, tmp_path: Path) -> None:

@@ -44,6 +44,13 @@ def test_a_line_that_is_no_question_is_named(tmp_path: Path) -> None:
         read_questions(tmp_path / "questions.jsonl")
 
 
+def test_a_question_may_hold_a_line_separator_of_its_own(tmp_path: Path) -> None:
+    line = '{"question": "Who\u2028pays?", "sources": ["a.eml"]}'
+    (tmp_path / "questions.jsonl").write_text(f"{line}\r\n{line}\n", encoding="utf-8", newline="")
+
+    assert 2 == len(read_questions(tmp_path / "questions.jsonl"))
+
+
 def test_several_labels_of_a_message_are_a_set_and_its_last_line_counts(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("source,label\na#1,ham\na#1,spam | gift\n", encoding="utf-8")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from data import ledger
 from pipelines.fingerprint import archive_fingerprint, code_fingerprint, decisions_fingerprint
 from pipelines.run import Request, parameters_of
 
@@ -70,6 +71,19 @@ def test_only_what_a_person_decided_is_news_to_the_pipeline(tmp_path: Path) -> N
     assert seen[:3] == ["", "", ""]
     assert seen[3] == seen[4]
     assert len({seen[2], seen[3], seen[5]}) == 3
+
+
+def test_a_reason_with_a_line_separator_of_its_own_is_read(log_of_reasons: Path) -> None:
+    assert decisions_fingerprint(log_of_reasons)
+
+
+@pytest.fixture
+def log_of_reasons(workspace: Path) -> Path:
+    """A log as the ledger writes it: what JSON need not escape stands in it as it is."""
+    path = workspace / "decisions.jsonl"
+    event = {"kind": "approved", "reason": "first\u2028second\u0085third"}
+    ledger.append(path, event, signer=ledger.signer("ada"))
+    return path
 
 
 @pytest.mark.parametrize(

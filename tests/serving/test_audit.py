@@ -270,6 +270,24 @@ def test_without_room_for_the_next_segment_the_present_one_goes_on(
     assert verify_audit(segments[-1]) == (12, None)
 
 
+def test_a_segment_that_cannot_be_opened_leaves_the_present_one(
+    segments: list[Path], monkeypatch: pytest.MonkeyPatch
+):
+    def none_left(_path: Path) -> int:
+        raise OSError("too many open files")
+
+    with open_audit(segments[-1], segment_bytes=700) as audit:
+        with monkeypatch.context() as exhausted:
+            exhausted.setattr(audit_log, "_opened", none_left)
+            with pytest.raises(OSError, match="too many"):
+                audit.rotate()
+        audit.write({"request": "later"})
+        audit.rotate()
+        audit.write({"request": "last"})
+
+    assert verify_audit(segments[-1]) == (14, None)
+
+
 def test_many_threads_write_one_chain_while_segments_become_full(segments: list[Path]):
     from concurrent.futures import ThreadPoolExecutor
 

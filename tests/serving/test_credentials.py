@@ -82,6 +82,16 @@ def test_an_expired_key_opens_nothing(workspace: Path):
     assert Keyring().caller(text) is None
 
 
+def test_an_expired_key_is_rotated_for_days_that_are_named(workspace: Path):
+    made, _ = add_key("desk-4", ("analyst",), days=-1)
+
+    with pytest.raises(UserError, match="--days"):
+        rotate_key(made.id)
+    _, text = rotate_key(made.id, days=90)
+
+    assert Keyring().caller(text) is not None
+
+
 def test_a_rotated_key_keeps_name_roles_and_limits(workspace: Path):
     made, before = add_key("desk-4", ("reviewer",), scope=Scope(languages=("de",)))
 

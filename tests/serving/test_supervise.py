@@ -39,6 +39,8 @@ class MadeEngines:
         self.servers: list[MadeServer] = []
         self.ended = 0
         self.held: set[Role] = set()
+        self.broken = 0
+        """So many starts of one engine alone fail."""
 
     @contextmanager
     def __call__(
@@ -47,6 +49,9 @@ class MadeEngines:
         while roles != ROLES and self.held & set(roles):
             if stop.wait(0.01):
                 raise RuntimeError("the start of the engines was stopped")
+        if roles != ROLES and self.broken:
+            self.broken -= 1
+            raise RuntimeError("the engine ended at its start")
         server = MadeServer()
         self.servers.append(server)
         urls = dict.fromkeys(roles, "http://engine")
@@ -100,6 +105,36 @@ def test_an_engine_that_dies_is_noticed_while_another_does_not_come_up_again(
         made.servers[0].dead.add("embedder")
 
         wait_until(lambda: len(made.servers) == 2 and running.down == {"classifier"})
+
+
+def test_an_engine_that_does_not_come_up_is_tried_ever_less_often(
+    tmp_path: Path, made: MadeEngines, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(supervise, "STEADY_S", 0.0)  # however long it ran before
+    bundle, stop = write_bundle(tmp_path / "bundle"), threading.Event()
+    made.broken = 4
+    pauses = note_pauses(monkeypatch)
+    with supervised(bundle, "transformers", Metrics(), stop=stop) as running:
+        made.servers[0].dead.add("classifier")
+
+        wait_until(lambda: len(made.servers) == 2 and not running.down)
+
+    assert [0.016, 0.032, 0.064, 0.128, 0.256] == pauses
+
+
+def note_pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Note how long the watch means to wait before each start."""
+    pauses: list[float] = []
+    wait = threading.Event.wait
+
+    def noted(event: threading.Event, timeout: float | None = None) -> bool:
+        if timeout in {0.016 * 2**times for times in range(9)}:
+            pauses.append(timeout)
+        return wait(event, timeout)
+
+    monkeypatch.setattr(supervise, "FIRST_PAUSE_S", 0.016)
+    monkeypatch.setattr(threading.Event, "wait", noted)
+    return pauses
 
 
 def test_an_engine_that_died_is_let_go_when_it_is_replaced(tmp_path: Path, made: MadeEngines):

@@ -192,6 +192,13 @@ def test_two_keys_of_one_number_are_refused(issuer: Issuer):
         fetch_keys(issuer)
 
 
+def test_a_key_whose_number_is_no_text_is_left_out(issuer: Issuer):
+    odd = {**published(OTHER, "two"), "kid": ["two"]}
+    Path(issuer.jwks).write_text(json.dumps({"keys": [odd, published(RSA, "one")]}))
+
+    assert ["one"] == list(fetch_keys(issuer))
+
+
 def test_keys_are_not_fetched_in_the_clear():
     with pytest.raises(UserError, match="https alone"):
         fetch_keys(Issuer(issuer="http://id.example", audience="mailroom", jwks="http://id.example/keys"))

@@ -30,7 +30,7 @@ from serving.door import Door, Doors
 from serving.guard import Guards
 from serving.routes import build_app
 from serving.scope import Scope, within
-from serving.tool_matrix import TOOL_NAMES, ToolName, read_matrix
+from serving.tool_matrix import NEEDED, ToolName, read_matrix
 
 MATRIX: dict[str, set[str]] = {
     "search": {"analyst", "reviewer", "approver"},
@@ -51,7 +51,7 @@ INSIDE = Scope(channels=("chat",), custodians=("mailbox-b",), since=date(2025, 1
 
 
 @pytest.mark.parametrize("role", ROLES)
-@pytest.mark.parametrize("tool", TOOL_NAMES)
+@pytest.mark.parametrize("tool", NEEDED)
 def test_a_role_calls_the_tools_of_the_table_and_no_other(
     door: Door, guards: Guards, role: Role, tool: ToolName
 ):
@@ -68,7 +68,7 @@ def test_what_the_table_does_not_name_is_refused(door: Door, guards: Guards):
     client = client_of(door, replace(guards, tools={"search": ("reviewer",)}), "analyst")
 
     assert [] == client.get("/v1/tools").json()["tools"]
-    assert {403} == {client.post(f"/v1/tools/{tool}", json=BODIES[tool]).status_code for tool in TOOL_NAMES}
+    assert {403} == {client.post(f"/v1/tools/{tool}", json=BODIES[tool]).status_code for tool in NEEDED}
     assert 404 == client.post("/v1/tools/nothing", json={}).status_code
     assert "tool" in guards.audit.path.read_text()
 
