@@ -33,6 +33,7 @@ from pipelines.options import (
     MilvusUri,
     Reason,
     RecipeName,
+    ReleaseId,
     Retention,
     Reviewer,
     Seed,
@@ -261,7 +262,7 @@ def stream(
     client_config: ClientConfig = None,
     spark_master: SparkMaster = "local[*]",
 ) -> None:
-    """Take in the events of a Kafka topic, redacted, each exactly once; then prepare what has landed."""
+    """Take in a Kafka topic's events, redacted, each exactly once; next: mailroom run --archive FOLDER."""
     from data.events import prefixes
     from data.landing import default_landing, land
 
@@ -303,7 +304,7 @@ def list_pending() -> None:
 
 
 @review.command()
-def show(release_id: str) -> None:
+def show(release_id: ReleaseId) -> None:
     """Show one release, and where its report lies."""
     from evaluation import decision
 
@@ -336,9 +337,11 @@ def recall_command(
 
 @review.command()
 def verify(
-    head: Annotated[str, typer.Option(help="A hash that an earlier check printed.")] = "",
+    head: Annotated[
+        str, typer.Option(help="A hash that an earlier check printed: its line must be there.")
+    ] = "",
 ) -> None:
-    """Check the whole chain of evidence, and name each problem; exit status 1 when there is one."""
+    """Check decisions, ledger, evidence, weights, alias and live bundle; exit status 1 for any problem."""
     from rich.console import Console
 
     from evaluation.chain import check_chain
@@ -351,7 +354,7 @@ def verify(
 
 
 @review.command()
-def approve(release_id: str, reviewer: Reviewer, reason: Reason) -> None:
+def approve(release_id: ReleaseId, reviewer: Reviewer, reason: Reason) -> None:
     """Make a release the champion."""
     from evaluation import decision
 
@@ -359,7 +362,7 @@ def approve(release_id: str, reviewer: Reviewer, reason: Reason) -> None:
 
 
 @review.command()
-def reject(release_id: str, reviewer: Reviewer, reason: Reason) -> None:
+def reject(release_id: ReleaseId, reviewer: Reviewer, reason: Reason) -> None:
     """Turn a release down."""
     from evaluation import decision
 
@@ -443,7 +446,7 @@ def prune_command(
     by: Annotated[str, typer.Option(help="Who asks; default: the system's user.")] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Remove it.")] = False,
 ) -> None:
-    """Show the datasets, models, indexes and bundles that no release needs any more, and remove them."""
+    """Show the datasets, models, indexes and bundles that no release needs; with --yes, remove them."""
     from rich.console import Console
     from rich.filesize import decimal
 
@@ -463,7 +466,7 @@ def prune_command(
 
 @app.command("reveal")
 def reveal_command(
-    pseudonym: str,
+    pseudonym: Annotated[str, typer.Argument(help="As it stands in a text, such as PERSON_5e6f7a8b.")],
     archive: Annotated[str, typer.Option(help="The archive that it comes from.")],
     reason: Annotated[str, typer.Option(help="Why; it is signed into the governance ledger.")],
     by: Annotated[str, typer.Option(help="Who asks; default: the system's user.")] = "",

@@ -59,7 +59,7 @@ def feedback_fingerprint() -> str:
 
 
 def code_fingerprint(notebook: Path, extra: tuple[Path, ...] = (), root: Path = ROOT) -> str:
-    """Return a digest of the packages that a notebook's imports stand on, and of ``extra`` files.
+    """Return a digest of the packages that a notebook's imports stand on, ours and locked, and of ``extra``.
 
     On a cluster the image's digest says the same.
     """
@@ -69,7 +69,7 @@ def code_fingerprint(notebook: Path, extra: tuple[Path, ...] = (), root: Path = 
             if "__pycache__" not in path.parts:
                 digest.update(f"{path.relative_to(root).as_posix()}\0".encode())
                 digest.update(path.read_bytes())
-    for path in extra:
+    for path in (*sorted(root.glob("locks/[cg]pu.txt")), *extra):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 

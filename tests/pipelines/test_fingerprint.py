@@ -95,6 +95,8 @@ def log_of_reasons(workspace: Path) -> Path:
         ("from training.classifier import train_classifier", "serving/a.py", False),
         ("import evaluation.evaluate", "training/recipe.yaml", True),
         ("import json", "data/a.py", False),
+        ("import json", "locks/cpu.txt", True),
+        ("import json", "locks/bench.txt", False),
         ("%magic", "serving/a.py", True),
     ],
 )
@@ -102,7 +104,7 @@ def test_code_counts_where_the_notebook_stands_on_it(
     write_notebook: Callable[..., Path], tmp_path: Path, imported: str, edited: str, changes: bool
 ) -> None:
     notebook = write_notebook("01_x", "", imported)
-    for package in ("data", "training", "serving", "evaluation"):
+    for package in ("data", "training", "serving", "evaluation", "locks"):
         (tmp_path / "root" / package / "__pycache__").mkdir(parents=True)
     before = code_fingerprint(notebook, root=tmp_path / "root")
 
