@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from serving import request_id
 from serving.client import EngineRefusedError
 from serving.embed import Vectors
 from serving.limits import DeadlineError, seconds_left
@@ -24,6 +26,15 @@ CACHED = 20_000  # vectors: 30 MB at 384 dimensions
 WAIT_S = 120.0
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Call:
+    """The texts of one caller on their way to the engine, and the id of the request that they are of."""
+
+    texts: Sequence[str]
+    answer: Future[Vectors] = field(default_factory=Future)
+    request: str = field(default_factory=request_id.current.get)  # read in the caller's thread
+
+
 class Batches:
     """Collects the texts of concurrent calls; use it through ``batched``."""
 
@@ -32,7 +43,7 @@ class Batches:
         self._most = most
         self._observe = observe
         self._stopped = threading.Event()
-        self._waiting: queue.SimpleQueue[tuple[Sequence[str], Future[Vectors]] | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
 
     def __call__(self, texts: Sequence[str]) -> Vectors:
         """Return one row per text, in order.
@@ -41,20 +52,20 @@ class Batches:
             DeadlineError: the request's time is over; its texts may still be computed.
             Exception: whatever the engine's client raised for the batch.
         """
-        answer: Future[Vectors] = Future()
         if self._stopped.is_set():
             raise DeadlineError  # its bundle is no longer served
-        self._waiting.put((texts, answer))
+        call = Call(texts)
+        self._waiting.put(call)
         try:
-            return answer.result(seconds_left(WAIT_S))
+            return call.answer.result(seconds_left(WAIT_S))
         except FutureTimeoutError:
-            answer.cancel()
+            call.answer.cancel()
             raise DeadlineError from None
 
     def work(self) -> None:
         """Answer batches until ``stop``."""
         while (first := self._waiting.get()) is not None:
-            batch, count = [first], len(first[0])
+            batch, count = [first], len(first.texts)
             while count < self._most:
                 try:
                     following = self._waiting.get_nowait()
@@ -64,10 +75,8 @@ class Batches:
                     self._waiting.put(None)
                     break
                 batch.append(following)
-                count += len(following[0])
-            self._answer(
-                [(texts, answer) for texts, answer in batch if answer.set_running_or_notify_cancel()]
-            )
+                count += len(following.texts)
+            self._answer([call for call in batch if call.answer.set_running_or_notify_cancel()])
 
     def stop(self) -> None:
         self._stopped.set()
@@ -77,30 +86,31 @@ class Batches:
         """Tell whoever still waits that nobody works any more."""
         while not self._waiting.empty():
             left = self._waiting.get()
-            if left is not None and left[1].set_running_or_notify_cancel():
-                left[1].set_exception(DeadlineError())
+            if left is not None and left.answer.set_running_or_notify_cancel():
+                left.answer.set_exception(DeadlineError())
 
-    def _answer(self, batch: list[tuple[Sequence[str], Future[Vectors]]]) -> None:
-        texts = [text for each, _ in batch for text in each]
+    def _answer(self, batch: list[Call]) -> None:
+        texts = [text for call in batch for text in call.texts]
         if not texts:
-            for _, answer in batch:
-                answer.set_result(np.zeros((0, 0), np.float32))
+            for call in batch:
+                call.answer.set_result(np.zeros((0, 0), np.float32))
             return
         self._observe(len(texts))
         try:
-            rows = self._ask(texts)
+            with request_id.on_behalf_of(call.request for call in batch if call.texts):
+                rows = self._ask(texts)
         except Exception as error:
             if isinstance(error, EngineRefusedError) and len(batch) > 1:
                 for alone in batch:  # one caller's text must not fail the others
                     self._answer([alone])
                 return
-            for _, answer in batch:
-                answer.set_exception(error)
+            for call in batch:
+                call.answer.set_exception(error)
             return
         start = 0
-        for each, answer in batch:
-            answer.set_result(rows[start : start + len(each)].copy())
-            start += len(each)
+        for call in batch:
+            call.answer.set_result(rows[start : start + len(call.texts)].copy())
+            start += len(call.texts)
 
 
 @contextmanager

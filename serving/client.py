@@ -21,7 +21,7 @@ from serving.engine_key import key_headers
 from serving.engines import Engines
 from serving.launch import Role
 from serving.limits import DeadlineError, seconds_left
-from serving.request_id import HEADER, current
+from serving.request_id import id_headers
 from serving.sleep import Sleepers
 from serving.traces import step
 
@@ -154,7 +154,7 @@ class EngineClient:
             reply = self._http.post(
                 f"{self._urls[role]}{route}",
                 json=body,
-                headers={HEADER: name} if (name := current.get()) else None,
+                headers=id_headers(),
                 timeout=seconds_left(REQUEST_S),
             )
             answered = reply.status_code < httpx.codes.INTERNAL_SERVER_ERROR
@@ -189,7 +189,7 @@ class EngineClient:
                     "POST",
                     f"{self._urls[role]}{route}",
                     json=body,
-                    headers={HEADER: name} if (name := current.get()) else None,
+                    headers=id_headers(),
                     timeout=left,
                 ) as reply,
                 _cut_off(reply, left),

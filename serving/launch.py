@@ -79,7 +79,8 @@ def vllm_arguments(model: EngineModel, port: int, device: str) -> tuple[str, ...
     shared = ["--model", str(model.folder), "--served-model-name", served_name(model.role, model.folder)]
     shared += ["--host", LOOPBACK, "--port", str(port), "--max-model-len", str(model.longest_input)]
     shared += ["--uvicorn-log-level", "warning", "--shutdown-timeout", "15"]
-    shared += ["--middleware", "serving.engine_key.KeyCheck"]
+    # each around the one before: who has no key writes no line
+    shared += ["--middleware", "serving.engine_log.RequestLog", "--middleware", "serving.engine_key.KeyCheck"]
     if model.role == "generator":
         chosen = ["--dtype", "bfloat16", *adapter_arguments(model.folder)]
         cpu = ["--max-num-seqs", "8", "--enforce-eager", "--kv-cache-memory-bytes", "256M"]

@@ -60,9 +60,12 @@ class ServerProcess:
 def start_process(
     command: Sequence[str], *, environment: Mapping[str, str], stdout: Path, stderr: Path
 ) -> subprocess.Popen[bytes]:
-    """Start a command as the leader of its own group, so that the whole group can be ended."""
+    """Start a command as the leader of its own group, so that the whole group can be ended.
+
+    What it writes is appended: two streams may share a file, and one that is cut goes on at its start.
+    """
     stdout.parent.mkdir(parents=True, exist_ok=True)
-    with stdout.open("wb") as out, stderr.open("ab" if stderr == stdout else "wb") as err:
+    with stdout.open("ab") as out, stderr.open("ab") as err:
         return subprocess.Popen(
             list(command),
             env=dict(environment),

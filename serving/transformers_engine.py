@@ -20,6 +20,7 @@ from data.label_sets import PROBLEM_TYPE
 from serving.adapter import adapter_of
 from serving.embed import Vectors, load_embedder
 from serving.engine_key import KeyCheck
+from serving.engine_log import RequestLog
 from serving.launch import CLASSIFIER_TOKENS, GENERATOR_TOKENS
 from serving.ports import LOOPBACK
 from serving.processes import end_with_parent
@@ -272,7 +273,8 @@ def main(arguments: list[str]) -> None:
     end_with_parent()
     port, pairs = int(arguments[0]), [argument.split("=", 1) for argument in arguments[1:]]
     app = build_app({role: Path(folder) for role, folder in pairs})
-    app.add_middleware(KeyCheck)
+    app.add_middleware(RequestLog)
+    app.add_middleware(KeyCheck)  # around it
     uvicorn.run(app, host=LOOPBACK, port=port, log_level="warning", access_log=False)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from made_decisions import decide
 
-from data.workspace import UserError
+from data.workspace import UserError, home
 from serving.bundle import Bundle, read_bundle, verify_bundle
 from serving.client import engine_client
 from serving.deploy import deploy_bundle
@@ -26,6 +26,7 @@ from serving.launch import vllm_device
 from serving.live import live_bundle
 from serving.parity import Parity, read_probes, reference_probabilities
 from serving.processes import ServerProcess, start_process, stop_processes
+from serving.request_id import on_behalf_of
 
 
 def group_of(servers: tuple[ServerProcess, ...]) -> list[int]:
@@ -104,6 +105,25 @@ def test_a_process_that_ignores_sigterm_is_ended_with_its_children(tmp_path: Pat
     while group_of((server,)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert group_of((server,)) == []
+
+
+def test_two_streams_share_a_log_and_go_on_at_its_start_when_it_is_cut(tmp_path: Path):
+    log = tmp_path / "log"
+    script = (
+        "import sys; sys.stderr.write('a long first line\\n'); print('second', flush=True);"
+        "sys.stdin.read(); "
+        "import os, time;\nwhile os.path.getsize(sys.argv[1]): time.sleep(0.01)\n"
+        "print('third', flush=True)"
+    )
+    process = start_process(
+        [sys.executable, "-c", script, str(log)], environment=dict(os.environ), stdout=log, stderr=log
+    )
+    wait_until(lambda: log.exists() and log.read_text() == "a long first line\nsecond\n")
+
+    os.truncate(log, 0)  # as logrotate does with copytruncate
+    process.wait()
+
+    assert log.read_text() == "third\n"
 
 
 FORK_SERVER = """
@@ -336,10 +356,16 @@ def test_vllm_classifies_as_transformers_does(small_bundle: Bundle, small_datase
     bundle = read_bundle(small_bundle.folder)
     roles = ("classifier",)
 
-    with engines(bundle.folder, "vllm", roles=roles) as running, engine_client(running) as client:
+    with (
+        engines(bundle.folder, "vllm", roles=roles) as running,
+        engine_client(running) as client,
+        on_behalf_of(["0123456789ab"]),
+    ):
         served = client.classify(texts)
 
     expected = reference_probabilities(bundle.folder / "classifier", [text or " " for text in texts])
     assert np.abs(expected - served).max() <= 1e-3
     assert (expected.argmax(axis=1) == served.argmax(axis=1)).all()
     assert group_of(running.servers) == []
+    logged = (home() / "logs" / "classifier.log").read_text()
+    assert "request 0123456789ab path /classify status 200 milliseconds" in logged
