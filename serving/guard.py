@@ -319,7 +319,8 @@ class _Leaving:
         route = getattr(self._scope.get("route"), "path", "") or "none"
         seconds = time.monotonic() - visit.started
         metrics.requests.labels(route, str(status)).inc()
-        metrics.seconds.labels(route).observe(seconds)
+        role = visit.caller.highest_role if visit.caller else "none"
+        metrics.seconds.labels(route, role).observe(seconds)
         traces.say(route=route, status=status)
         if visit.refused:
             metrics.refusals.labels(visit.refused).inc()

@@ -21,7 +21,11 @@ class Metrics:
             "mailroom_requests", "requests by route and status", ("route", "status"), registry=registry
         )
         self.seconds = Histogram(
-            "mailroom_request_seconds", "time to the answer", ("route",), buckets=SECONDS, registry=registry
+            "mailroom_request_seconds",
+            "time to the answer by route and the caller's highest role, none without a credential",
+            ("route", "role"),
+            buckets=SECONDS,
+            registry=registry,
         )
         self.in_flight = Gauge("mailroom_requests_in_flight", "requests being answered", registry=registry)
         self.refusals = Counter(

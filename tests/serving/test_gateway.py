@@ -22,7 +22,7 @@ from test_bundle import write_bundle
 from data import feedback
 from data.dataset import read_messages
 from data.workspace import UserError
-from serving.access import RIGHTS, ROLES, Caller, Right, Role
+from serving.access import HIGHEST_FIRST, RIGHTS, ROLES, Caller, Right, Role
 from serving.audit import verify_audit
 from serving.client import EngineClient, EngineRefusedError, calibrated
 from serving.door import Door
@@ -477,8 +477,35 @@ def test_metrics_count_without_content(dead_door: Door, guards: Guards):
     said = client.get("/metrics").text
 
     assert 'mailroom_requests_total{route="/v1/search",status="503"} 1.0' in said
-    assert 'mailroom_request_seconds_count{route="/v1/search"} 1.0' in said
+    assert 'mailroom_request_seconds_count{role="admin",route="/v1/search"} 1.0' in said
     assert "harbour" not in said
+
+
+@pytest.mark.parametrize("key", [*ROLES, "owner", ""])
+def test_time_is_measured_by_the_callers_highest_role(dead_door: Door, guards: Guards, key: str):
+    client = client_of(dead_door, guards, key)
+    client.get("/v1/me")
+    client.get("/nowhere")
+
+    routes = {"/v1/me", "none"} if key else {"none"}
+    role = {"owner": "admin", "": "none"}.get(key, key)
+    series = {
+        (sample.labels["route"], sample.labels["role"])
+        for measure in guards.metrics.registry.collect()
+        for sample in measure.samples
+        if sample.name == "mailroom_request_seconds_count"
+    }
+    assert {(route, role) for route in routes} == series
+
+
+@pytest.mark.parametrize(
+    ("roles", "highest"),
+    [((), "none"), (("service",), "service"), (("analyst", "service"), "analyst"), (ROLES, "admin"),
+     (("analyst", "reviewer", "approver"), "approver")],
+)  # fmt: skip
+def test_one_role_stands_for_all_of_a_caller(roles: tuple[Role, ...], highest: str):
+    assert highest == Caller("ada", roles).highest_role
+    assert {*HIGHEST_FIRST} == {*ROLES}
 
 
 def test_a_port_in_use_is_the_users_to_mend():
