@@ -57,6 +57,11 @@ class Caller:
         return any(right in RIGHTS[role] for role in self.roles)
 
     @property
+    def counted_as(self) -> str:
+        """Whose requests count together: one key signs the tokens of many people, who count each."""
+        return f"{self.credential} {self.name}"
+
+    @property
     def highest_role(self) -> Role | Literal["none"]:
         """The one role that stands for the caller where there is room for one: in a measure's label."""
         return next((role for role in HIGHEST_FIRST if role in self.roles), "none")

@@ -165,7 +165,7 @@ class Guard:
             status, words, more = refusal
             await leaving.refuse(status, words, more)
             return
-        who = _name_of(visit.caller) if visit.caller and visit.path != METRICS else ""
+        who = visit.caller.counted_as if visit.caller and visit.path != METRICS else ""
         if who:  # open routes and the scrape cost little, and must not keep anybody out
             self._flying[who] += 1
             self._guards.metrics.in_flight.set(self._flying.total())
@@ -222,7 +222,7 @@ class Guard:
                 visit.silent = True  # counted, but no line each: a flood must not fill the disk
                 return 429, "too many requests without a key", {"Retry-After": str(int(seconds) + 1)}
             return 401, "a key is needed: Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"}
-        who = _name_of(visit.caller)
+        who = visit.caller.counted_as
         if seconds := self._rate.wait(who):
             visit.refused = "rate"
             return 429, "too many requests of this key", {"Retry-After": str(int(seconds) + 1)}
@@ -257,11 +257,6 @@ class Guard:
         if failed is not None:
             raise failed
         return None
-
-
-def _name_of(caller: Caller) -> str:
-    """Return whose requests count together: one key signs the tokens of many people, who count each."""
-    return f"{caller.credential} {caller.name}"
 
 
 class _Leaving:

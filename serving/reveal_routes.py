@@ -39,9 +39,10 @@ def add_reveal_route(app: FastAPI, guards: Guards) -> None:
             raise HTTPException(403, CLOSED)
         if telling:
             raise HTTPException(400, "a reason is written into the audit: no name, address or number")
-        asking = caller.credential or caller.name
         try:
-            found = revealer.values(placeholder, reason=body.reason, caller=asking, by=caller.signer)
+            found = revealer.values(
+                placeholder, reason=body.reason, caller=caller.counted_as, by=caller.signer
+            )
         except BusyError as error:
             raise HTTPException(429, str(error), {"Retry-After": str(int(error.seconds) + 1)}) from None
         except TellingReasonError as error:

@@ -34,7 +34,7 @@ class Reveals(BaseModel):
 
     archive: str = Field(min_length=1, description="the raw archive, readable by the gateway")
     roles: tuple[Role, ...] = Field(default=("approver", "admin"), description="none but these")
-    per_hour: int = Field(default=10, ge=1, description="by key or token")
+    per_hour: int = Field(default=10, ge=1, description="of one key, or one person with tokens")
     seconds: float = Field(default=300.0, gt=0, description="an archive that takes longer to read gives 504")
 
     @field_validator("roles")

@@ -139,6 +139,26 @@ def test_the_caller_has_to_wait_after_a_few(door: Door, guards: Guards, asked: d
     assert last_line(guards)["reason"].startswith("withheld")
 
 
+def test_people_whose_tokens_one_key_signs_wait_each_for_themselves(
+    door: Door, guards: Guards, asked: dict[str, str], archive: Path
+):
+    class Tokens:
+        def caller(self, text: str) -> Caller | None:
+            return Caller(text, ("approver",), Scope(), "jwt:1f3a9c2b:k1", f"oidc-{text}")
+
+    doors = Doors()
+    doors.open(door, ExitStack())
+    reveals = Reveals(archive=str(archive), per_hour=1)
+    client = TestClient(build_app(doors, replace(guards, credentials=[Tokens()], reveals=reveals)))
+
+    replies = [
+        client.post("/v1/reveal", json=asked, headers={"Authorization": f"Bearer {person}"})
+        for person in ("ada", "ada", "bert", "ada")
+    ]
+
+    assert [200, 429, 200, 429] == [reply.status_code for reply in replies]
+
+
 def test_one_pseudonym_at_a_time(
     door: Door, guards: Guards, asked: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ):
