@@ -19,8 +19,10 @@ from data.workspace import UserError, home
 from serving.adapter import adapter_environment, adapter_of, serve_adapter
 from serving.fork_server import ServerPlan, write_plan
 from serving.launch import (
+    ANYWHERE,
     ROLES,
     EngineModel,
+    Placements,
     Role,
     engine_environment,
     engine_model,
@@ -69,6 +71,15 @@ def choose_engine(engine: str) -> EngineKind:
     return "vllm" if engine == "vllm" else "transformers"
 
 
+def runs_on_gpu(engine: str) -> bool:
+    """Return whether the engine to use here is vLLM on a GPU.
+
+    Raises:
+        UserError: an unknown engine, or vLLM where it cannot run.
+    """
+    return choose_engine(engine) == "vllm" and vllm_device() == "cuda"
+
+
 @contextmanager
 def engines(
     bundle: Path,
@@ -77,8 +88,11 @@ def engines(
     roles: tuple[Role, ...] = ROLES,
     timeout_s: float = READY_S,
     stop: threading.Event | None = None,
+    placements: Placements | None = None,
 ) -> Iterator[Engines]:
     """Serve a bundle's models on free loopback ports until the block ends; ``stop`` ends the waiting.
+
+    On GPUs each runs where ``placements`` says, or shares the first one with the others.
 
     Raises:
         UserError: a model that cannot be served, an engine that cannot run here.
@@ -90,7 +104,7 @@ def engines(
     scratch = Path(tempfile.mkdtemp(prefix="mailroom-engines-"))
     servers: list[ServerProcess] = []
     try:
-        urls = _start(kind, models, scratch, servers)
+        urls = _start(kind, models, scratch, servers, placements or {})
         _await_ready(urls, servers, started, timeout_s, stop or threading.Event())
         if kind == "vllm" and (adapter := adapter_of(bundle / "generator")) and "generator" in urls:
             serve_adapter(urls["generator"], adapter)
@@ -101,12 +115,16 @@ def engines(
 
 
 def _start(
-    kind: EngineKind, models: list[EngineModel], scratch: Path, servers: list[ServerProcess]
+    kind: EngineKind,
+    models: list[EngineModel],
+    scratch: Path,
+    servers: list[ServerProcess],
+    placements: Placements,
 ) -> dict[Role, str]:
     """Start what the kind and the device ask for; ``servers`` receives every process at once."""
     device = vllm_device() if kind == "vllm" else ""
     if device == "cuda":
-        return _start_one_by_one(models, servers)
+        return _start_one_by_one(models, servers, placements)
     if device == "cpu":
         return _start_forked(models, scratch, servers)
     return _start_in_one_process(models, servers)
@@ -131,13 +149,15 @@ def _start_forked(models: list[EngineModel], scratch: Path, servers: list[Server
     return _urls(models, ports)
 
 
-def _start_one_by_one(models: list[EngineModel], servers: list[ServerProcess]) -> dict[Role, str]:
+def _start_one_by_one(
+    models: list[EngineModel], servers: list[ServerProcess], placements: Placements
+) -> dict[Role, str]:
     ports = free_ports(len(models))
     for model, port in zip(models, ports, strict=True):
-        log = _fresh_log(model.role)
+        log, placement = _fresh_log(model.role), placements.get(model.role, ANYWHERE)
         process = start_process(
-            [sys.executable, "-m", "serving.cuda_server", *vllm_arguments(model, port, "cuda")],
-            environment=engine_environment("cuda") | _of_adapters([model]),
+            [sys.executable, "-m", "serving.cuda_server", *vllm_arguments(model, port, "cuda", placement)],
+            environment=engine_environment("cuda") | _of_adapters([model]) | placement.environment(),
             stdout=log,
             stderr=log,
         )

@@ -20,12 +20,14 @@ from serving.bundle import Bundle
 from serving.canary import Canary
 from serving.credentials import Keyring, ensure_owner_key
 from serving.door import Doors
+from serving.engines import runs_on_gpu
 from serving.findings import read_policy
 from serving.guard import Checks, Guards
-from serving.launch import ROLES
+from serving.launch import ROLES, Placements, Role
 from serving.limits import Limits
 from serving.live import served_bundle
 from serving.metrics import Metrics
+from serving.placement import Placement
 from serving.ports import require_free
 from serving.revealing import Reveals
 from serving.routes import build_app
@@ -42,6 +44,7 @@ class Settings(BaseModel):
 
     limits: Limits = Limits()
     issuers: tuple[Issuer, ...] = Field(default=(), description="whose tokens count, beside our own keys")
+    engines: dict[Role, Placement] = Field(default={}, description="on which GPUs each runs, with how much")
     canary: Canary | None = Field(default=None, description="what becomes live is tried first; default: not")
     policy: Path | None = Field(default=None, description="what labels ask for; serving/policy.yaml")
     tools: Path | None = Field(default=None, description="who may call which tool; serving/tools.yaml")
@@ -68,6 +71,18 @@ def read_settings(path: str | Path) -> Settings:
     if (settings.tls_certificate is None) != (settings.tls_key is None):
         raise UserError(f"the gateway's settings {path}: tls_certificate and tls_key belong together")
     return settings
+
+
+def tell_of_unused(placements: Placements, engine: str) -> None:
+    """Say so where the settings place engines on GPUs and none of them uses one.
+
+    Raises:
+        UserError: an unknown engine, or vLLM where it cannot run.
+    """
+    if placements and not runs_on_gpu(engine):
+        named = ", ".join(placements)
+        words = f"the settings' engines ({named}) are for vLLM on GPUs, and count for nothing here"
+        print(f"mailroom: {words}", file=sys.stderr, flush=True)
 
 
 def drain_s(limits: Limits) -> int:
@@ -102,6 +117,7 @@ def serve(
     policy, tools = read_policy(chosen.policy or ""), read_matrix(chosen.tools or "")
     served = served_bundle(bundle)
     require_free(host, port)
+    tell_of_unused(chosen.engines, engine)
     key_file = ensure_owner_key()
     tokens = [TokenCheck(issuer) for issuer in chosen.issuers]
     checks: list[Checks] = [Keyring(), *tokens]
@@ -111,14 +127,15 @@ def serve(
         stack.callback(stop_tracing)
         stack.callback(doors.close)
         stack.callback(stop.set)
-        doors.open(*start_door(served, engine, metrics, stop=stop, asleep=ROLES if lazy else ()))
+        asleep = ROLES if lazy else ()
+        doors.open(*start_door(served, engine, metrics, stop=stop, asleep=asleep, placements=chosen.engines))
         for check in tokens:
             threading.Thread(target=keep_fresh, args=(check, stop), name="issuer", daemon=True).start()
         if bundle is None:
             follower = threading.Thread(
                 target=follow_live,
                 args=(doors, engine, metrics, audit),
-                kwargs={"stop": stop, "canary": chosen.canary},
+                kwargs={"stop": stop, "canary": chosen.canary, "placements": chosen.engines},
                 name="follow",
             )
             follower.start()

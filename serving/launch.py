@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,10 +16,13 @@ from data.workspace import UserError, home
 from serving.adapter import adapter_arguments, served_name
 from serving.embed import longest_input
 from serving.engine_key import VARIABLE, engine_key
+from serving.placement import Placement
 from serving.ports import LOOPBACK
 
 Role = Literal["classifier", "embedder", "generator"]
 ROLES: tuple[Role, ...] = ("classifier", "embedder", "generator")
+Placements = Mapping[Role, Placement]
+ANYWHERE = Placement()
 CLASSIFIER_TOKENS = 256
 GENERATOR_TOKENS = 2048
 UNSERVED = ("DistilBert", "DebertaV2", "Deberta")
@@ -74,8 +78,10 @@ def vllm_device() -> Literal["cpu", "cuda", ""]:
     return "cpu"
 
 
-def vllm_arguments(model: EngineModel, port: int, device: str) -> tuple[str, ...]:
-    """Return the flags of one server."""
+def vllm_arguments(
+    model: EngineModel, port: int, device: str, placement: Placement = ANYWHERE
+) -> tuple[str, ...]:
+    """Return the flags of one server; a placement is for GPUs."""
     shared = ["--model", str(model.folder), "--served-model-name", served_name(model.role, model.folder)]
     shared += ["--host", LOOPBACK, "--port", str(port), "--max-model-len", str(model.longest_input)]
     shared += ["--uvicorn-log-level", "warning", "--shutdown-timeout", "15"]
@@ -84,12 +90,15 @@ def vllm_arguments(model: EngineModel, port: int, device: str) -> tuple[str, ...
     if model.role == "generator":
         chosen = ["--dtype", "bfloat16", *adapter_arguments(model.folder)]
         cpu = ["--max-num-seqs", "8", "--enforce-eager", "--kv-cache-memory-bytes", "256M"]
-        cuda = ["--gpu-memory-utilization", "0.4"]
+        cuda = ["--gpu-memory-utilization", str(placement.memory or 0.4)]
     else:
         # float32 keeps the probabilities within parity; the memory flag is needed on a machine in use.
-        chosen = ["--runner", "pooling", "--dtype", "float32", "--gpu-memory-utilization", "0.05"]
+        chosen = ["--runner", "pooling", "--dtype", "float32"]
+        chosen += ["--gpu-memory-utilization", str(placement.memory or 0.05)]
         cpu = ["--max-num-seqs", "32", "--enforce-eager"]
         cuda = ["--max-num-seqs", "256"]
+    if placement.tensor_parallel > 1:
+        cuda += ["--tensor-parallel-size", str(placement.tensor_parallel)]
     return tuple(shared + chosen + (cpu if device == "cpu" else cuda))
 
 

@@ -12,7 +12,7 @@ from data.workspace import UserError
 from serving.adapter import ADAPTER
 from serving.bundle import Bundle, check_files
 from serving.engines import Engines, choose_engine, engines
-from serving.launch import ROLES, Role, engine_model
+from serving.launch import ROLES, Placements, Role, engine_model
 from serving.metrics import Metrics
 from serving.sleep import Sleepers
 
@@ -30,6 +30,7 @@ def supervised(
     *,
     stop: threading.Event,
     asleep: Collection[Role] = (),
+    placements: Placements | None = None,
 ) -> Iterator[Engines]:
     """Serve a bundle's models until the block ends; their addresses follow the engines that replace others.
 
@@ -45,7 +46,8 @@ def supervised(
     with ExitStack() as stack:
         first = Engines(choose_engine(engine), {}, 0.0, ())
         if now:
-            first = stack.enter_context(engines(bundle.folder, engine, roles=now, stop=stop))
+            together = engines(bundle.folder, engine, roles=now, stop=stop, placements=placements)
+            first = stack.enter_context(together)
         running = Engines(
             first.kind,
             dict(first.urls),
@@ -53,7 +55,7 @@ def supervised(
             first.servers,
             sleepers=Sleepers(asleep),
         )
-        watch = _Watch(bundle, running, metrics, stack)
+        watch = _Watch(bundle, running, metrics, stack, placements)
         threads = [
             threading.Thread(
                 target=watch.keep_asleep if role in asleep else watch.keep,
@@ -76,8 +78,16 @@ def supervised(
 class _Watch:
     """Looks after every engine in its own thread: a start takes minutes, and another may die meanwhile."""
 
-    def __init__(self, bundle: Bundle, running: Engines, metrics: Metrics, stack: ExitStack) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        running: Engines,
+        metrics: Metrics,
+        stack: ExitStack,
+        placements: Placements | None,
+    ) -> None:
         self.stop = threading.Event()
+        self._placements = placements
         self._bundle = bundle
         self._running = running
         self._metrics = metrics
@@ -133,7 +143,13 @@ class _Watch:
         """
         try:
             check_files(self._bundle, *((role, ADAPTER) if role == "generator" else (role,)))
-            alone = engines(self._bundle.folder, self._running.kind, roles=(role,), stop=self.stop)
+            alone = engines(
+                self._bundle.folder,
+                self._running.kind,
+                roles=(role,),
+                stop=self.stop,
+                placements=self._placements,
+            )
             started = self._own[role].enter_context(alone)
         except Exception as error:  # whatever it is: the watch goes on
             words = str(error) if isinstance(error, UserError | RuntimeError) else type(error).__name__

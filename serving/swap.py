@@ -16,7 +16,7 @@ from serving.bundle import Bundle
 from serving.canary import Canary, Trial
 from serving.decisions import is_rollback
 from serving.door import Door, Doors, open_door
-from serving.launch import Role
+from serving.launch import Placements, Role
 from serving.live import go_live, live_bundle, require_proved, served_bundle
 from serving.metrics import Metrics
 from serving.supervise import supervised
@@ -32,6 +32,7 @@ def start_door(
     *,
     stop: threading.Event,
     asleep: Collection[Role] = (),
+    placements: Placements | None = None,
 ) -> tuple[Door, ExitStack]:
     """Start a bundle's engines, but those that sleep, and open its index; closing the stack ends both.
 
@@ -41,7 +42,9 @@ def start_door(
     """
     require_proved(bundle, engine)
     with ExitStack() as stack:
-        running = stack.enter_context(supervised(bundle, engine, metrics, stop=stop, asleep=asleep))
+        running = stack.enter_context(
+            supervised(bundle, engine, metrics, stop=stop, asleep=asleep, placements=placements)
+        )
         door = stack.enter_context(open_door(bundle, running, metrics))
         metrics.bundle.labels(bundle.digest[:12], bundle.release_id).set(1)
         stack.callback(metrics.bundle.labels(bundle.digest[:12], bundle.release_id).set, 0)
@@ -56,6 +59,7 @@ def follow_live(
     *,
     stop: threading.Event,
     canary: Canary | None = None,
+    placements: Placements | None = None,
 ) -> None:
     """Serve whatever becomes live until told to stop; where it cannot be served, the present bundle stays.
 
@@ -77,7 +81,9 @@ def follow_live(
         try:
             bundle = served_bundle(folder)
             asleep = present.client.asleep - ({"classifier"} if canary else set())  # a trial asks it at once
-            door, closing = start_door(bundle, engine, metrics, stop=stop, asleep=asleep)
+            door, closing = start_door(
+                bundle, engine, metrics, stop=stop, asleep=asleep, placements=placements
+            )
         except Exception as error:  # whatever it is: the follower must outlive it
             refused, again = folder, time.monotonic() + AGAIN_S
             metrics.swaps.labels("refused").inc()

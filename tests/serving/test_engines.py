@@ -169,7 +169,7 @@ from serving.launch import EngineModel
 engines.vllm_device = lambda: "cuda"
 model = EngineModel("embedder", Path(sys.argv[1]), "BertModel", 256)
 servers = []
-engines._start("vllm", [model], Path(sys.argv[1]), servers)
+engines._start("vllm", [model], Path(sys.argv[1]), servers, {})
 print(servers[0].process.pid, flush=True)
 time.sleep(100)
 """

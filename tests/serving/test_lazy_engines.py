@@ -43,7 +43,7 @@ class Starts:
 
     @contextmanager
     def engines(
-        self, _bundle: Path, kind: str, *, roles: tuple[Role, ...], stop: threading.Event
+        self, _bundle: Path, kind: str, *, roles: tuple[Role, ...], stop: threading.Event, **_: Any
     ) -> Iterator[Engines]:
         self.started.append(roles)
         while not self.may_start.wait(0.02):

@@ -17,8 +17,9 @@ from serving import supervise
 from serving.client import engine_client
 from serving.engines import Engines
 from serving.guard import Guards
-from serving.launch import ROLES, Role
+from serving.launch import ROLES, Placements, Role
 from serving.metrics import Metrics
+from serving.placement import Placement
 from serving.supervise import supervised
 
 
@@ -38,14 +39,22 @@ class MadeEngines:
     def __init__(self) -> None:
         self.servers: list[MadeServer] = []
         self.ended = 0
+        self.placements: list[Placements | None] = []
         self.held: set[Role] = set()
         self.broken = 0
         """So many starts of one engine alone fail."""
 
     @contextmanager
     def __call__(
-        self, _bundle: Path, _kind: str, *, roles: tuple[Role, ...], stop: threading.Event
+        self,
+        _bundle: Path,
+        _kind: str,
+        *,
+        roles: tuple[Role, ...],
+        stop: threading.Event,
+        placements: Placements | None,
     ) -> Iterator[Engines]:
+        self.placements.append(placements)
         while roles != ROLES and self.held & set(roles):
             if stop.wait(0.01):
                 raise RuntimeError("the start of the engines was stopped")
@@ -147,3 +156,13 @@ def test_an_engine_that_died_is_let_go_when_it_is_replaced(tmp_path: Path, made:
         assert 2 == made.ended
 
     assert 4 == made.ended
+
+
+def test_an_engine_that_is_started_again_gets_the_same_place(tmp_path: Path, made: MadeEngines):
+    bundle, stop = write_bundle(tmp_path / "bundle"), threading.Event()
+    places: Placements = {"classifier": Placement(devices="1")}
+    with supervised(bundle, "transformers", Metrics(), stop=stop, placements=places) as running:
+        made.servers[0].dead.add("classifier")
+        wait_until(lambda: len(made.servers) == 2 and not running.down)
+
+    assert [places, places] == made.placements
