@@ -136,6 +136,35 @@ function filters() {
   return chosen;
 }
 
+const LIMITS = { since: "from", until: "before", language: "language", label: "label", custodian: "custodian", hold: "legal hold" };
+
+// A limit is set in the search and holds for questions, too: it is said wherever it holds.
+function limits() {
+  const channels = [...$("channels").querySelectorAll("input:checked")].map((box) => box.value);
+  const said = channels.length ? [`channel ${channels.join(" or ")}`] : [];
+  for (const [id, name] of Object.entries(LIMITS)) {
+    const value = $(id).value.trim();
+    if (value) said.push(`${name} ${$(id).selectedOptions?.[0].textContent || value}`);
+  }
+  return said.length ? `Limited to ${said.join(" · ")}` : "";
+}
+
+function showLimits() {
+  const said = limits();
+  for (const line of document.querySelectorAll(".limits")) {
+    line.hidden = !said;
+    line.querySelector("span").textContent = said;
+  }
+}
+
+function clearLimits() {
+  for (const box of $("channels").querySelectorAll("input")) box.checked = false;
+  for (const id of Object.keys(LIMITS)) $(id).value = "";
+  showLimits();
+  $($("ask").hidden ? "question" : "asked").focus();
+  say("Nothing is limited now.");
+}
+
 async function search() {
   const question = $("question").value.trim();
   const reply = await (await request("/v1/search", { question, k: 20, mode: $("mode").value, filters: filters() })).json();
@@ -261,6 +290,7 @@ function verdict(message) {
 
 async function ask() {
   const asked = $("asked").value.trim();
+  const within = limits();
   $("answer").replaceChildren();
   const reply = await request("/v1/ask", { question: asked, filters: filters(), stream: true });
   const reader = reply.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -269,11 +299,11 @@ async function ask() {
     const { value, done } = await reader.read();
     if (done) break;
     rest += value;
-    for (let end; (end = rest.indexOf("\n\n")) >= 0; rest = rest.slice(end + 2)) event(rest.slice(0, end));
+    for (let end; (end = rest.indexOf("\n\n")) >= 0; rest = rest.slice(end + 2)) event(rest.slice(0, end), within);
   }
 }
 
-function event(block) {
+function event(block, within) {
   const name = /^event: (.*)$/m.exec(block)?.[1];
   const content = JSON.parse(/^data: (.*)$/m.exec(block)?.[1] || "{}");
   if (name === "sources") say(content.citations.length ? `Reading ${content.citations.length} sentences…` : "");
@@ -290,7 +320,7 @@ function event(block) {
   });
   const how = { generated: "Written by the generator; every sentence was found in its source.", extracted: "Quoted as it stands.", refused: "Nothing in the archive is near enough." };
   $("answer").replaceChildren(
-    element("article", {}, element("p", { className: "answer" }, `${content.text} `, ...places), element("p", { className: "soft", textContent: `${how[content.origin]} On record as ${content.id}.` })));
+    element("article", {}, element("p", { className: "answer" }, `${content.text} `, ...places), element("p", { className: "soft", textContent: `${how[content.origin]} ${within ? `${within}. ` : ""}On record as ${content.id}.` })));
 }
 
 // --- releases
@@ -323,6 +353,8 @@ const on = (id, words, work) => $(id).addEventListener("submit", (submitted) => 
 on("enter-form", "Checking the key…", async () => { key = $("key").value.trim(); await enter(); sessionStorage.setItem("key", key); $("key").value = ""; });
 on("search-form", "Searching…", search);
 on("ask-form", "Looking for sources…", ask);
+$("facets").addEventListener("input", showLimits);
+for (const button of document.querySelectorAll(".limits button")) button.addEventListener("click", clearLimits);
 $("leave").addEventListener("click", leave);
 $("back").addEventListener("click", () => show(before));
 for (const button of document.querySelectorAll("[data-view]")) {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,15 +27,27 @@ SUBJECTS = {
 LABELS = ("ordinary", "off_channel", "insider_information")
 
 
-def write_dataset(folder: Path, *, copies: int = 10) -> Path:
-    """Write the dataset with ``copies`` messages per subject, each with a number of its own."""
+def write_dataset(
+    folder: Path,
+    *,
+    copies: int = 10,
+    channels: Sequence[str] = ("email",),
+    languages: Sequence[str] = ("en",),
+) -> Path:
+    """Write the dataset with ``copies`` messages per subject, each with a number of its own.
+
+    Channels and languages go round by subject, whatever the messages are written in.
+    """
     messages, chunks = [], []
     for number in range(copies):
         for place, (subject, sentence) in enumerate(SUBJECTS.items()):
             ordinal = number * len(SUBJECTS) + place
             text = f"{sentence} This is note {ordinal} of the file, kept for the record."
-            messages.append(_message(ordinal, subject, text, split=("train", "valid", "test")[number % 3]))
-            chunks.append(_chunk(messages[-1]))
+            message = _message(ordinal, subject, text, split=("train", "valid", "test")[number % 3])
+            message["channel"] = channels[place % len(channels)]
+            message["language"] = languages[place % len(languages)]
+            messages.append(message)
+            chunks.append(_chunk(message))
     tables = {"messages": messages, "chunks": chunks, "duplicates": [], "rejects": [], "questions": []}
     for name, rows in tables.items():
         (folder / name).mkdir(parents=True)
@@ -49,8 +62,8 @@ def write_dataset(folder: Path, *, copies: int = 10) -> Path:
         reasons={},
         splits=dict(Counter(str(row["split"]) for row in messages)),
         labels=dict(Counter(str(row["label"]) for row in messages)),
-        channels={"email": count},
-        languages={"en": count},
+        channels=dict(Counter(str(row["channel"]) for row in messages)),
+        languages=dict(Counter(str(row["language"]) for row in messages)),
         chunks=len(chunks),
         digest=hashlib.sha256(repr(messages).encode()).hexdigest(),
         labelled=count,

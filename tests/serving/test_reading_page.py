@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
-import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import uvicorn
 from made_dataset import write_dataset
-from made_gateway import HOSTILE, MadeIndex, made_door, open_guards
+from made_gateway import HOSTILE, MadeIndex, made_door
+from made_page import CHROMIUM, enter, opened_page, searching_door, served
 
 from data.schema import TABLES
-from serving.door import Door, Doors
-from serving.ports import free_ports
-from serving.routes import build_app
+from serving.door import Door
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (Debian: chromium)"),
@@ -35,48 +29,20 @@ def address(tmp_path: Path, workspace: Path, small_dataset: Path) -> Iterator[st
         yield url
 
 
-@contextmanager
-def served(door: Door) -> Iterator[str]:
-    """A gateway on a port of its own."""
-    doors, (port,) = Doors(), free_ports(1)
-    doors.open(door, ExitStack())
-    with open_guards() as guards:
-        server = uvicorn.Server(uvicorn.Config(build_app(doors, guards), port=port, log_level="error"))
-        thread = threading.Thread(target=server.run, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{port}/"
-        server.should_exit = True
-        thread.join(10)
-
-
 @pytest.fixture
 def page(address: str) -> Iterator[Any]:
     with opened_page(address) as page:
         yield page
 
 
-@contextmanager
-def opened_page(address: str) -> Iterator[Any]:
-    """The page in Chromium; whatever the browser complains of fails the test."""
-    from playwright.sync_api import sync_playwright
-
-    told: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        opened = browser.new_context(viewport={"width": 390, "height": 844}).new_page()
-        opened.set_default_timeout(20_000)
-        opened.on("console", lambda message: told.append(message.text) if message.type == "error" else None)
-        opened.on("pageerror", lambda error: told.append(str(error)))
-        opened.goto(address)
-        yield opened
-        browser.close()
-    assert told == []
-
-
-def enter(page: Any, key: str) -> None:
-    page.keyboard.type(key)  # the field has the focus from the start
-    page.keyboard.press("Enter")
-    page.wait_for_selector("#search:not([hidden])")
+@pytest.fixture
+def varied(tmp_path: Path, workspace: Path, frozen_embedder: Path) -> Iterator[Door]:
+    """Ninety messages of two channels, two languages and three labels, found by a real index."""
+    dataset = write_dataset(
+        tmp_path / "varied", channels=("email", "chat"), languages=("en", "en", "en", "de")
+    )
+    with searching_door(tmp_path, dataset, frozen_embedder) as door:
+        yield door
 
 
 def test_an_analyst_searches_and_reads_by_keyboard_alone(page: Any):
@@ -121,6 +87,26 @@ def test_an_answer_opens_its_source_and_a_thread_is_assessed(page: Any):
     page.click("#assess")
     page.wait_for_selector("#finding article")
     assert "Escalate" in page.inner_text("#finding")
+
+
+def test_limits_of_the_search_are_shown_beside_a_question_and_can_be_cleared(varied: Door):
+    with served(varied) as address, opened_page(address) as page:
+        enter(page, "analyst")
+        page.click("summary")
+        page.check("#channels input[value=chat]")  # what is said of the lease stands in e-mail alone
+        page.click("[data-view=ask]")
+        assert page.inner_text("#ask .limits span") == "Limited to channel chat"
+        page.fill("#asked", "When does the lease of the harbour warehouse end?")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#answer article")
+
+        assert "Limited to channel chat" in page.inner_text("#answer")
+        assert page.locator(".citation").count() == 0
+        page.click("#ask .limits button")
+        assert page.is_hidden("#ask .limits")
+        page.keyboard.press("Enter")  # the question has the focus again
+        page.wait_for_selector(".citation")
+        assert "Limited" not in page.inner_text("#answer")
 
 
 def test_a_long_thread_is_shown_in_parts(tmp_path: Path, workspace: Path):
