@@ -65,15 +65,12 @@ async function enter() {
   for (const button of document.querySelectorAll("[data-right]")) {
     button.hidden = !me.rights.includes(button.dataset.right);
   }
-  $("channels").replaceChildren(element("legend", { textContent: "Channel" }));
-  for (const channel of me.channels) {
-    $("channels").append(element("label", {}, element("input", { type: "checkbox", value: channel }), channel));
-  }
-  $("label").replaceChildren(element("option", { value: "", textContent: "any" }));
+  offerChannels(me.channels.map((name) => ({ name })));
+  offer("label", me.labels.map((name) => ({ name })));
+  isCounted = false;
   $("holds").hidden = !me.rights.includes("hold");
   for (const former of $("hold").querySelectorAll("option[value^='by ']")) former.remove();
   for (const name of me.holds) $("hold").append(element("option", { value: `by ${name}`, textContent: name }));
-  for (const label of me.labels) $("label").append(element("option", { value: label, textContent: label.replaceAll("_", " ") }));
   show("search");
   $("question").focus();
 }
@@ -120,6 +117,60 @@ function markedRange(text, start, end) {
 
 const day = (time) => (time ? time.slice(0, 16).replace("T", " ") : "no date");
 
+// --- limits and their counts
+
+const LANGUAGES = new Intl.DisplayNames(["en"], { type: "language" });
+const spoken = { label: (name) => name.replaceAll("_", " "), language: (name) => (name === "und" ? "not known" : LANGUAGES.of(name)) };
+const counted = (words, { count }) => (count === undefined ? words : `${words} (${count.toLocaleString("en")})`);
+let isCounted = false;
+
+function offerChannels(choices) {
+  const chosen = new Set([...$("channels").querySelectorAll("input:checked")].map((box) => box.value));
+  $("channels").replaceChildren(element("legend", { textContent: "Channel" }), ...choices.map((choice) => {
+    const box = element("input", { type: "checkbox", value: choice.name, checked: chosen.has(choice.name) });
+    return element("label", {}, box, counted(choice.name, choice));
+  }));
+}
+
+function offer(id, choices) {
+  const select = element("select", { id }, element("option", { value: "", textContent: "any" }), ...choices.map((choice) => {
+    const words = spoken[id](choice.name);
+    const option = element("option", { value: choice.name, textContent: counted(words, choice) });
+    option.dataset.words = words;
+    return option;
+  }));
+  const former = $(id);
+  const hadFocus = former === document.activeElement;
+  former.replaceWith(select);
+  select.value = choices.some((choice) => choice.name === former.value) ? former.value : "";
+  if (hadFocus) select.focus();
+}
+
+// Counted when somebody first looks, not at every sign-in: each count reads a column of the whole dataset.
+async function countFacets() {
+  if (isCounted) return;
+  const { tools } = await (await request("/v1/tools")).json();
+  isCounted = !tools.some((tool) => tool.function.name === "statistics"); // then there is nothing to count
+  if (isCounted) return;
+  const [channels, languages, labels] = await Promise.all(["channel", "language", "label"].map(groups));
+  offerChannels(channels);
+  offer("language", languages);
+  offer("label", labels);
+  isCounted = true;
+  $("counted").hidden = false;
+  showLimits();
+}
+
+async function groups(property) {
+  const { groups: found, groups_left_out: left } = await (await request("/v1/tools/statistics", { group_by: [property], limit: 1000 })).json();
+  const counts = new Map();
+  for (const { by, count } of found) {
+    // a set of labels, a|b, counts for each of them: so the filter finds it
+    for (const name of by[property]?.split("|") || []) counts.set(name, (counts.get(name) || 0) + count);
+  }
+  return [...counts].sort((one, other) => other[1] - one[1]).map(([name, count]) => (left ? { name } : { name, count }));
+}
+
 // --- search
 
 function filters() {
@@ -144,9 +195,14 @@ function limits() {
   const said = channels.length ? [`channel ${channels.join(" or ")}`] : [];
   for (const [id, name] of Object.entries(LIMITS)) {
     const value = $(id).value.trim();
-    if (value) said.push(`${name} ${$(id).selectedOptions?.[0].textContent || value}`);
+    if (value) said.push(`${name} ${wordsOf($(id)) || value}`);
   }
   return said.length ? `Limited to ${said.join(" · ")}` : "";
+}
+
+function wordsOf(field) {
+  const option = field.selectedOptions?.[0];
+  return option && (option.dataset.words || option.textContent);
 }
 
 function showLimits() {
@@ -354,6 +410,7 @@ on("enter-form", "Checking the key…", async () => { key = $("key").value.trim(
 on("search-form", "Searching…", search);
 on("ask-form", "Looking for sources…", ask);
 $("facets").addEventListener("input", showLimits);
+$("facets").addEventListener("toggle", () => { if ($("facets").open) attempt("Counting…", async () => { await countFacets(); say(""); }); });
 for (const button of document.querySelectorAll(".limits button")) button.addEventListener("click", clearLimits);
 $("leave").addEventListener("click", leave);
 $("back").addEventListener("click", () => show(before));

@@ -35,13 +35,12 @@ def page(address: str) -> Iterator[Any]:
         yield page
 
 
-@pytest.fixture
-def varied(tmp_path: Path, workspace: Path, frozen_embedder: Path) -> Iterator[Door]:
+@pytest.fixture(scope="module")
+def varied(tmp_path_factory: pytest.TempPathFactory, frozen_embedder: Path) -> Iterator[Door]:
     """Ninety messages of two channels, two languages and three labels, found by a real index."""
-    dataset = write_dataset(
-        tmp_path / "varied", channels=("email", "chat"), languages=("en", "en", "en", "de")
-    )
-    with searching_door(tmp_path, dataset, frozen_embedder) as door:
+    folder = tmp_path_factory.mktemp("varied")
+    dataset = write_dataset(folder / "data", channels=("email", "chat"), languages=("en", "en", "en", "de"))
+    with searching_door(folder, dataset, frozen_embedder) as door:
         yield door
 
 
@@ -89,7 +88,7 @@ def test_an_answer_opens_its_source_and_a_thread_is_assessed(page: Any):
     assert "Escalate" in page.inner_text("#finding")
 
 
-def test_limits_of_the_search_are_shown_beside_a_question_and_can_be_cleared(varied: Door):
+def test_limits_of_the_search_are_shown_beside_a_question_and_can_be_cleared(varied: Door, workspace: Path):
     with served(varied) as address, opened_page(address) as page:
         enter(page, "analyst")
         page.click("summary")
@@ -107,6 +106,51 @@ def test_limits_of_the_search_are_shown_beside_a_question_and_can_be_cleared(var
         page.keyboard.press("Enter")  # the question has the focus again
         page.wait_for_selector(".citation")
         assert "Limited" not in page.inner_text("#answer")
+
+
+def test_a_facet_counts_what_the_reader_may_see_and_narrows_the_results(varied: Door, workspace: Path):
+    with served(varied) as address, opened_page(address) as page:
+        enter(page, "analyst")
+        page.click("summary")
+        page.wait_for_selector("#counted:not([hidden])")
+        page.fill("#question", "the note of the file")
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".hit")
+
+        assert ["email (50)", "chat (40)"] == page.locator("#channels label").all_inner_texts()
+        assert ["any", "English (70)", "German (20)"] == page.locator("#language option").all_inner_texts()
+        labels = ["any", "insider information (30)", "off channel (30)", "ordinary (30)"]
+        assert labels == sorted(page.locator("#label option").all_inner_texts())
+        assert {"chat", "email"} == found_channels(page)
+        page.select_option("#language", "de")
+        page.check("#channels input[value=chat]")
+        page.select_option("#label", "off_channel")
+        page.press("#question", "Enter")
+        page.wait_for_selector("#status:has-text('10 passages')")
+        assert {"chat"} == found_channels(page)
+        said = "Limited to channel chat · language German · label off channel"
+        assert said == page.inner_text("#search .limits span")
+
+
+def found_channels(page: Any) -> set[str]:
+    return {facts.split(" · ")[0] for facts in page.locator(".hit .facts").all_inner_texts()}
+
+
+def test_who_may_not_count_limits_the_language_in_free_text(door: Door):
+    asked: list[str] = []
+    with served(door, tools={"search": ("analyst",)}) as address, opened_page(address) as page:
+        page.on("request", lambda request: asked.append(request.url.removeprefix(address)))
+        enter(page, "analyst")
+        with page.expect_response("**/v1/tools"):
+            page.click("summary")
+        page.fill("#language", "de")
+
+        with page.expect_request("**/v1/search") as request:
+            page.fill("#question", "harbour lease")
+            page.keyboard.press("Enter")
+        assert {"languages": ["de"]} == request.value.post_data_json["filters"]
+        assert ["any", "ordinary", "off channel"] == page.locator("#label option").all_inner_texts()
+        assert "v1/tools/statistics" not in asked
 
 
 def test_a_long_thread_is_shown_in_parts(tmp_path: Path, workspace: Path):
