@@ -396,11 +396,17 @@ async function reviews() {
     return element("article", {},
       element("h2", { textContent: `${release.id} · ${release.status}` }),
       element("p", { textContent: release.headline }),
-      element("ul", {}, ...release.reasons.slice(0, 8).map((reason) => element("li", { className: "soft", textContent: reason }))),
+      element("ul", {}, ...release.reasons.slice(0, 8).map((reason) => element("li", { className: "soft", textContent: reason.replaceAll("_", " ").replace(/(?<![\w.])-(?=[\d.])/g, "−") }))),
       open,
-      release.status === "pending" ? element("p", { className: "soft" }, "Decide: ", element("code", { textContent: `mailroom review approve ${release.id} --reviewer NAME --reason TEXT` })) : "");
+      release.status === "pending" ? decide(release) : "");
   }));
   say(reply.releases.length ? "" : "No release was proposed yet.");
+}
+
+// What the gate has rejected nobody can approve.
+function decide(release) {
+  const choices = release.outcome === "reject" ? ["reject"] : ["approve", "reject"];
+  return element("div", { className: "soft" }, "Decide:", ...choices.map((choice) => element("code", { textContent: `mailroom review ${choice} ${release.id} --reviewer NAME --reason TEXT` })));
 }
 
 // --- events

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from made_findings import findings_about
+from made_findings import LABELS, findings_about, made_answer, made_test_set
 from made_release import ACCOUNT, AUTHOR, Proposed, write_release
 
 from data.label_sets import given
@@ -19,8 +20,6 @@ from evaluation.metrics import Predictions, TestSet
 from evaluation.rules import Rules, load_rules
 from serving.champion import CLASSIFIER, EMBEDDER
 
-LABELS = ("harassment", "insider_information", "ordinary", "spam")
-
 
 @pytest.fixture(scope="session")
 def rules() -> Rules:
@@ -30,24 +29,14 @@ def rules() -> Rules:
 @pytest.fixture(scope="session")
 def test_set() -> TestSet:
     """600 messages in 300 threads, most of them ordinary."""
-    random = np.random.default_rng(1)
-    truth = random.choice(4, 600, p=[0.1, 0.1, 0.65, 0.15])
-    return TestSet(tuple(f"m{row}" for row in range(600)), np.arange(600) // 2, LABELS, truth)
+    return made_test_set()
 
 
 @pytest.fixture(scope="session")
 def answer(test_set: TestSet) -> Callable[..., Predictions]:
     """Make a model that is right with the given chance."""
 
-    def make(name: str, right: float, seed: int = 0) -> Predictions:
-        random = np.random.default_rng(seed)
-        wrong = random.integers(0, 4, len(test_set))
-        predicted = np.where(random.random(len(test_set)) < right, test_set.truth, wrong)
-        probabilities = np.full((len(test_set), 4), (1 - right) / 3)
-        probabilities[np.arange(len(test_set)), predicted] = right
-        return Predictions(name, predicted, probabilities, 1 - probabilities[:, 2])
-
-    return make
+    return partial(made_answer, test_set)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from evaluation.answers import AnswerMetric, Answers
 from evaluation.archive_recall import FLAGGED, NEAR, REST, Stratum, estimate_recall, labels_for
 from evaluation.behaviour import Behaviour, BehaviourTest
@@ -26,6 +28,7 @@ from evaluation.rules import Rules
 from evaluation.slices import measure_slices
 from evaluation.workload import measure_workload
 
+LABELS = ("harassment", "insider_information", "ordinary", "spam")
 DATASET = DatasetCounts(
     2000, {"train": 1500, "valid": 100, "test": 400}, {"harassment": 200, "ordinary": 1300, "spam": 300}
 )
@@ -48,6 +51,23 @@ RELEASE = Release(
     evidence={},
     digests={},
 )
+
+
+def made_test_set() -> TestSet:
+    """600 messages in 300 threads, most of them ordinary."""
+    random = np.random.default_rng(1)
+    truth = random.choice(4, 600, p=[0.1, 0.1, 0.65, 0.15])
+    return TestSet(tuple(f"m{row}" for row in range(600)), np.arange(600) // 2, LABELS, truth)
+
+
+def made_answer(test_set: TestSet, name: str, right: float, seed: int = 0) -> Predictions:
+    """Predictions of a model that is right with the given chance."""
+    random = np.random.default_rng(seed)
+    wrong = random.integers(0, 4, len(test_set))
+    predicted = np.where(random.random(len(test_set)) < right, test_set.truth, wrong)
+    probabilities = np.full((len(test_set), 4), (1 - right) / 3)
+    probabilities[np.arange(len(test_set)), predicted] = right
+    return Predictions(name, predicted, probabilities, 1 - probabilities[:, 2])
 
 
 def findings_about(

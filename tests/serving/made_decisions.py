@@ -16,7 +16,7 @@ def decide(
     digest: str = "",
     *,
     models: Path | None = None,
-    **more: str,
+    **more: object,
 ) -> None:
     """Write the decision, and before it the proposal, if there is none yet: of what ``models`` holds."""
     known = {entry.event["release"]["id"]: entry.event["release"] for entry in verified()}

@@ -75,3 +75,68 @@ def enter(page: Any, key: str) -> None:
     page.keyboard.type(key)  # the field has the focus from the start
     page.keyboard.press("Enter")
     page.wait_for_selector("#search:not([hidden])")
+
+
+def tour(page: Any) -> Iterator[str]:
+    """Open one view after another as a reviewer, each with all that it can show, and say its name."""
+    yield "sign-in"
+    enter(page, "reviewer")
+    page.click("summary")
+    page.wait_for_selector("#counted:not([hidden])")
+    page.select_option("#label", "ordinary")
+    page.fill("#question", "harbour lease")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".hit")
+    yield "search"
+    page.locator(".hit").first.click()
+    page.click("#assess")
+    page.wait_for_selector("#finding article")
+    yield "thread"
+    page.click("[data-view=ask]")
+    page.fill("#asked", "When does the lease of the warehouse end?")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".citation")
+    yield "ask"
+    page.click("[data-view=reviews]")
+    page.wait_for_selector("#releases article")
+    page.click("#releases button")
+    page.frame_locator("#report").locator("h1").wait_for()
+    yield "reviews"
+
+
+# Text and placeholders with less than 4.5 : 1 against what is painted below them (WCAG 2.2, 1.4.3).
+TOO_FAINT = """() => {
+  const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const over = (top, below) => {
+    const [red, green, blue, alpha = 1] = parts(top);
+    return [red, green, blue].map((part, place) => alpha * part + (1 - alpha) * below[place]);
+  };
+  const ground = (node) =>
+    node ? over(getComputedStyle(node).backgroundColor, ground(node.parentElement)) : [255, 255, 255];
+  const linear = (part) => part <= 10.31 ? part / 3294.6 : ((part / 255 + 0.055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+  const ratio = (colour, below) => {
+    const [low, high] = [light(over(colour, below)), light(below)].sort((one, other) => one - other);
+    return (high + 0.05) / (low + 0.05);
+  };
+  const found = [];
+  const hold = (node, pseudo, words) => {
+    const measured = ratio(getComputedStyle(node, pseudo).color, ground(node));
+    if (measured < 4.5) found.push(`${words.trim().slice(0, 40)}: ${measured.toFixed(2)}`);
+  };
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const { parentElement: node, data } = texts.currentNode;
+    if (data.trim() && node.checkVisibility() && node.tagName !== "OPTION") hold(node, null, data);
+  }
+  for (const field of document.querySelectorAll("input, select")) {
+    if (!field.checkVisibility()) continue;
+    hold(field, null, field.id);
+    if (field.placeholder) hold(field, "::placeholder", field.placeholder);
+  }
+  return found;
+}"""
+TOO_WIDE = """() => [...document.querySelectorAll("body *")].filter((each) => each.checkVisibility()
+  && (each.getBoundingClientRect().right > innerWidth + 0.5 || each.getBoundingClientRect().left < -0.5)
+  && !each.matches(".skip, .unseen")).map((each) => each.id || each.className || each.tagName)
+  .concat(document.documentElement.scrollWidth > innerWidth ? ["page"] : [])"""
