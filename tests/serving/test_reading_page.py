@@ -228,6 +228,20 @@ def test_every_view_is_legible_in_both_schemes_and_no_wider_than_its_window(
     assert ["sign-in", "search", "thread", "ask", "reviews"] == seen
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_report_is_legible_in_both_schemes_and_fits_its_pane(
+    tmp_path: Path, workspace: Path, scheme: Scheme
+):
+    report = propose_with_report(tmp_path / "evaluation")
+    with opened_page(report.as_uri(), width=540, scheme=scheme) as page:
+        assert [] == page.evaluate(TOO_FAINT)
+        assert [] == page.evaluate(TOO_WIDE)
+        drawn = page.locator("svg.plot").evaluate_all("all => all.map(each => each.clientWidth)")
+
+    assert len(drawn) == 3
+    assert min(drawn) >= 300  # smaller, and the writing on the axes cannot be read
+
+
 def test_a_long_thread_is_shown_in_parts(tmp_path: Path, workspace: Path):
     dataset = write_dataset(tmp_path / "long", copies=30)  # 270 messages, of which 230 become one thread
     part = dataset / "messages" / "part-0.parquet"
