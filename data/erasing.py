@@ -54,8 +54,10 @@ class Eraser:
             wanted = "erased"
         elif self.orders.is_expired(row):
             wanted = "expired"
-        hold = self.held_by(row) if wanted != "kept" or self.touches(row) else ""
-        return ("held", hold) if hold else (wanted, "")
+        hold = self.held_by(row)
+        if hold and (wanted != "kept" or self.touches(row)):
+            return "held", hold
+        return wanted, ""
 
     def held_by(self, row: Mapping[str, Any]) -> str:
         """Return the name of a hold on a message or on a copy of it, or nothing."""
@@ -164,8 +166,7 @@ class Tally:
             self.holds[hold] += 1
         elif fate == "erased":
             self.message_ids.add(row["message_id"])
-        elif fate == "kept" and eraser.touches(row):
-            cleaned = eraser.cleaned(row)
+        elif fate == "kept" and (cleaned := eraser.cleaned(row)) != row:
             self.changed[row["message_id"]] = (cleaned["subject"] or "", cleaned["text"] or "")
 
 

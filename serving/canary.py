@@ -34,6 +34,12 @@ class Canary(BaseModel):
     messages: int = Field(default=1_000, ge=1, description="compared before the candidate answers everything")
     failed: float = Field(default=0.01, ge=0, le=1, description="most of them that it may fail on")
     differing: float = Field(default=0.1, ge=0, le=1, description="most of them that it may label otherwise")
+    score_difference: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="most that a message's probabilities may differ: the mean of the largest difference",
+    )
     slower: float = Field(default=2.0, gt=0, description="most its p95 may be of the present bundle's")
 
 
@@ -44,8 +50,13 @@ class Tally:
     messages: int = 0
     failed: int = 0
     differing: int = 0
+    score_difference: float = 0.0  # the largest difference of a probability, summed over the messages
     seconds: list[float] = field(default_factory=list)
     present_seconds: list[float] = field(default_factory=list)
+
+    @property
+    def mean_score_difference(self) -> float:
+        return self.score_difference / max(1, self.messages - self.failed)
 
 
 def regressions(tally: Tally, rule: Canary) -> tuple[str, ...] | None:
@@ -58,6 +69,8 @@ def regressions(tally: Tally, rule: Canary) -> tuple[str, ...] | None:
         found.append(f"failed on {tally.failed} of {tally.messages} messages")
     if tally.differing > rule.differing * rule.messages:
         found.append(f"labels {tally.differing} of {tally.messages} messages otherwise")
+    if tally.score_difference > rule.score_difference * rule.messages:
+        found.append(f"gives probabilities that differ by {tally.mean_score_difference:.2f} on average")
     if found:
         return tuple(found)
     if tally.messages < rule.messages:
@@ -107,12 +120,17 @@ class Trial:
             with deadline(patience):
                 rows = self.candidate.classify(texts)
             pairs = list(zip(present.called(expected), self.candidate.called(rows), strict=True))
+            apart = score_differences(present, expected, self.candidate, rows)
         except Exception:  # whatever it is: the caller has an answer
             fresh = self._fresh(texts)
             self._count(len(fresh), failed=len(fresh))
             return present, expected
         fresh = self._fresh(texts)
-        self._count(len(fresh), differing=sum(pairs[place][0] != pairs[place][1] for place in fresh))
+        self._count(
+            len(fresh),
+            differing=sum(pairs[place][0] != pairs[place][1] for place in fresh),
+            score_differences=[float(apart[place]) for place in fresh],
+        )
         with self._lock:
             self.tally.present_seconds.append(between - started)
             self.tally.seconds.append(time.monotonic() - between)
@@ -134,14 +152,36 @@ class Trial:
                     found.append(place)
         return found
 
-    def _count(self, messages: int, *, failed: int = 0, differing: int = 0) -> None:
+    def _count(
+        self,
+        messages: int,
+        *,
+        failed: int = 0,
+        differing: int = 0,
+        score_differences: Sequence[float] = (),
+    ) -> None:
         with self._lock:
             self.tally.messages += messages
             self.tally.failed += failed
             self.tally.differing += differing
+            self.tally.score_difference += sum(score_differences)
+        for each in score_differences:
+            self._metrics.canary_score_difference.observe(each)
         counts = {"failed": failed, "differing": differing, "agreeing": messages - failed - differing}
         for outcome, count in counts.items():
             self._metrics.canary.labels(outcome).inc(count)
+
+
+def score_differences(present: Door, expected: Vectors, candidate: Door, rows: Vectors) -> Vectors:
+    """Return of each message the largest difference between two bundles' calibrated probabilities.
+
+    Labels are paired by name; one that only one of them knows is improbable to the other.
+    """
+    places = {label: place for place, label in enumerate(dict.fromkeys([*present.labels, *candidate.labels]))}
+    apart = np.zeros((len(rows), len(places)), np.float32)
+    apart[:, [places[label] for label in present.labels]] += present.calibrated(expected)
+    apart[:, [places[label] for label in candidate.labels]] -= candidate.calibrated(rows)
+    return np.asarray(np.abs(apart).max(axis=1, initial=0.0), np.float32)
 
 
 def classified(trial: Trial | None, door: Door, texts: Sequence[str]) -> tuple[Door, Vectors]:

@@ -101,6 +101,12 @@ class Metrics:
             ("outcome",),
             registry=registry,
         )
+        self.canary_score_difference = Histogram(
+            "mailroom_canary_score_difference",
+            "largest difference of a message's probabilities between both bundles of a trial",
+            buckets=(0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0),
+            registry=registry,
+        )
 
     def show_engines(self, *, asleep: Collection[Role], down: Collection[Role]) -> None:
         """Say which engines of the bundle that is served sleep, and which of the others run."""

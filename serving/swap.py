@@ -134,6 +134,7 @@ def _go_back(trial: Trial, reasons: tuple[str, ...], present: Bundle, audit: Aud
     audit.write(
         {"event": "canary", "bundle": candidate.digest, "release": candidate.release_id, "reasons": why,
          "messages": tally.messages, "failed": tally.failed, "differing": tally.differing,
+         "score_difference": round(tally.mean_score_difference, 4),
          "rule": trial.rule.model_dump()}
     )  # fmt: skip
     go_live(present, f"canary {candidate.digest[:12]} {why}", instead_of=candidate.digest)

@@ -22,8 +22,8 @@ from data.workspace import UserError
 from serving import canary as tried
 from serving import swap
 from serving.audit import verify_audit
-from serving.bundle import Bundle
-from serving.canary import Canary, Tally, Trial, classified, regressions
+from serving.bundle import Bundle, Thresholds
+from serving.canary import Canary, Tally, Trial, classified, regressions, score_differences
 from serving.client import EngineUnavailableError
 from serving.door import Door, Doors
 from serving.embed import Vectors
@@ -39,6 +39,11 @@ TEXTS = [[f"text {number}"] for number in range(200)]
 
 def says(place: int) -> Callable[[Sequence[str]], Vectors]:
     return lambda texts: np.eye(2, dtype=np.float32)[[place] * len(texts)]
+
+
+def unsure(texts: Sequence[str]) -> Vectors:
+    """Give the same labels as ``says(1)``, with hardly a reason."""
+    return np.array([[0.49, 0.51]] * len(texts), np.float32)
 
 
 def fails(_texts: Sequence[str]) -> Vectors:
@@ -70,6 +75,11 @@ def candidate(tmp_path: Path) -> Door:
             Tally(10, seconds=[0.3], present_seconds=[0.1]),
             ("takes 300 ms at p95, the present bundle 100 ms",),
         ),
+        (Tally(10, score_difference=2.0), ()),
+        (
+            Tally(4, failed=1, score_difference=2.1),
+            ("gives probabilities that differ by 0.70 on average",),
+        ),
         (Tally(9, seconds=[0.3], present_seconds=[0.1]), None),
         (Tally(10, seconds=[0.03], present_seconds=[0.001]), ()),
     ],
@@ -80,6 +90,8 @@ def candidate(tmp_path: Path) -> Door:
         "fails",
         "differs",
         "slow",
+        "scores within the bound",
+        "scores differ",
         "slow, too few",
         "not noticeably",
     ],
@@ -106,6 +118,42 @@ def test_the_candidate_answers_its_share_and_both_are_compared(present: Door, ca
     assert answered == [trial.takes(texts) for texts in TEXTS]
     assert (trial.tally.messages, trial.tally.differing) == (sum(answered), 0)
     assert len(trial.tally.seconds) == len(trial.tally.present_seconds) == sum(answered)
+
+
+def sure(texts: Sequence[str]) -> Vectors:
+    return np.array([[0.92, 0.08]] * len(texts), np.float32)
+
+
+def at(temperature: float, door: Door) -> Door:
+    return replace(door, bundle=replace(door.bundle, thresholds=Thresholds(temperature)))
+
+
+@pytest.mark.parametrize(("temperature", "goes_back"), [(1.0, False), (1.5, False), (4.0, True)])
+def test_a_wrong_temperature_goes_back_though_every_label_is_the_same(
+    present: Door, candidate: Door, temperature: float, goes_back: bool
+):
+    metrics = Metrics()
+    before = at(1.0, replace(present, classify=sure))
+    trial = Trial(at(temperature, replace(candidate, labels=present.labels, classify=sure)), RULE, metrics)
+
+    for texts in TEXTS[: RULE.messages]:
+        trial.classify(texts, before)
+
+    assert (trial.tally.messages, trial.tally.differing) == (RULE.messages, 0)
+    assert bool(trial.regressions()) is goes_back
+    seen = metrics.registry.get_sample_value("mailroom_canary_score_difference_count")
+    assert seen == RULE.messages
+
+
+def test_probabilities_are_paired_by_label(present: Door, candidate: Door):
+    one, other = at(1.0, present), at(1.0, candidate)  # its labels stand in another order
+    other = replace(other, labels=("spam", "ham", "new"))
+
+    apart = score_differences(
+        one, np.array([[0.7, 0.3]], np.float32), other, np.array([[0.2, 0.7, 0.1]], np.float32)
+    )
+
+    assert apart == pytest.approx([0.1])
 
 
 def test_a_candidate_that_fails_costs_no_request(present: Door, candidate: Door):
@@ -200,11 +248,12 @@ def lived(
     ("lived", "ends", "answered"),
     [
         (says(1), "done", {"first", "second"}),
+        (unsure, "rolled_back", {"first", "second"}),
         (says(0), "rolled_back", {"first", "second"}),
         (fails, "rolled_back", {"first"}),
     ],
     indirect=["lived"],
-    ids=["agrees", "differs", "fails"],
+    ids=["agrees", "unsure", "differs", "fails"],
 )
 def test_a_trial_ends_with_the_better_bundle_live_and_no_request_lost(
     lived: Lived, guards: Guards, ends: str, answered: set[str]
