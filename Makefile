@@ -50,7 +50,7 @@ bench-prepare: $(INSTALLED) ## Prepare 500 MB of made-up mail, beside datatrove 
 	$(UV) pip install --quiet --python $(BIN)/python -r locks/bench.txt
 	$(BIN)/python -m tests.benchmarks.prepare
 
-bench-gate: $(INSTALLED) ## How often the gate is wrong: 50 seeds of eight kinds of challenger (15 minutes)
+bench-gate: $(INSTALLED) ## How often the gate is wrong: 50 seeds of nine kinds of challenger (15 minutes)
 	$(BIN)/python -m tests.benchmarks.gate
 
 bench-label: $(INSTALLED) ## Label the sample, and research sets in datasets/, in four ways (ten minutes)

@@ -1,4 +1,4 @@
-"""How often the gate is wrong: real classifiers, real statistics, eight kinds of challenger.
+"""How often the gate is wrong: real classifiers, real statistics, nine kinds of challenger.
 
     .venv/bin/python -m tests.benchmarks.gate [--seeds 50] [--messages 16000]
     .venv/bin/python -m tests.benchmarks.gate --texts FILE.parquet --benign LABEL --critical LABEL
@@ -34,7 +34,7 @@ from evaluation.drift import Drift, Drifted
 from evaluation.findings import Findings, Latency, Provenance, RoundTrip
 from evaluation.gate import judge
 from evaluation.leakage import Leakage, find_leakage
-from evaluation.metrics import Predictions, TestSet, assess, calibration, confusions, macro_f1, wilson
+from evaluation.metrics import Predictions, TestSet, assess, calibration, counts, macro_f1, right, wilson
 from evaluation.paired import compare
 from evaluation.rules import Rules, load_rules
 from evaluation.slices import measure_slices
@@ -60,15 +60,23 @@ BANDS = (-1.0, -0.05, -0.02, -0.01, 0.0, 0.02, 0.05, 1.0)  # of the true gain in
 
 
 @dataclass(frozen=True, slots=True)
+class Gain:
+    """What a challenger is truly worth against the champion: on everything that was not trained on."""
+
+    macro_f1: float
+    worst_recall: float  # the largest drop of a critical class, negative
+    worst_slice: float  # the largest drop in accuracy of a slice, negative
+
+
+@dataclass(frozen=True, slots=True)
 class Judged:
-    """One verdict, and what the challenger is truly worth against the champion."""
+    """One verdict, and what the challenger is truly worth."""
 
     scenario: str
     messages: int
     outcome: Outcome
     stopped_by: str
-    gain: float  # macro-F1 on everything that was not trained on
-    worst_recall: float  # the largest true drop of a critical class, negative
+    gain: Gain
     not_worse: bool  # whether the comparison of macro-F1 with the champion, by itself, passed
 
 
@@ -164,19 +172,24 @@ def _first(predictions: Predictions, count: int) -> Predictions:
 
 def true_gain(
     population: Population, challenger: np.ndarray, champion: np.ndarray, rows: np.ndarray, rules: Rules
-) -> tuple[float, float]:
-    """Return the difference in macro-F1, and the largest drop in recall of a critical class."""
+) -> Gain:
+    """Return what the challenger is truly worth against the champion, on all these messages."""
     names = sorted(set(population.labels))
     test = test_set(population, rows, names)
-    scores, recalls = [], []
-    for answers in (np.nan_to_num(challenger), champion):
-        said = from_probabilities("", test, names, answers[rows], rules.benign)
-        scores.append(float(macro_f1(confusions(test, said).sum(axis=0), len(names))))
-        right = said.predicted == test.truth
-        recalls.append(
-            [right[test.truth == names.index(name)].mean() for name in rules.critical if name in names]
-        )
-    return scores[0] - scores[1], float(np.min(np.subtract(*recalls)))
+    critical = [test.truth == names.index(name) for name in rules.critical if name in names]
+    slices = [
+        values[rows] == value
+        for values in population.slices.values()
+        for value in np.unique(values[rows])
+        if (values[rows] == value).sum() >= rules.limits.slice_messages
+    ]
+    said = [
+        from_probabilities("", test, names, answers[rows], rules.benign)
+        for answers in (np.nan_to_num(challenger), champion)
+    ]
+    gained = np.subtract(*(macro_f1(counts(test, each).sum(axis=0), len(names)) for each in said))
+    more = np.subtract(*(right(test, each).astype(float) for each in said))
+    return Gain(float(gained), *(min(more[own].mean() for own in owns) for owns in (critical, slices)))
 
 
 def one_seed(population: Population, rules: Rules, seed: int) -> Iterator[Judged]:
@@ -191,10 +204,10 @@ def one_seed(population: Population, rules: Rules, seed: int) -> Iterator[Judged
         {count: _baselines(population, whole, texts, train[:count], rules) for count in (BASE, MORE)},
     )
     for challenger in challengers(population, rows, rules, rng):
-        gain, worst = true_gain(population, challenger.probabilities, champion, np.r_[test, rows.rest], rules)
+        gain = true_gain(population, challenger.probabilities, champion, np.r_[test, rows.rest], rules)
         for size in SIZES:
             outcome, why, not_worse = judged(population, challenger, rivals, test[:size], rules)
-            yield Judged(challenger.scenario, size, outcome, why, gain, worst, not_worse)
+            yield Judged(challenger.scenario, size, outcome, why, gain, not_worse)
 
 
 def _leakage(population: Population, challenger: Challenger, rivals: Rivals, rows: np.ndarray) -> Leakage:
@@ -228,26 +241,35 @@ def _baselines(
 
 def report(found: Sequence[Judged], rules: Rules) -> str:
     """Return the tables in Markdown."""
-    margin, recall = rules.margins.champion_macro_f1, rules.margins.critical_recall
+    margins = rules.margins
     lines = [
         "| challenger | true macro-F1 minus champion | " + " | ".join(f"{size:,}" for size in SIZES) + " |"
     ]
     lines.append("|---|---|" + "---|" * len(SIZES))
     for scenario in dict.fromkeys(each.scenario for each in found):
         own = [each for each in found if each.scenario == scenario]
-        gains = np.array([each.gain for each in own if each.messages == SIZES[0]])
+        gains = np.array([each.gain.macro_f1 for each in own if each.messages == SIZES[0]])
         cells = [_counts([each for each in own if each.messages == size]) for size in SIZES]
         spread = f"{gains.mean():+.3f} ({gains.min():+.3f} to {gains.max():+.3f})"
         lines.append(f"| {scenario} | {spread} | {' | '.join(cells)} |")
     lines += ["", "promote / hold / reject, and what stopped it most often", ""]
     honest = [each for each in found if not each.scenario.startswith(("leak", "better, "))]
     groups = {
-        f"truly worse: macro-F1 by more than {margin:g}": [each for each in honest if each.gain < -margin],
-        f"truly worse: recall of a critical class by more than {recall:g}": [
-            each for each in honest if each.worst_recall < -recall
+        f"truly worse: macro-F1 by more than {margins.champion_macro_f1:g}": [
+            each for each in honest if each.gain.macro_f1 < -margins.champion_macro_f1
         ],
-        "truly not worse by either": [
-            each for each in honest if each.gain >= -margin and each.worst_recall >= -recall
+        f"truly worse: recall of a critical class by more than {margins.critical_recall:g}": [
+            each for each in honest if each.gain.worst_recall < -margins.critical_recall
+        ],
+        f"truly worse: accuracy of a slice by more than {margins.slice_accuracy:g}": [
+            each for each in honest if each.gain.worst_slice < -margins.slice_accuracy
+        ],
+        "truly not worse by any of these": [
+            each
+            for each in honest
+            if each.gain.macro_f1 >= -margins.champion_macro_f1
+            and each.gain.worst_recall >= -margins.critical_recall
+            and each.gain.worst_slice >= -margins.slice_accuracy
         ],
         "leak, NaN or another registered model": [each for each in found if each not in honest],
     }
@@ -269,7 +291,7 @@ def report(found: Sequence[Judged], rules: Rules) -> str:
     lines += ["", f'the check "{AGAINST}" alone: passed of judged', ""]
     lines += [f"| true gain | {sizes} |", "|---|" + "---|" * len(SIZES)]
     for low, high in pairwise(BANDS):
-        inside = [each for each in honest if low <= each.gain < high]
+        inside = [each for each in honest if low <= each.gain.macro_f1 < high]
         cells = []
         for size in SIZES:
             own = [each for each in inside if each.messages == size]

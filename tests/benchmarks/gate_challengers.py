@@ -156,6 +156,12 @@ def challengers(
     forgetful[(forgetful == victim) & (rng.random(len(train)) < FORGOTTEN)] = quiet
     found = answers(train, forgetful)
     yield Challenger("more messages, but one critical class forgotten", found, train, found, nothing)
+    kind = next((kind for kind in ("language", "channel") if kind in population.slices), None)
+    if kind:
+        found = answers(train, shuffled_slice(labels[train], population.slices[kind][train], rng))
+        yield Challenger(
+            f"more messages, but the labels of one {kind} shuffled", found, train, found, nothing
+        )
     leaked = test[:LEAKED]
     seen = np.concatenate([train, leaked])
     found = answers(seen, labels[seen])
@@ -171,6 +177,15 @@ def shuffled(labels: np.ndarray, share: float, rng: np.random.Generator) -> np.n
     chosen = rng.choice(len(labels), round(share * len(labels)), replace=False)
     changed = labels.copy()
     changed[chosen] = labels[rng.permutation(chosen)]
+    return changed
+
+
+def shuffled_slice(labels: np.ndarray, slices: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return the labels with those of one slice, not the largest, exchanged among each other."""
+    values, counts = np.unique(slices, return_counts=True)
+    chosen = slices == rng.choice(np.delete(values, counts.argmax()))
+    changed = labels.copy()
+    changed[chosen] = rng.permutation(labels[chosen])
     return changed
 
 
