@@ -324,8 +324,8 @@ def _notes(subject: Subject, case: Case, rules: Rules, collected: Collected) -> 
         notes.append(
             f"No test message is {' or '.join(rules.benign)}: all are alerts; workload is not measured."
         )
-    if absent := sorted(set(rules.critical) - set(case.test.labels)):
-        notes.append(f"Critical classes without a test message, not judged: {', '.join(absent)}.")
+    if absent := sorted(set(rules.critical) - dataset_counts(subject.prepared).labels.keys()):
+        notes.append(f"Critical classes that the dataset has not, not judged: {', '.join(absent)}.")
     if undeclared := collected.behaviour.undeclared:
         notes.append(
             "Classes without texts in evaluation/behaviour.yaml, tested for invariance alone: "

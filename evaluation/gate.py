@@ -226,11 +226,13 @@ def critical_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:
 
     Against the champion a drop beyond the margin holds, and one that the test shows rejects.
     Against TF-IDF (first model) only a shown drop counts: a class of twenty messages decides nothing.
+    A critical class of the dataset that the test lacks holds, and so does a dataset that has none of the
+    critical classes: nothing can be said about what matters most, so that a person decides.
     """
     if findings.challenger is None:
         return (missing("recall of the critical classes", "measured"),)
     reference = findings.comparison("champion" if findings.has_champion else "TF-IDF")
-    checks = []
+    checks = _untested(findings, rules)
     for result in findings.challenger.classes:
         if result.label in rules.critical:
             detail = f"{result.support} messages of this class"
@@ -238,6 +240,18 @@ def critical_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:
             checks.append(at_least(f"recall of {result.label}", result.recall, floor, "hold", detail))
             checks.append(_recall_drop(result.label, reference, rules, strict=findings.has_champion))
     return tuple(checks)
+
+
+def _untested(findings: Findings, rules: Rules) -> list[Check]:
+    if findings.dataset is None:
+        return [missing("critical classes of the dataset", "≥ 1")]
+    had = {label for label in rules.critical if findings.dataset.labels.get(label)}
+    if rules.critical and not had:
+        named = "none that the rules name occurs; declare those of your labels (--gate FILE)"
+        return [at_least("critical classes of the dataset", 0, 1, "hold", named)]
+    why = "the dataset has this critical class; label more messages, or let a reviewer decide"
+    absent = sorted(had - set(findings.labels))
+    return [at_least(f"test messages of {label}", 0, 1, "hold", why) for label in absent]
 
 
 def _recall_drop(label: str, reference: Comparison | None, rules: Rules, *, strict: bool) -> Check:

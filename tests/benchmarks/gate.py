@@ -30,6 +30,7 @@ from evaluation.baselines import (
     predict_by_tfidf,
     read_lexicon,
 )
+from evaluation.changes import DatasetCounts
 from evaluation.drift import Drift, Drifted
 from evaluation.findings import Findings, Latency, Provenance, RoundTrip
 from evaluation.gate import judge
@@ -144,6 +145,7 @@ def judged(
         model_megabytes=91.0,
         latency=Latency(50, 40.0, 40.0),
         provenance=Provenance("d", "benchmark", 0, rules.digest, {"classifier": "d", "embedder": "d"}),
+        dataset=DatasetCounts(len(population), {}, Counter(map(str, population.labels))),
     )
     verdict = judge(findings, rules)
     stopping = [check for check in verdict.checks if not check.passed and check.effect == verdict.outcome]

@@ -13,7 +13,7 @@ from made_findings import findings_about
 from data.workspace import UserError
 from evaluation.answer_loss import AnswerLoss
 from evaluation.behaviour import BehaviourTest
-from evaluation.changes import ADAPTER, Change, Changes, Flips
+from evaluation.changes import ADAPTER, Change, Changes, DatasetCounts, Flips
 from evaluation.findings import Findings, Latency, RoundTrip
 from evaluation.gate import judge
 from evaluation.leakage import Leakage
@@ -147,9 +147,38 @@ def test_missing_a_critical_class_is_rejected(test_set: TestSet, answer: Maker, 
 
 
 @pytest.mark.parametrize(
+    ("labels", "reason"),
+    [
+        ({"harassment": 60, "ordinary": 1300}, ""),
+        ({"harassment": 60, "phishing": 3}, "hold: test messages of phishing is 0 (rule: ≥ 1)"),
+        ({"invoice": 500, "ordinary": 1300}, "hold: critical classes of the dataset is 0 (rule: ≥ 1)"),
+        ({"invoice": 500, "phishing": 0}, "hold: critical classes of the dataset is 0 (rule: ≥ 1)"),
+    ],
+)
+def test_a_critical_class_that_cannot_be_judged_holds(
+    good_findings: Findings, rules: Rules, labels: dict[str, int], reason: str
+) -> None:
+    dataset = DatasetCounts(2000, {"train": 1500, "valid": 100, "test": 400}, labels)
+
+    verdict = judge(replace(good_findings, dataset=dataset), rules)
+
+    assert ("hold" if reason else "promote") == verdict.outcome
+    assert (reason or "every declared check passed",) == verdict.reasons
+
+
+def test_rules_may_say_that_no_class_is_critical(good_findings: Findings, rules: Rules) -> None:
+    foreign = DatasetCounts(2000, {"train": 1600, "test": 400}, {"invoice": 500})
+
+    verdict = judge(replace(good_findings, dataset=foreign), rules.model_copy(update={"critical": ()}))
+
+    assert "promote" == verdict.outcome
+
+
+@pytest.mark.parametrize(
     "damage",
     [
         {"challenger": None},
+        {"dataset": None},
         {"comparisons": ()},
         {"calibration": None},
         {"leakage": None},
