@@ -73,15 +73,19 @@ def read_case(prepared: str | Path) -> Case:
         names,
         truth if several else truth.argmax(axis=1),
     )
-    slices = {
+    return Case(test, messages, slices_of(messages), _chosen(train, labelled), _joined(train, valid))
+
+
+def slices_of(messages: Messages) -> dict[str, tuple[str, ...]]:
+    """Return the kinds of slices, and in which slice of each kind every message is."""
+    return {
         "channel": messages.channels,
         "language": messages.languages,
         "length": tuple(length_bands([len(text) for text in messages.texts])),
-        "sent": tuple(quarters(messages.times)),  # type: ignore[arg-type]
+        "quarter": tuple(quarters(messages.times)),  # type: ignore[arg-type]
         "month": tuple(months(messages.times)),  # type: ignore[arg-type]
         "sender's domain": tuple(most_frequent(messages.domains)),
     }
-    return Case(test, messages, slices, _chosen(train, labelled), _joined(train, valid))
 
 
 def _read(prepared: str | Path, split: str, *, labelled: bool) -> Messages:

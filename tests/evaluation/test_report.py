@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from html import unescape
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pages import Elements
 
 from evaluation import report
 from evaluation.answer_loss import AnswerLoss
+from evaluation.case import Messages, slices_of
 from evaluation.changes import Origin, changes_between
 from evaluation.drawings import recall_by_hours_plot
 from evaluation.findings import Findings
@@ -43,6 +45,16 @@ def test_has_no_script_and_loads_nothing(page: str) -> None:
         parser.attributes & {"src", "href", "srcset", "action"}
     )
     assert not re.search(r"https?:|//[a-z]|url\(|@import|javascript:", page)
+
+
+def test_the_terms_name_every_kind_of_slice(page: str) -> None:
+    message = (("m",), ("t",), ("text",), ("spam",), ("email",), ("en",), (None,), ("d",))
+    kinds = list(slices_of(Messages(*message)))
+
+    terms = page[page.index("<dt>Slice:</dt>") : page.index("<dt>Round trip:</dt>")]
+
+    assert f"one {', '.join(kinds[:-1])} or {kinds[-1]}." in unescape(terms)
+    assert "Senders' domains are no slice" not in page
 
 
 def test_is_small_and_follows_dark_mode_and_print(page: str) -> None:

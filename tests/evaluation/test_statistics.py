@@ -166,10 +166,10 @@ def test_frequent_domains_are_named_by_rank_whatever_their_pseudonyms_are() -> N
 
 def test_months_stand_beside_quarters_and_share_their_correction(test_set: TestSet, answer: Maker) -> None:
     times = [datetime(2026, 1 + row // 100, 15, tzinfo=UTC) for row in range(599)] + [None]
-    time_of = {"sent": tuple(quarters(times)), "month": tuple(months(times))}
+    time_of = {"quarter": tuple(quarters(times)), "month": tuple(months(times))}
 
     alone = measure_slices(
-        test_set, answer("a", 0.9), answer("b", 0.8, 1), {"sent": time_of["sent"]}, draws=200
+        test_set, answer("a", 0.9), answer("b", 0.8, 1), {"quarter": time_of["quarter"]}, draws=200
     )
     found = measure_slices(test_set, answer("a", 0.9), answer("b", 0.8, 1), time_of, draws=200)
 
