@@ -108,7 +108,7 @@ def evaluate(
         (folder / "gate.yaml").write_bytes(rules.source)
         trained = [part.run_id for part in (subject.classifier, subject.embedder, subject.adapter) if part]
         table = GateTable(
-            schema_version=2,
+            schema_version=3,
             outcome=verdict.outcome,
             headline=record.headline(findings),
             reasons=verdict.reasons,

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from evaluation.behaviour import Kind
 from evaluation.findings import Findings
+from evaluation.leakage import Leakage
 from evaluation.paired import Comparison
 from evaluation.rules import Rules
 from evaluation.verdict import (
@@ -63,7 +64,7 @@ def integrity_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:
             findings.leakage.total if findings.leakage else None,
             0,
             "reject",
-            "identical texts, near copies and threads on both sides",
+            _compared(findings.leakage),
         ),
         exactly(
             "figures that are no number",
@@ -105,6 +106,15 @@ def integrity_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:
         if name == "classifier":
             checks.append(exactly(f"{name}: same labels", same, 1, "reject", "share of equal labels"))
     return tuple(checks)
+
+
+def _compared(leakage: Leakage | None) -> str:
+    kinds = "identical texts, near copies and threads on both sides"
+    if not leakage or not leakage.short:
+        return kinds
+    return (
+        f"{kinds}; {leakage.short:,} of {leakage.test_messages:,} messages are too short to count as a copy"
+    )
 
 
 def cost_checks(findings: Findings, rules: Rules) -> tuple[Check, ...]:

@@ -50,7 +50,7 @@ class ChampionNamed:
 class GateTable:
     """Everything that the report says; null is what was not measured, or came out as no number."""
 
-    schema_version: Literal[2]
+    schema_version: Literal[3]
     outcome: Outcome
     headline: str
     reasons: tuple[str, ...]

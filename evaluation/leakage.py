@@ -17,7 +17,11 @@ _NOT_A_WORD = re.compile(r"[\W_]+")
 
 @dataclass(frozen=True, slots=True)
 class Leakage:
-    """Test messages with a counterpart in train or valid, by kind; the sum must be zero."""
+    """Test messages with a counterpart in train or valid, by kind; the total must be zero.
+
+    Short ones repeat by themselves ("Thanks, will do"): one that training has word for word is counted
+    apart, and none is looked for among near copies.
+    """
 
     identical: int
     near_copies: int
@@ -26,6 +30,8 @@ class Leakage:
     train_messages: int
     newest_train: str  # ISO dates: the reader sees how the splits lie in time
     oldest_test: str
+    short: int  # test messages of fewer words than `WORDS_THAT_TELL`
+    identical_short: int  # of these, whose words stand in training as they are; no part of the total
 
     @property
     def days_overlapping(self) -> float | None:
@@ -51,19 +57,20 @@ def find_leakage(
 ) -> Leakage:
     """Compare the test messages with everything that training may have seen."""
     test_words, train_words = [_words(text) for text in test_texts], [_words(text) for text in train_texts]
-    train_hashes = {_hash(words) for words in train_words if len(words) >= WORDS_THAT_TELL}
-    identical = np.array(
-        [len(words) >= WORDS_THAT_TELL and _hash(words) in train_hashes for words in test_words]
-    )
-    near = _near_copies(test_words, train_words) if test_words and train_words else identical
+    train_hashes = {_hash(words) for words in train_words}
+    seen = np.array([_hash(words) in train_hashes for words in test_words], dtype=bool)
+    short = np.array([len(words) < WORDS_THAT_TELL for words in test_words], dtype=bool)
+    near = _near_copies(test_words, train_words) if test_words and train_words else seen
     return Leakage(
-        int(identical.sum()),
-        int((near & ~identical).sum()),
+        int((seen & ~short).sum()),
+        int((near & ~seen).sum()),
         len(set(test_threads) & set(train_threads)),
         len(test_texts),
         len(train_texts),
         newest_train,
         oldest_test,
+        int(short.sum()),
+        int((seen & short).sum()),
     )
 
 

@@ -108,7 +108,7 @@ def findings_about(
             0.54,
             FalseAlarms(200, 200, wilson(0, 200), wilson(3, 200)),
         ),
-        leakage=Leakage(0, 0, 0, len(test), 2000, "2026-05-01", "2026-04-20"),
+        leakage=Leakage(0, 0, 0, len(test), 2000, "2026-05-01", "2026-04-20", 90, 12),
         round_trips=(
             RoundTrip("classifier", "1", 64, 1.0, 1e-7),
             RoundTrip("embedder", "1", 64, 1.0, 2e-7),
@@ -175,7 +175,7 @@ def against_champion(test: TestSet, answer: Callable[..., Predictions], rules: R
 def table_of(findings: Findings, rules: Rules) -> GateTable:
     verdict = judge(findings, rules)
     return GateTable(
-        schema_version=2,
+        schema_version=3,
         outcome=verdict.outcome,
         headline="made up",
         reasons=verdict.reasons,

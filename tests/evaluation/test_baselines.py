@@ -116,7 +116,12 @@ def test_leaks_are_found_by_kind(seen: list[str], thread: str, expected: tuple[i
 
 
 def test_short_messages_are_alike_without_being_leaks() -> None:
-    assert (
-        find_leakage(["Re: the plan\nThanks, will do"], ["t"], ["re the plan thanks will do!"], ["u"]).total
-        == 0
+    found = find_leakage(
+        ["Re: the plan\nThanks, will do", "Noted", LONG],
+        ["t", "u", "v"],
+        ["re the plan thanks will do!", LONG.replace("monday", "friday")],
+        ["w", "x"],
     )
+
+    assert 0 == found.total
+    assert (2, 1) == (found.short, found.identical_short)

@@ -182,7 +182,7 @@ def test_rules_may_say_that_no_class_is_critical(good_findings: Findings, rules:
         {"comparisons": ()},
         {"calibration": None},
         {"leakage": None},
-        {"leakage": Leakage(0, 1, 0, 600, 2000, "", "")},
+        {"leakage": Leakage(0, 1, 0, 600, 2000, "", "", 0, 0)},
         {"round_trips": ()},
         {
             "round_trips": (
@@ -271,7 +271,7 @@ def test_a_slow_model_is_held(
 def test_a_split_that_claims_to_cut_by_time_is_held_to_it(
     good_findings: Findings, rules: Rules, newest_train: str, oldest_test: str, outcome: str
 ) -> None:
-    leakage = Leakage(0, 0, 0, 600, 2000, newest_train, oldest_test)
+    leakage = Leakage(0, 0, 0, 600, 2000, newest_train, oldest_test, 0, 0)
     claimed = rules.model_copy(update={"split_by_time": True})
 
     assert judge(replace(good_findings, leakage=leakage), claimed).outcome == outcome

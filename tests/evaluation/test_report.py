@@ -57,6 +57,14 @@ def test_the_terms_name_every_kind_of_slice(page: str) -> None:
     assert "Senders' domains are no slice" not in page
 
 
+def test_says_how_many_messages_are_too_short_to_be_a_copy(page: str) -> None:
+    section = page[page.index("<h2>Leakage</h2>") : page.index("<h2>Provenance</h2>")]
+
+    assert "90 test messages are so short that only their thread counts as a leak" in section
+    assert re.search(r"identical text under 20 words.*?>12<", section)
+    assert "90 of 600 messages are too short to count as a copy" in page
+
+
 def test_is_small_and_follows_dark_mode_and_print(page: str) -> None:
     assert len(page) < 500_000
     assert "prefers-color-scheme: dark" in page
