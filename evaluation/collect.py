@@ -260,7 +260,7 @@ def findings_of(subject: Subject, case: Case, rules: Rules, collected: Collected
         )
         if whole and challenger.probabilities is not None
         else None,
-        curves=curves_of(test, challenger, rules),
+        curves=curves_of(test, challenger, rules, seed=seed),
         workload=measure_workload(
             test,
             (challenger, *others, union_of(test, challenger, others[0], rules.benign)),

@@ -22,7 +22,7 @@ def precision_recall_plot(curves: tuple[Curve, ...]) -> str:
             for recall, precision in zip(curve.recall, curve.precision, strict=True)
         )
         style = f"line c{number % COLOURS} d{number % 4}"
-        title = f"{escape(curve.label)}: average precision {curve.average_precision:.3f}"
+        title = f"{escape(curve.label)}: average precision {curve.average_precision}"
         lines.append(f'<polyline class="{style}" points="{places}"><title>{title}</title></polyline>')
     return _plot("Precision against recall", "recall (share found)", "precision (share right)", lines)
 

@@ -162,10 +162,13 @@ def not_numbers(findings: Findings) -> float | None:
     if model is None:
         return None
     figures = [model.macro_f1, model.accuracy, *(result.recall for result in model.classes)]
+    figures += [result.f1 for result in model.classes]
+    figures += [curve.average_precision for curve in findings.curves]
     figures += [pair.macro_f1 for pair in findings.comparisons]
     figures += [found.accuracy for found in findings.slices]
     for result in retrieval.results if retrieval else ():
-        figures += [result.recall_at_10, result.reciprocal_rank]
+        figures += [result.recall_at_1, result.recall_at_5, result.recall_at_10]
+        figures += [result.reciprocal_rank, result.ndcg]
     figures += [metric.mean for metric in findings.answers.metrics] if findings.answers else []
     figures += [findings.answer_loss.saved] if findings.answer_loss else []
     return float(sum(not figure.known for figure in figures))

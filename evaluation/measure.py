@@ -125,22 +125,23 @@ def ask_baselines(case: Case, benign: Sequence[str], *, seed: int) -> tuple[Pred
     )
 
 
-def curves_of(test: TestSet, predictions: Predictions, rules: Rules) -> tuple[Curve, ...]:
+def curves_of(test: TestSet, predictions: Predictions, rules: Rules, *, seed: int = 7) -> tuple[Curve, ...]:
     """Return the precision-recall curves: any alert, then the critical classes of the dataset."""
     if predictions.probabilities is None:
         return ()
     scores = np.nan_to_num(predictions.probabilities)
+    drawn = partial(curve, threads=test.threads, draws=rules.draws, confidence=rules.confidence, seed=seed)
     found = []
     quiet = [code for code, label in enumerate(test.labels) if label in rules.benign]
     if quiet:
         sure = 1 - scores[:, quiet].sum(axis=1)
         if predictions.predicted.ndim == 2 and predictions.alert_score is not None:
             sure = predictions.alert_score  # probabilities of several labels do not add up to one
-        found.append(curve("any alert", alerts(test, test.truth, rules.benign), sure))
+        found.append(drawn("any alert", alerts(test, test.truth, rules.benign), sure))
     for code, label in enumerate(test.labels):
         if label in rules.critical:
-            found.append(curve(label, test.applies[:, code], scores[:, code]))
-    return tuple(drawn for drawn in found if drawn is not None)
+            found.append(drawn(label, test.applies[:, code], scores[:, code]))
+    return tuple(each for each in found if each is not None)
 
 
 def measure_search(

@@ -104,13 +104,13 @@ class Predictions:
 
 @dataclass(frozen=True, slots=True)
 class ClassResult:
-    """Precision and recall of one class."""
+    """Precision, recall and F1 of one class."""
 
     label: str
     support: int
     precision: Interval
     recall: Interval
-    f1: float
+    f1: Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ class Curve:
     """Precision against recall while the threshold falls."""
 
     label: str
-    average_precision: float
+    average_precision: Interval
     positives: int
     recall: tuple[float, ...]
     precision: tuple[float, ...]
@@ -154,7 +154,7 @@ def interval(value: float, draws: Floats, confidence: float = 0.95) -> Interval:
     return Interval(float(value), min(float(low), float(value)), max(float(high), float(value)))
 
 
-def wilson(hits: int, total: int, confidence: float = 0.95) -> Interval:
+def wilson(hits: float, total: int, confidence: float = 0.95) -> Interval:
     """Return the score interval of a share (Wilson 1927); NaN when nothing was counted."""
     if total == 0:
         return Interval(float("nan"), float("nan"), float("nan"))
@@ -262,7 +262,7 @@ def macro_f1(counted: Floats, classes: int) -> Floats:
 def assess(
     test: TestSet, predictions: Predictions, *, draws: int = 2000, confidence: float = 0.95, seed: int = 7
 ) -> ModelResult:
-    """Measure one model: macro-F1, accuracy, and precision and recall of every class."""
+    """Measure one model: macro-F1, accuracy, and precision, recall and F1 of every class."""
     classes = len(test.labels)
     sums = counts(test, predictions)
     total = sums.sum(axis=0)
@@ -272,13 +272,14 @@ def assess(
     with np.errstate(invalid="ignore", divide="ignore"):
         recalls, precisions = drawn_found / drawn_support, drawn_found / drawn_alarms
         accuracies = drawn[:, -2] / drawn[:, -1]
+        f1s = np.where(drawn_support > 0, 2 * drawn_found / (drawn_support + drawn_alarms), np.nan)
     results = tuple(
         ClassResult(
             label,
             int(support[code]),
             _share(found[code], alarms[code], precisions[:, code], confidence),
             _share(found[code], support[code], recalls[:, code], confidence),
-            float(2 * found[code] / max(support[code] + alarms[code], 1)),
+            _f1(found[code], support[code] + alarms[code] - found[code], f1s[:, code], confidence),
         )
         for code, label in enumerate(test.labels)
     )
@@ -294,6 +295,16 @@ def assess(
 def _share(hits: float, total: float, draws: Floats, confidence: float) -> Interval:
     counted = wilson(int(hits), int(total), confidence)
     return wider(counted, interval(counted.value, draws, confidence))
+
+
+def _f1(found: float, either: float, draws: Floats, confidence: float) -> Interval:
+    """Return the F1 of a class that ``either`` messages have or were given.
+
+    It is 2j / (1 + j) of the share j that was found among them, and so are the bounds of that share.
+    """
+    shares = wilson(int(found), int(either), confidence)
+    value, low, high = (2 * share / (1 + share) for share in (shares.value, shares.low, shares.high))
+    return wider(interval(value, draws, confidence), Interval(value, low, high))
 
 
 def calibration(
@@ -337,21 +348,51 @@ def _calibration_error(sums: Floats) -> Floats:
     return np.abs(confidences - hits).sum(axis=1) / counts.sum(axis=1)
 
 
-def curve(label: str, positive: NDArray[np.bool_], scores: Floats, *, points: int = 80) -> Curve | None:
-    """Return the precision-recall curve, thinned for drawing; None without a positive message."""
+def curve(
+    label: str,
+    positive: NDArray[np.bool_],
+    scores: Floats,
+    threads: Integers,
+    *,
+    points: int = 80,
+    draws: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 7,
+) -> Curve | None:
+    """Return the precision-recall curve, thinned for drawing; None without a positive message.
+
+    The range of the average precision is the hull of the draws and the binomial interval of Boyd, Eng and
+    Page (2013) in Wilson's form: where every positive comes first, resampling says nothing.
+    """
     if not positive.any():
         return None
     order = np.argsort(-scores, kind="stable")
-    hits = np.cumsum(positive[order])
-    last_of_score = np.append(np.diff(scores[order]) != 0, True)
-    recall = hits[last_of_score] / positive.sum()
-    precision = hits[last_of_score] / (np.flatnonzero(last_of_score) + 1)
-    average = float(np.sum(np.diff(recall, prepend=0.0) * precision))
+    found, own = positive[order], threads[order]
+    ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))  # of each score
+    hits, total = np.cumsum(found)[ends], int(positive.sum())
+    recall, precision = hits / total, hits / (ends + 1)
+    raised = ends[np.diff(hits, prepend=0) > 0]  # elsewhere the recall does not move
+    average = float(_average_precision(np.ones((1, len(found))), found, raised)[0])
+    drawn = [
+        _average_precision(weights[:, own], found, raised)
+        for weights in thread_weights(int(threads.max()) + 1, draws=draws, seed=seed)
+    ]
     kept = np.unique(np.linspace(0, len(recall) - 1, points).astype(int))
     return Curve(
         label,
-        average,
-        int(positive.sum()),
+        wider(
+            interval(average, np.concatenate(drawn), confidence), wilson(average * total, total, confidence)
+        ),
+        total,
         (0.0, *recall[kept].tolist()),
         (float(precision[0]), *precision[kept].tolist()),
     )
+
+
+def _average_precision(weights: Floats, positive: NDArray[np.bool_], ends: Integers) -> Floats:
+    """Return the average precision of every draw (draws × messages, surest first)."""
+    hits = np.cumsum(weights[:, positive], axis=1)[:, np.cumsum(positive)[ends] - 1]
+    counted = np.cumsum(weights, axis=1)[:, ends]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        precision = np.where(counted > 0, hits / counted, 0.0)
+        return (np.diff(hits, prepend=0.0, axis=1) * precision).sum(axis=1) / hits[:, -1]

@@ -242,6 +242,12 @@ def test_a_figure_that_no_rule_names_still_has_to_be_a_number(
     assert any("no number" in reason for reason in verdict.reasons)
 
 
+def test_an_average_precision_that_is_no_number_rejects(good_findings: Findings, rules: Rules) -> None:
+    damaged = replace(good_findings.curves[0], average_precision=Interval(0.9, NAN, NAN))
+
+    assert "reject" == judge(replace(good_findings, curves=(damaged,)), rules).outcome
+
+
 @pytest.mark.parametrize(
     ("latency", "words"),
     [

@@ -65,6 +65,19 @@ def test_says_how_many_messages_are_too_short_to_be_a_copy(page: str) -> None:
     assert "90 of 600 messages are too short to count as a copy" in page
 
 
+def test_every_figure_of_a_class_a_curve_and_a_search_has_its_range(
+    page: str, good_findings: Findings
+) -> None:
+    assert good_findings.challenger is not None
+    assert good_findings.retrieval is not None
+    result, found = good_findings.challenger.classes[0], good_findings.retrieval.results[0]
+    figures = [result.recall, result.precision, result.f1]
+    figures += [found.recall_at_1, found.recall_at_5, found.recall_at_10, found.ndcg]
+
+    assert [] == [figure for figure in figures if str(report.cell(figure)) not in page]
+    assert report.share(good_findings.curves[0].average_precision) in page
+
+
 def test_is_small_and_follows_dark_mode_and_print(page: str) -> None:
     assert len(page) < 500_000
     assert "prefers-color-scheme: dark" in page

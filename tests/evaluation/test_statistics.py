@@ -9,7 +9,17 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score
 
-from evaluation.metrics import Predictions, TestSet, assess, calibration, curve, interval, resample, wilson
+from evaluation.metrics import (
+    Predictions,
+    TestSet,
+    assess,
+    calibration,
+    curve,
+    interval,
+    resample,
+    thread_weights,
+    wilson,
+)
 from evaluation.paired import compare, holm, mcnemar
 from evaluation.retrieval import measure_retrieval, rank_scores
 from evaluation.slices import length_bands, measure_slices, months, most_frequent, quarters
@@ -26,6 +36,24 @@ def test_macro_f1_is_that_of_scikit_learn(test_set: TestSet, answer: Maker) -> N
     expected = f1_score(test_set.truth, said.predicted, average="macro")
     assert measured.macro_f1.value == pytest.approx(expected)
     assert measured.macro_f1.low < expected < measured.macro_f1.high
+
+
+def test_f1_of_every_class_is_that_of_scikit_learn_and_has_a_range(test_set: TestSet, answer: Maker) -> None:
+    said = answer("model", 0.8)
+
+    measured = assess(test_set, said, draws=200).classes
+
+    expected = f1_score(test_set.truth, said.predicted, average=None)
+    assert [each.f1.value for each in measured] == pytest.approx(list(expected))
+    assert all(each.f1.low < each.f1.value < each.f1.high for each in measured)
+
+
+def test_a_class_that_was_always_right_is_not_perfect_beyond_doubt(test_set: TestSet) -> None:
+    right = Predictions("model", np.asarray(test_set.truth))
+
+    measured = assess(test_set, right, draws=200).classes
+
+    assert all(each.f1.value == 1 == each.f1.high and 0.9 < each.f1.low < 1 for each in measured)
 
 
 def test_a_label_unknown_to_the_test_is_never_right(test_set: TestSet) -> None:
@@ -117,10 +145,37 @@ def test_average_precision_is_that_of_scikit_learn() -> None:
     positive = random.random(500) < 0.2
     scores = (random.random(500) + 0.3 * positive).round(2).astype(np.float64)  # with ties
 
-    drawn = curve("spam", positive, scores)
+    drawn = curve("spam", positive, scores, np.arange(500), draws=200)
 
     assert drawn is not None
-    assert drawn.average_precision == pytest.approx(average_precision_score(positive, scores))
+    expected = pytest.approx(average_precision_score(positive, scores))
+    assert expected == drawn.average_precision.value
+
+
+def test_the_range_of_average_precision_draws_whole_threads() -> None:
+    random = np.random.default_rng(4)
+    threads = np.arange(2000) // 100
+    hard = random.random(20)[threads]
+    positive = random.random(2000) < 0.3
+    scores = (random.random(2000) + positive * hard).round(2).astype(np.float64)
+
+    drawn = curve("spam", positive, scores, threads, draws=300, seed=9)
+
+    weights = np.vstack(list(thread_weights(20, draws=300, seed=9)))[:, threads]
+    each = [average_precision_score(positive, scores, sample_weight=row) for row in weights]
+    assert drawn is not None
+    expected = pytest.approx(tuple(np.percentile(each, [2.5, 97.5])))
+    assert expected == (drawn.average_precision.low, drawn.average_precision.high)
+
+
+def test_every_positive_first_is_not_perfect_beyond_doubt() -> None:
+    positive = np.arange(100) < 12
+
+    drawn = curve("spam", positive, positive.astype(np.float64), np.arange(100), draws=200)
+
+    assert drawn is not None
+    assert (1.0, 1.0) == (drawn.average_precision.value, drawn.average_precision.high)
+    assert 0.7 < drawn.average_precision.low < 0.8
 
 
 def test_minutes_per_hit_follow_from_the_precision_of_the_alerts() -> None:
