@@ -2,22 +2,28 @@
 
 What leaves is redacted like everything else, with plain words in place of what was found: a pseudonym
 would tell which one belongs to a name that a caller has the model say. A stream says what the whole
-answer would say, and no word of it before it is whole.
+answer would say, and no word of it before it is whole. JSON is redacted as its reader decodes it, and
+stays JSON or does not leave.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import time
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from typing import Any
+
+from fastapi import HTTPException
 
 from data.redact import model_view
 from serving.actions import redacted
+from serving.client import EngineRefusedError
 from serving.door import Doors
 from serving.guard import Guards, Visit, audited
+from serving.openai_requests import ChatRequest
 from serving.problems import told
-from serving.requests import ChatRequest
 from serving.streams import Events, event
 from serving.traces import step
 
@@ -29,13 +35,14 @@ WRITING = ": writing\n\n"  # a comment, which readers of events pass over
 
 def complete(doors: Doors, guards: Guards, visit: Visit, body: ChatRequest) -> dict[str, Any]:
     """Return the generator's next turn."""
-    with doors.lease() as door, step("generator", max_tokens=body.max_tokens):
+    with doors.lease() as door, _explained(body), step("generator", max_tokens=body.most_tokens):
         reply = door.client.ask("generator", ROUTE, _asked(body))
     usage = _usage(reply)
     _count(guards, usage)
     choice = reply["choices"][0]
-    said = {"role": "assistant", "content": model_view(redacted(choice["message"]["content"] or ""))}
-    choices = [{"index": 0, "message": said, "finish_reason": choice["finish_reason"]}]
+    said, reason = _leaving(choice["message"]["content"] or "", choice["finish_reason"], body)
+    message = {"role": "assistant", "content": said}
+    choices = [{"index": 0, "message": message, "finish_reason": reason}]
     return {**_head(visit, "chat.completion"), "choices": choices, "usage": usage}
 
 
@@ -56,7 +63,11 @@ def chat_events(doors: Doors, guards: Guards, visit: Visit, body: ChatRequest) -
         return event(head | {"choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]})
 
     try:
-        with doors.lease() as door, closing(door.client.stream("generator", ROUTE, asked)) as written:
+        with (
+            doors.lease() as door,
+            _explained(body),
+            closing(door.client.stream("generator", ROUTE, asked)) as written,
+        ):
             for part in written:
                 usage = _usage(part) if part.get("usage") else usage
                 choice: dict[str, Any] = next(iter(part["choices"]), {"delta": {}})
@@ -64,7 +75,8 @@ def chat_events(doors: Doors, guards: Guards, visit: Visit, body: ChatRequest) -
                 text.append(choice["delta"].get("content") or "")
                 yield WRITING if begun else chunk(role="assistant", content="")
                 begun = True
-        for words in filter(None, _PIECE.findall(model_view(redacted("".join(text))))):
+        said, reason = _leaving("".join(text), reason, body)
+        for words in filter(None, _PIECE.findall(said)):
             yield chunk(content=words)
         yield chunk(reason)
         if counted:
@@ -84,9 +96,54 @@ def chat_events(doors: Doors, guards: Guards, visit: Visit, body: ChatRequest) -
 
 
 def _asked(body: ChatRequest) -> dict[str, Any]:
-    turns = [{"role": turn.role, "content": model_view(redacted(turn.content))} for turn in body.messages]
-    return {"model": "generator", "messages": turns, "max_tokens": body.max_tokens,
-            "temperature": body.temperature}  # fmt: skip
+    turns = [{"role": turn.speaker(), "content": model_view(redacted(turn.text()))} for turn in body.messages]
+    return {"model": "generator", "messages": turns, **body.for_the_engine()}
+
+
+@contextmanager
+def _explained(body: ChatRequest) -> Iterator[None]:
+    """Say of a refused request for JSON what may be wrong with it: the engine says its status alone."""
+    try:
+        yield
+    except EngineRefusedError as error:
+        if not body.asks_for_json:
+            raise
+        raise HTTPException(
+            400, f"{error}; vLLM alone writes JSON, and not by every schema: see response_format"
+        ) from None
+
+
+def _leaving(text: str, reason: str, body: ChatRequest) -> tuple[str, str]:
+    """Return what may leave of an answer, and why it ends; of JSON nothing when it would be none."""
+    said = _redacted_json(text) if body.asks_for_json else model_view(redacted(text))
+    return (said, reason) if said is not None else ("", "content_filter")
+
+
+def _redacted_json(text: str) -> str | None:
+    """Redact JSON value by value, since escapes hide what is in them, and then as a whole.
+
+    None when it is no JSON any more, as where a number was an account; what was cut off never was.
+    """
+    try:
+        said = json.dumps(_redacted_values(json.loads(text)), ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return model_view(redacted(text))
+    said = model_view(redacted(said))
+    try:
+        json.loads(said)
+    except ValueError:
+        return None
+    return said
+
+
+def _redacted_values(value: Any) -> Any:
+    if isinstance(value, str):
+        return model_view(redacted(value))
+    if isinstance(value, list):
+        return [_redacted_values(each) for each in value]
+    if isinstance(value, dict):
+        return {_redacted_values(name): _redacted_values(each) for name, each in value.items()}
+    return value
 
 
 def _head(visit: Visit, kind: str) -> dict[str, Any]:

@@ -121,7 +121,7 @@ class EngineClient:
     ) -> Completion:
         """Return the generator's next turn, greedy.
 
-        With a JSON schema vLLM writes nothing else; the transformers engine does not know schemas.
+        With a JSON schema vLLM writes nothing else; the transformers engine refuses it.
         """
         body: dict[str, Any] = {"model": "generator", "messages": list(messages), "max_tokens": max_tokens,
                                 "temperature": 0.0, "seed": 7}  # fmt: skip

@@ -19,7 +19,7 @@ HOLD = r"^[\w .:/-]{1,80}$"  # as data.retention names one
 PSEUDONYM = rf"^\[?({'|'.join(KINDS)})_[0-9a-fA-F]{{8}}\]?$"
 
 
-def _encodable(text: str) -> str:
+def encodable(text: str) -> str:
     """Refuse half of a surrogate pair: JSON can say it, UTF-8 cannot."""
     try:
         text.encode()
@@ -28,17 +28,15 @@ def _encodable(text: str) -> str:
     return text
 
 
-Text = Annotated[str, StringConstraints(max_length=100_000), AfterValidator(_encodable)]
+Text = Annotated[str, StringConstraints(max_length=100_000), AfterValidator(encodable)]
 Question = Annotated[
     str,
     StringConstraints(max_length=2_000, pattern=r"\S"),
-    AfterValidator(_encodable),
+    AfterValidator(encodable),
 ]
 # No quotes, backslashes or control characters: what no label holds needs no quoting in a filter.
-Word = Annotated[
-    str, StringConstraints(pattern=r"^[^\"'\\\x00-\x1f\x7f]{1,200}$"), AfterValidator(_encodable)
-]
-Custodian = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_encodable)]
+Word = Annotated[str, StringConstraints(pattern=r"^[^\"'\\\x00-\x1f\x7f]{1,200}$"), AfterValidator(encodable)]
+Custodian = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(encodable)]
 
 
 def _closed(example: dict[str, Any]) -> ConfigDict:
@@ -60,16 +58,6 @@ class ClassifyRequest(BaseModel):
     model_config = _closed({"messages": [{"subject": "Lunch", "text": "At noon in the canteen?"}]})
 
     messages: list[Message] = Field(min_length=1, max_length=64)
-
-
-class EmbeddingsRequest(BaseModel):
-    """OpenAI's embeddings request, as far as it makes sense here."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"model": "embedder", "input": "a text"}]})
-
-    input: Text | Annotated[list[Text], Field(min_length=1, max_length=256)]
-    model: str = ""
-    encoding_format: Literal["float", "base64"] = "float"
 
 
 class Filters(BaseModel):
@@ -176,7 +164,7 @@ class FeedbackRequest(BaseModel):
 
     message_id: Annotated[str, StringConstraints(pattern=NAME)]
     label: Word
-    reason: Annotated[str, StringConstraints(max_length=200), AfterValidator(_encodable)] = ""
+    reason: Annotated[str, StringConstraints(max_length=200), AfterValidator(encodable)] = ""
 
 
 class RevealRequest(BaseModel):
@@ -185,32 +173,4 @@ class RevealRequest(BaseModel):
     model_config = _closed({"pseudonym": "[EMAIL_1f3a9c2b]", "reason": "subject access request 12"})
 
     pseudonym: Annotated[str, StringConstraints(pattern=PSEUDONYM)]
-    reason: Annotated[str, StringConstraints(max_length=200, pattern=r"\S"), AfterValidator(_encodable)]
-
-
-class Turn(BaseModel):
-    """One turn of a conversation."""
-
-    role: Literal["system", "user", "assistant"]
-    content: Text
-
-
-class StreamOptions(BaseModel):
-    """What a stream says beside the words."""
-
-    include_usage: bool = False
-
-
-class ChatRequest(BaseModel):
-    """OpenAI's chat request, as far as it makes sense here."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"messages": [{"role": "user", "content": "Say hello."}]}]}
-    )
-
-    messages: list[Turn] = Field(min_length=1, max_length=64)
-    model: str = ""
-    max_tokens: int = Field(default=256, ge=1, le=1024)
-    temperature: float = Field(default=0.0, ge=0.0, le=2.0)
-    stream: bool = False
-    stream_options: StreamOptions | None = None
+    reason: Annotated[str, StringConstraints(max_length=200, pattern=r"\S"), AfterValidator(encodable)]

@@ -27,9 +27,10 @@ from serving.door import Doors
 from serving.embed import Vectors
 from serving.guard import Guard, Guards, Visit, needs, saw
 from serving.launch import ROLES
+from serving.openai_requests import ChatRequest, EmbeddingsRequest
 from serving.page import add_page
 from serving.problems import DOCUMENTED, EVENTS, MISSING, Documented, add_problems
-from serving.requests import ChatRequest, ClassifyRequest, EmbeddingsRequest
+from serving.requests import ClassifyRequest
 from serving.reveal_routes import add_reveal_route
 from serving.reviews import report_of, reviewed_releases
 from serving.streams import streamed

@@ -6,10 +6,11 @@ Run by the engines as ``python -m serving.transformers_engine PORT ROLE=FOLDER .
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from threading import Lock, Thread
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from fastapi import FastAPI, HTTPException
@@ -27,6 +28,7 @@ from serving.processes import end_with_parent
 from serving.streams import Events, event, streamed
 
 BATCH = 32
+Words = Generator[tuple[str, int], None, None]  # as they come, each with how many tokens there are
 
 
 class TextsRequest(BaseModel):
@@ -47,6 +49,12 @@ class ChatMessage(BaseModel):
     content: str
 
 
+class ResponseFormat(BaseModel):
+    """Text: nothing here holds the model to JSON."""
+
+    type: Literal["text"] = "text"
+
+
 class ChatRequest(BaseModel):
     """A conversation to continue."""
 
@@ -55,6 +63,8 @@ class ChatRequest(BaseModel):
     max_tokens: int = Field(default=256, ge=1, le=GENERATOR_TOKENS)
     temperature: float = Field(default=0.0, ge=0.0)
     seed: int | None = None
+    stop: list[str] = []
+    response_format: ResponseFormat = ResponseFormat()
     stream: bool = False
 
 
@@ -133,18 +143,18 @@ class TextGenerator:
             )
         return encoded
 
-    def written(self, request: ChatRequest, encoded: Any, one_at_a_time: Lock) -> Iterator[tuple[str, int]]:
-        """Yield the answer's words as they come, each with how many tokens there are; closing stops it.
+    def written(self, request: ChatRequest, encoded: Any, one_at_a_time: Lock) -> Words:
+        """Yield the answer's words; closing stops it.
 
         Raises:
             RuntimeError: the model failed.
         """
-        from transformers import StoppingCriteria, TextIteratorStreamer
+        from transformers import TextIteratorStreamer
 
-        class Told(StoppingCriteria):
+        class Told:
             tokens, stopped, ended = 0, False, False
 
-            def __call__(self, *_: Any, **__: Any) -> Any:
+            def __call__(self, *_: Any, **__: Any) -> bool:
                 self.tokens += 1
                 return self.stopped
 
@@ -155,7 +165,7 @@ class TextGenerator:
             try:
                 with one_at_a_time:
                     if not told.stopped:
-                        self._generate(request, encoded, streamer=words, stopping_criteria=[told])
+                        self._generate(request, encoded, told, streamer=words)
                 told.ended = True
             finally:
                 words.end()  # whoever reads is not left waiting, whatever went wrong
@@ -172,7 +182,9 @@ class TextGenerator:
             raise RuntimeError("the generation failed")
         yield "", told.tokens
 
-    def _generate(self, request: ChatRequest, encoded: Any, **more: Any) -> list[int]:
+    def _generate(
+        self, request: ChatRequest, encoded: Any, *ends: Callable[..., bool], **more: Any
+    ) -> list[int]:
         import torch
 
         sampling: dict[str, Any] = {"do_sample": False}
@@ -180,9 +192,24 @@ class TextGenerator:
             sampling = {"do_sample": True, "temperature": request.temperature}
         if request.seed is not None:
             torch.manual_seed(request.seed)
+        stops = [*ends, self._stops(request, int(encoded["input_ids"].shape[1]))]
         with torch.inference_mode():
-            whole = self._model.generate(**encoded, max_new_tokens=request.max_tokens, **sampling, **more)
+            whole = self._model.generate(
+                **encoded, max_new_tokens=request.max_tokens, **sampling, stopping_criteria=stops, **more
+            )
         return list(whole[0].tolist())
+
+    def _stops(self, request: ChatRequest, prompt: int) -> Callable[..., bool]:
+        """Return what ends a generation at a stop: transformers' own criterion fails on some vocabularies."""
+        tail = 4 * max(map(len, request.stop), default=0) + 4  # tokens: a character may take four
+
+        def is_written(ids: Any, _scores: Any, **_: Any) -> bool:
+            if not request.stop:
+                return False
+            said = self.tokenizer.decode(ids[0, max(prompt, ids.shape[1] - tail) :], skip_special_tokens=True)
+            return any(stop in said for stop in request.stop)
+
+        return is_written
 
 
 def _chunks(generator: TextGenerator, request: ChatRequest, encoded: Any, one_at_a_time: Lock) -> Events:
@@ -194,10 +221,32 @@ def _chunks(generator: TextGenerator, request: ChatRequest, encoded: Any, one_at
         return event({"object": "chat.completion.chunk", "model": "generator", "choices": choices,
                       "usage": usage})  # fmt: skip
 
-    for words, tokens in generator.written(request, encoded, one_at_a_time):
-        yield chunk(words, tokens)
-    yield chunk("", tokens, "length" if tokens >= request.max_tokens else "stop")
+    reason = "stop"
+    with closing(generator.written(request, encoded, one_at_a_time)) as written:
+        for words, tokens, is_stopped in _up_to(request.stop, written):
+            reason = "length" if tokens >= request.max_tokens and not is_stopped else "stop"
+            yield chunk(words, tokens)
+    yield chunk("", tokens, reason)
     yield "data: [DONE]\n\n"
+
+
+def _up_to(stops: Sequence[str], written: Words) -> Iterator[tuple[str, int, bool]]:
+    """Yield words up to the first of the stops, and whether that was it; what may begin one is held back."""
+    longest, held, tokens = max(map(len, stops), default=1) - 1, "", 0
+    for words, tokens in written:
+        held += words
+        if (before := _cut(held, stops)) != held:
+            yield before, tokens, True
+            return
+        ready = max(0, len(held) - longest)
+        yield held[:ready], tokens, False
+        held = held[ready:]
+    yield held, tokens, False
+
+
+def _cut(text: str, stops: Sequence[str]) -> str:
+    """Return what stands before the first of the stops."""
+    return text[: min((text.index(stop) for stop in stops if stop in text), default=len(text))]
 
 
 def _usage(prompt: int, written: int) -> dict[str, int]:
@@ -252,8 +301,9 @@ def build_app(folders: dict[str, Path]) -> FastAPI:
                     prompt, answer = generator.answer(request)
             except ValueError as error:
                 raise HTTPException(400, str(error)) from error
-            text = generator.tokenizer.decode(answer, skip_special_tokens=True)
-            ended = "length" if len(answer) >= request.max_tokens else "stop"
+            written = generator.tokenizer.decode(answer, skip_special_tokens=True)
+            text = _cut(written, request.stop)
+            ended = "length" if len(answer) >= request.max_tokens and text == written else "stop"
             return {
                 "object": "chat.completion",
                 "model": "generator",

@@ -18,12 +18,13 @@ import pytest
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
-from made_gateway import client_of
+from made_gateway import CopyingGenerator, client_of
+from pydantic import BaseModel
 
 from data.redact import model_view
 from serving.actions import redacted
 from serving.audit import verify_audit
-from serving.client import EngineClient, engine_client
+from serving.client import EngineClient, EngineRefusedError, engine_client
 from serving.door import Door, Doors
 from serving.engines import engines
 from serving.guard import Guards
@@ -39,6 +40,7 @@ TOLD = (
     "at such a length that what stands before it has long left when it ends. That is all there is to say. "
     "Nothing else follows, but for one more sentence that is here to be the last one."
 )
+JSON: Any = {"type": "json_object"}
 TURNS: Any = [{"role": "user", "content": "Say hello."}]
 
 
@@ -133,6 +135,138 @@ def test_nothing_is_lost_between_pieces(written: str, door: Door, guards: Guards
         said = words_of(client.chat.completions.create(model="generator", messages=TURNS, stream=True))
 
     assert model_view(redacted(written)) == said
+
+
+class Writer(CopyingGenerator):
+    """A generator that writes what it is told, and remembers what it was asked."""
+
+    def __init__(self, text: str = "Hello.", refuses: bool = False) -> None:
+        self._text, self._refuses = text, refuses
+        self.asked: list[dict[str, Any]] = []
+
+    def ask(self, role: str, route: str, body: Any) -> dict[str, Any]:
+        self.asked.append(body)
+        if self._refuses:
+            raise EngineRefusedError("generator", 422)
+        said = {"message": {"content": self._text}, "finish_reason": "stop"}
+        return {"choices": [said], "usage": {"prompt_tokens": 9, "completion_tokens": 2}}
+
+    def stream(self, role: str, route: str, body: Any) -> Iterator[dict[str, Any]]:
+        self.asked.append(body)
+        return saying(*self._text)()
+
+
+class Lease(BaseModel):
+    place: str
+    ends: str
+
+
+def test_openais_client_has_honoured_what_it_asks_for(door: Door, guards: Guards):
+    writer = Writer('{"place": "harbour", "ends": "30 June"}')
+    http = client_of(replace(door, client=writer), guards, "service")  # type: ignore[arg-type]
+    turns: Any = [
+        {"role": "developer", "content": "Be short."},
+        {"role": "user", "content": [{"type": "text", "text": "When?"}, {"type": "text", "text": "Where?"}]},
+    ]
+
+    with openai_client(http) as client:
+        reply = client.chat.completions.parse(
+            model="generator",
+            messages=turns,
+            response_format=Lease,
+            max_completion_tokens=40,
+            stop=["\n\n"],
+            seed=7,
+            n=1,
+            user="desk-4",
+        )
+
+    assert Lease(place="harbour", ends="30 June") == reply.choices[0].message.parsed
+    (asked,) = writer.asked
+    assert [("system", "Be short."), ("user", "When?\nWhere?")] == [
+        (turn["role"], turn["content"]) for turn in asked["messages"]
+    ]
+    assert (40, ["\n\n"], 7) == (asked["max_tokens"], asked["stop"], asked["seed"])
+    schema = asked["response_format"]["json_schema"]["schema"]
+    assert {"place", "ends"} == set(schema["properties"])
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"n": 2}, "n is honoured only as 1"),
+        ({"top_p": 0.5}, "top_p is honoured only as 1"),
+        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools is not honoured"),
+        ({"stream_options": {"include_obfuscation": True}}, "include_obfuscation is not honoured"),
+        ({"messages": [{"role": "user", "content": "hi", "name": "a"}]}, "name is not honoured"),
+        ({"Jane Doe is ill": 1}, "a field is not honoured"),
+    ],
+)
+def test_what_is_not_honoured_is_refused_in_one_line(
+    door: Door, guards: Guards, asked: dict[str, Any], said: str
+):
+    with (
+        openai_client(client_of(door, guards, "service")) as client,
+        pytest.raises(openai.BadRequestError, match=f"{said}.*leave it out") as refused,
+    ):
+        client.chat.completions.create(**{"model": "generator", "messages": TURNS, "extra_body": asked})
+
+    assert "\n" not in refused.value.body["message"]  # type: ignore[index]
+    assert "ill" not in refused.value.body["message"]  # type: ignore[index]
+
+
+def test_an_embedding_has_the_models_dimensions_or_is_refused(door: Door, guards: Guards):
+    with openai_client(client_of(door, guards, "service")) as client:
+        packed = client.embeddings.create(model="embedder", input="a text", encoding_format="base64")
+        plain = client.embeddings.create(model="embedder", input="a text", encoding_format="float")
+        with pytest.raises(openai.BadRequestError, match="dimensions is not honoured"):
+            client.embeddings.create(model="embedder", input="a text", dimensions=2)
+
+    assert isinstance(packed.data[0].embedding, str)
+    assert [1, 0, 0] == plain.data[0].embedding
+
+
+def test_an_engine_that_writes_no_json_is_a_status(door: Door, guards: Guards):
+    http = client_of(replace(door, client=Writer(refuses=True)), guards, "service")  # type: ignore[arg-type]
+
+    reply = http.post("/v1/chat/completions", json={"messages": TURNS, "response_format": JSON})
+
+    assert 400 == reply.status_code
+    assert "response_format" in reply.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (r'{"to": "jane.doe\u0040example.org"}', {"to": "email"}),
+        ('{"count": 3, "open": [true, null]}', {"count": 3, "open": [True, None]}),
+        (json.dumps({"note": LETTER}), {"note": model_view(redacted(LETTER))}),
+    ],
+    ids=["escaped", "nothing private", "signed"],
+)
+def test_json_tells_nobodys_data_and_stays_json(door: Door, guards: Guards, written: str, said: Any):
+    with openai_client(writing(written, door, guards)) as client:
+        whole = client.chat.completions.create(model="g", messages=TURNS, response_format=JSON)
+        chunks = client.chat.completions.create(model="g", messages=TURNS, response_format=JSON, stream=True)
+        streamed_text = words_of(chunks)
+
+    assert said == json.loads(whole.choices[0].message.content or "") == json.loads(streamed_text)
+
+
+def test_json_that_redaction_breaks_does_not_leave(door: Door, guards: Guards):
+    with openai_client(writing('{"card": 4111111111111111}', door, guards)) as client:
+        whole = client.chat.completions.create(model="g", messages=TURNS, response_format=JSON)
+        chunks = list(
+            client.chat.completions.create(model="g", messages=TURNS, response_format=JSON, stream=True)
+        )
+
+    assert ("", "content_filter") == (whole.choices[0].message.content, whole.choices[0].finish_reason)
+    assert ("", "content_filter") == (words_of(chunks), chunks[-1].choices[0].finish_reason)
+
+
+def writing(text: str, door: Door, guards: Guards) -> httpx.Client:
+    """Return a client of a gateway whose generator writes this."""
+    return client_of(replace(door, client=Writer(text)), guards, "service")  # type: ignore[arg-type]
 
 
 def test_a_dead_engine_is_a_status_and_no_stream(door: Door, guards: Guards):
@@ -256,6 +390,14 @@ def test_the_transformers_engine_streams_what_it_says_and_stops_when_told(tmp_pa
         engine_client(running) as client,
     ):
         whole = client.ask("generator", "/v1/chat/completions", body)
+        middle = whole["choices"][0]["message"]["content"][10:14]
+        stopped = body | {"stop": ["never written", middle]}
+        cut = client.ask("generator", "/v1/chat/completions", stopped)
+        cut_parts = list(client.stream("generator", "/v1/chat/completions", stopped | {"stream": True}))
+        with pytest.raises(EngineRefusedError):
+            client.ask(
+                "generator", "/v1/chat/completions", body | {"response_format": {"type": "json_object"}}
+            )
         parts = list(client.stream("generator", "/v1/chat/completions", body | {"stream": True}))
         endless = client.stream(
             "generator", "/v1/chat/completions", body | {"stream": True, "max_tokens": 1_900}
@@ -271,3 +413,8 @@ def test_the_transformers_engine_streams_what_it_says_and_stops_when_told(tmp_pa
     assert choice["finish_reason"] == parts[-1]["choices"][0]["finish_reason"]
     assert whole["usage"] == parts[-1]["usage"]
     assert seconds < 2  # the engine has one model: 1,900 tokens would have taken longer
+    before = choice["message"]["content"].split(middle)[0]
+    assert before == cut["choices"][0]["message"]["content"]
+    assert before == "".join(part["choices"][0]["delta"]["content"] for part in cut_parts)
+    assert "stop" == cut["choices"][0]["finish_reason"] == cut_parts[-1]["choices"][0]["finish_reason"]
+    assert cut["usage"]["completion_tokens"] < whole["usage"]["completion_tokens"]
