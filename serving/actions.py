@@ -12,10 +12,11 @@ from data.model_input import classifier_input
 from data.redact import redact
 from data.workspace import secret
 from serving.access import Caller
-from serving.archive import MOST, Archive, ThreadPage
+from serving.archive import MOST, Archive, ThreadPage, WholeThread
 from serving.canary import classified
 from serving.door import Door, Doors
 from serving.embed import question_input
+from serving.findings import Finding, find_in_thread
 from serving.guard import Guards, saw
 from serving.holds import TooManyHeldError, few_enough
 from serving.index import Hit, Mode
@@ -29,7 +30,7 @@ from serving.requests import (
 )
 from serving.scope import Among, Limit, Scope, within
 from serving.statistics import Statistics, TooManyGroupsError, count_messages
-from serving.summary import Summary, summarise_thread
+from serving.summary import COMPARED, Summary, summarise_thread
 from serving.traces import asked
 
 
@@ -106,13 +107,42 @@ def summarise(
 ) -> Summary:
     """Return a summary of those messages of a thread that the caller may see."""
     with doors.lease() as door:
-        rows = page_of_thread(door, body.thread_id, request, caller).messages
+        whole = whole_thread(door, body.thread_id, request, caller, most=COMPARED)
+        rows = {row["message_id"]: row for part in whole.parts for row in part}
         summary = summarise_thread(
-            body.thread_id, rows, count=body.sentences, client=door.client, prompts=door.bundle.prompts
+            body.thread_id,
+            [rows[message_id] for message_id in whole.ids if message_id in rows],
+            total=len(whole.ids),
+            count=body.sentences,
+            client=door.client,
+            prompts=door.bundle.prompts,
         )
     guards.metrics.summaries.labels(summary.origin).inc()
     saw(request, list(dict.fromkeys(each.message_id for each in summary.sentences)), origin=summary.origin)
     return summary
+
+
+def finding(doors: Doors, guards: Guards, thread_id: str, request: Request, caller: Caller) -> Finding:
+    """Return what those messages of a thread mean that the caller may see."""
+    with doors.lease() as door:
+        found = finding_behind(door, guards, whole_thread(door, thread_id, request, caller), thread_id)
+    read = [each.message_id for each in found.messages]
+    saw(request, read, action=found.action, label=found.label, total=found.total)
+    return found
+
+
+def finding_behind(door: Door, guards: Guards, whole: WholeThread, thread_id: str) -> Finding:
+    """Judge a thread by the classifier and the policy."""
+    return find_in_thread(
+        thread_id,
+        whole.parts,
+        order=whole.ids,
+        classify=door.classify,
+        labels=door.labels,
+        temperature=door.bundle.thresholds.temperature,
+        several=door.thresholds is not None,
+        policy=guards.policy,
+    )
 
 
 def limits_of(door: Door, filters: Filters, request: Request, caller: Caller) -> str:
@@ -157,6 +187,17 @@ def page_of_thread(
         raise HTTPException(404, "there is no such thread")
     saw(request, [], asked=thread_id)  # one that does not exist is a caller's own words
     return page
+
+
+def whole_thread(
+    door: Door, thread_id: str, request: Request, caller: Caller, *, most: int | None = None
+) -> WholeThread:
+    """Return a thread to read to its end, as far as the caller may see it; 404 when there is none."""
+    whole = archive_of(door).whole_thread(thread_id, caller.scope, most=most)
+    if whole is None:
+        raise HTTPException(404, "there is no such thread")
+    saw(request, [], asked=thread_id)
+    return whole
 
 
 def filtered(door: Door, filters: Filters) -> Scope:

@@ -46,6 +46,18 @@ class ThreadPage:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
+class WholeThread:
+    """A thread that is to be read to its end: all ids that lie in the scope, oldest first, and its messages.
+
+    ``parts`` are read as they are asked for and come as they stand in the dataset, every row group read
+    once: page after page in the thread's order, the same groups would be read again for each.
+    """
+
+    ids: tuple[str, ...]
+    parts: Iterator[list[dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Archive:
     """The redacted messages, read from Parquet as they are asked for."""
 
@@ -80,16 +92,31 @@ class Archive:
         Raises:
             ChangedDatasetError: the dataset was written anew.
         """
-        seen = self._seen(self.places.of_thread(thread_id), scope)
-        order = pc.sort_indices(seen, [("sent_at", "ascending", "at_start"), ("message_id", "ascending")])
-        ids = seen["message_id"].take(order).to_pylist()
+        seen = self._in_order(thread_id, scope)
+        ids = seen["message_id"].to_pylist()
         if not ids or (before and before not in ids):
             return None
         end = ids.index(before) if before else len(ids)
         first = max(0, end - most)
-        rows = {row["message_id"]: row for row in self._read(seen.take(order[first:end]))}
+        rows = {row["message_id"]: row for row in self._read(seen.slice(first, end - first))}
         page = tuple(rows[message_id] for message_id in ids[first:end])
         return ThreadPage(len(ids), page, page[0]["message_id"] if first else None)
+
+    def whole_thread(self, thread_id: str, scope: Scope, *, most: int | None = None) -> WholeThread | None:
+        """Return a thread to be read to its end, or ``most`` of its messages, spread evenly over it.
+
+        None where there is no such thread in the scope.
+
+        Raises:
+            ChangedDatasetError: the dataset was written anew; also while ``parts`` are read.
+        """
+        seen = self._in_order(thread_id, scope)
+        if not seen.num_rows:
+            return None
+        ids = tuple(seen["message_id"].to_pylist())
+        if most is not None and most < len(ids):
+            seen = seen.take([place * (len(ids) - 1) // max(1, most - 1) for place in range(most)])
+        return WholeThread(ids, self._parts(seen))
 
     def batches(self, columns: Sequence[str], *scopes: Limit) -> Iterator[pa.RecordBatch]:
         """Yield some columns of all messages that lie in every one of the scopes, a few rows at a time.
@@ -121,18 +148,39 @@ class Archive:
         copied = self.places.copied(scope.custodians, ids) if scope.custodians else ()
         return places.filter(scope.condition(copied))
 
+    def _in_order(self, thread_id: str, scope: Scope) -> pa.Table:
+        """Return the places of a thread's messages that lie in the scope, oldest first."""
+        seen = self._seen(self.places.of_thread(thread_id), scope)
+        return seen.sort_by([("sent_at", "ascending", "at_start"), ("message_id", "ascending")])
+
     def _read(self, places: pa.Table) -> list[dict[str, Any]]:
-        """Read whole messages, in no order, from no row group but theirs."""
+        return [row for part in self._parts(places) for row in part]
+
+    def _parts(self, places: pa.Table) -> Iterator[list[dict[str, Any]]]:
+        """Yield whole messages, in no order, from no row group but theirs, ``MOST`` of them at a time."""
         groups: dict[int, set[int]] = defaultdict(set)
         for number, group in zip(places["file"].to_pylist(), places["row_group"].to_pylist(), strict=True):
             groups[number].add(group)
         condition = pc.field("message_id").isin(places["message_id"].combine_chunks())
-        rows: list[dict[str, Any]] = []
         for number, wanted in groups.items():
-            part = self.files[number].subset(row_group_ids=sorted(wanted))
-            table = part.to_table(schema=TABLES["messages"], columns=list(READ), filter=condition)
-            rows += table.to_pylist()
-        return [row | {"sent_at": row["sent_at"].isoformat() if row["sent_at"] else None} for row in rows]
+            self._require_unchanged(number)
+            batches = (
+                self.files[number]
+                .subset(row_group_ids=sorted(wanted))
+                .to_batches(
+                    schema=TABLES["messages"],
+                    columns=list(READ),
+                    filter=condition,
+                    batch_size=MOST,
+                    batch_readahead=1,
+                    fragment_readahead=1,
+                )
+            )
+            for batch in batches:
+                yield [
+                    row | {"sent_at": row["sent_at"].isoformat() if row["sent_at"] else None}
+                    for row in batch.to_pylist()
+                ]
 
     def _require_unchanged(self, number: int) -> None:
         try:

@@ -15,7 +15,7 @@ from serving.access import Caller
 from serving.archive import MOST
 from serving.asking import answer_events, composed, found_for
 from serving.door import Doors
-from serving.findings import Finding, find_in_thread
+from serving.findings import Finding
 from serving.guard import Guards, audited, needs, saw
 from serving.problems import EVENTS, MISSING
 from serving.requests import (
@@ -82,19 +82,7 @@ def add_archive_routes(app: FastAPI, doors: Doors, guards: Guards) -> None:
     def finding(
         thread_id: Name, request: Request, caller: Annotated[Caller, Depends(needs("find"))]
     ) -> Finding:
-        with doors.lease() as door:
-            rows = actions.page_of_thread(door, thread_id, request, caller).messages
-            found = find_in_thread(
-                thread_id,
-                rows,
-                classify=door.classify,
-                labels=door.labels,
-                temperature=door.bundle.thresholds.temperature,
-                several=door.thresholds is not None,
-                policy=guards.policy,
-            )
-        saw(request, [row["message_id"] for row in rows], action=found.action, label=found.label)
-        return found
+        return actions.finding(doors, guards, thread_id, request, caller)
 
     @app.post("/v1/threads/{thread_id}/summary", responses=MISSING)
     def summary(

@@ -7,7 +7,8 @@ No language model decides anything here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,13 +20,18 @@ from data.model_input import classifier_input
 from serving.batching import Ask
 from serving.client import calibrated
 from serving.embed import Vectors
+from serving.limits import seconds_left
 from serving.sentences import sentence_spans
 
 Action = Literal["escalate", "monitor", "none"]
+Outcome = Action | Literal["undecided"]  # of a thread that was not read to its end
 DECLARED = Path(__file__).with_name("policy.yaml")
 EXPLAINED = 3  # messages whose words are looked at: the most telling ones
 SENTENCES = 16  # of a message that are left out in turn
 SPANS = 3  # of a message that are shown
+BATCH = 32  # messages that are judged between two looks at the clock
+FINDING_S = 120.0
+READING = 2 / 3  # of the time; the rest is for the evidence
 TELLING = 0.02  # a sentence without which the probability falls by less says nothing
 
 
@@ -77,14 +83,16 @@ class Finding(BaseModel):
     """What a thread means: everything in it follows from probabilities and the declared policy."""
 
     thread_id: str
-    action: Action
+    action: Outcome = Field(description="undecided: what was read asks for nothing, and not all was read")
     risk: float = Field(description="highest probability that a message is not benign", ge=0, le=1)
     label: str = Field(description="the label that asks for the action; empty when none does")
     policy: str
     confidence: float = Field(description="probability of that label where it is highest", ge=0, le=1)
     probabilities: dict[str, float] = Field(description="highest probability of every label in the thread")
     evidence: list[Span]
-    messages: list[Judged]
+    messages: list[Judged] = Field(description="those that were read, oldest first")
+    examined: int = Field(description="how many messages were read in the time that there was")
+    total: int = Field(description="how many there are")
 
 
 def read_policy(path: str | Path = "") -> Policy:
@@ -108,8 +116,9 @@ def action_of(policy: Policy, label: str, probability: float) -> Action:
 
 def find_in_thread(
     thread_id: str,
-    messages: Sequence[Mapping[str, Any]],
+    parts: Iterable[Sequence[Mapping[str, Any]]],
     *,
+    order: Sequence[str],
     classify: Ask,
     labels: Sequence[str],
     temperature: float,
@@ -118,47 +127,68 @@ def find_in_thread(
 ) -> Finding:
     """Judge the messages of one thread (rows with message_id, subject and text; at least one).
 
+    ``order`` are the ids of all its messages. ``parts`` are read until two thirds of the request's time
+    are over; a thread that is not read to its end is never called clean.
     Where a message may have ``several`` labels, the one that asks for most decides, as always; its risk
     is that of the most probable label that is not benign, since the probabilities do not add up.
     """
-    texts = [classifier_input(row["subject"] or "", row["text"] or "") for row in messages]
 
     def probabilities_of(asked: Sequence[str]) -> Vectors:
         return calibrated(classify(asked), temperature, several=several)
 
-    rows = probabilities_of(texts)
-    telling = [_most_telling(row, labels, policy) for row in rows]
-    judged = [
-        Judged(message_id=row["message_id"], label=label, probability=probability, action=action)
-        for row, (label, probability, action) in zip(messages, telling, strict=True)
-    ]
     harmful = [place for place, label in enumerate(labels) if label not in policy.benign]
-    worst = max(range(len(judged)), key=lambda place: _rank(judged[place]))
-    explained = sorted(
-        (place for place, each in enumerate(judged) if each.action != "none"),
-        key=lambda place: _rank(judged[place]),
-        reverse=True,
-    )[:EXPLAINED]
-    evidence = [
-        span
-        for place in explained
-        for span in _evidence(
-            messages[place], judged[place], probabilities_of, labels.index(judged[place].label)
-        )
-    ]
-    asks = judged[worst].action != "none"
-    risks = rows[:, harmful].max(axis=1, initial=0.0) if several else rows[:, harmful].sum(axis=1)
+    judged: dict[str, Judged] = {}
+    telling: list[tuple[Judged, Mapping[str, Any]]] = []
+    highest, risk = np.zeros(len(labels)), 0.0
+    for rows in _in_time(parts):
+        scores = probabilities_of([classifier_input(row["subject"] or "", row["text"] or "") for row in rows])
+        said = [
+            _judged(row["message_id"], each, labels, policy) for row, each in zip(rows, scores, strict=True)
+        ]
+        judged |= {each.message_id: each for each in said}
+        telling = _most([*telling, *zip(said, rows, strict=True)])
+        risks = scores[:, harmful].max(axis=1, initial=0.0) if several else scores[:, harmful].sum(axis=1)
+        highest, risk = np.maximum(highest, scores.max(axis=0)), max(risk, float(risks.max()))
+    worst = max(judged.values(), key=_rank)
+    asks, is_whole = worst.action != "none", len(judged) >= len(order)
     return Finding(
         thread_id=thread_id,
-        action=judged[worst].action,
-        risk=min(1.0, float(risks.max())),
-        label=judged[worst].label if asks else "",
-        policy=policy.labels.get(judged[worst].label, policy.default).policy if asks else "",
-        confidence=judged[worst].probability if asks else 0.0,
-        probabilities=dict(zip(labels, map(float, rows.max(axis=0)), strict=True)),
-        evidence=evidence,
-        messages=judged,
+        action=worst.action if asks or is_whole else "undecided",
+        risk=min(1.0, risk),
+        label=worst.label if asks else "",
+        policy=policy.labels.get(worst.label, policy.default).policy if asks else "",
+        confidence=worst.probability if asks else 0.0,
+        probabilities=dict(zip(labels, map(float, highest), strict=True)),
+        evidence=[
+            span
+            for each, row in telling
+            for span in _evidence(row, each, probabilities_of, labels.index(each.label))
+        ],
+        messages=[judged[message_id] for message_id in order if message_id in judged],
+        examined=len(judged),
+        total=len(order),
     )
+
+
+def _in_time(parts: Iterable[Sequence[Mapping[str, Any]]]) -> Iterator[Sequence[Mapping[str, Any]]]:
+    """Yield messages until it is time to look for the evidence; the first ones in any case."""
+    until = time.monotonic() + READING * seconds_left(FINDING_S)
+    for part in parts:
+        for start in range(0, len(part), BATCH):
+            yield part[start : start + BATCH]
+            if time.monotonic() > until:
+                return
+
+
+def _most(told: Iterable[tuple[Judged, Mapping[str, Any]]]) -> list[tuple[Judged, Mapping[str, Any]]]:
+    """Return the messages that ask for something and say so most clearly: no other text is kept."""
+    asking = (each for each in told if each[0].action != "none")
+    return sorted(asking, key=lambda each: _rank(each[0]), reverse=True)[:EXPLAINED]
+
+
+def _judged(message_id: str, row: np.ndarray, labels: Sequence[str], policy: Policy) -> Judged:
+    label, probability, action = _most_telling(row, labels, policy)
+    return Judged(message_id=message_id, label=label, probability=probability, action=action)
 
 
 def _most_telling(row: np.ndarray, labels: Sequence[str], policy: Policy) -> tuple[str, float, Action]:

@@ -15,7 +15,7 @@ from serving.sentences import Sentence, content_words, sentence_spans, sentences
 from serving.verbatim import stands_on
 
 FEWEST_WORDS = 3  # that carry meaning: "Hi Anna," says nothing
-COMPARED = 300  # sentences of a thread; of a longer one every message gives its first ones
+COMPARED = 300  # sentences of a thread, of every message the first ones; so no more messages are read
 SHOWN_CHARACTERS = 3_000  # of sentences that the generator sees: its context has 2,048 tokens
 KEPT = 0.5  # share of a source's words that a sentence must keep: a scrap of an order is not its meaning
 SUMMARY_TOKENS = 320
@@ -39,7 +39,10 @@ class Summary(BaseModel):
         description="generated: shortened by the generator, each sentence verified; extracted: word for word"
     )
     sentences: list[Stated]
-    messages: int = Field(description="how many messages of the thread were read")
+    examined: int = Field(
+        description="how many messages were read; of a long thread some, spread evenly over it"
+    )
+    total: int = Field(description="how many there are")
 
 
 class _Shortened(BaseModel):
@@ -61,6 +64,7 @@ def summarise_thread(
     thread_id: str,
     messages: Sequence[Mapping[str, Any]],
     *,
+    total: int,
     count: int,
     client: EngineClient,
     prompts: Prompts,
@@ -70,7 +74,7 @@ def summarise_thread(
     The generator shortens the most central sentences. What it writes counts only when every sentence
     has the words of the one that it names, in their order (``serving.verbatim``), and most of them;
     otherwise, or without a generator, the most central sentences are given as they stand. What a message
-    asks for is never done: it is material.
+    asks for is never done: it is material. ``total`` counts all messages of the thread.
     """
     sentences = _sentences(messages)
     places = most_central([sentence.text for sentence in sentences], 2 * count)
@@ -81,7 +85,8 @@ def summarise_thread(
         thread_id=thread_id,
         origin="generated" if written else "extracted",
         sentences=written or extracted,
-        messages=len(messages),
+        examined=len(messages),
+        total=total,
     )
 
 

@@ -301,12 +301,14 @@ function card(message, place) {
 
 async function assess(id) {
   const finding = await (await request(`/v1/threads/${id}/finding`, {})).json();
-  const words = { escalate: "Escalate", monitor: "Monitor", none: "Nothing to do" };
+  const words = { escalate: "Escalate", monitor: "Monitor", none: "Nothing to do", undecided: "Undecided" };
   const percent = (share) => `${Math.round(100 * share)} %`;
   const facts = finding.label ? `${finding.label.replaceAll("_", " ")} ${percent(finding.confidence)} · policy: ${finding.policy} · risk ${percent(finding.risk)}` : `risk ${percent(finding.risk)}`;
+  const left = finding.total - finding.examined;
+  const read = left ? ` Read in time: ${finding.examined} of ${finding.total} messages; nothing is said of the others.` : "";
   $("finding").replaceChildren(element("article", { className: finding.action },
     element("h2", { textContent: words[finding.action] }),
-    element("p", { className: "soft", textContent: `${facts}. By the classifier and the declared policy.${finding.evidence.length ? " Marked below: the sentences without which the probability falls most." : ""}` })));
+    element("p", { className: "soft", textContent: `${facts}. By the classifier and the declared policy.${finding.evidence.length ? " Marked below: the sentences without which the probability falls most." : ""}${read}` })));
   for (const span of finding.evidence) {
     const shown = $(`m-${span.message_id}`);
     const text = shown && points(shown.dataset.text).slice(span.start, span.end).join("");

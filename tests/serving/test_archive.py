@@ -136,6 +136,28 @@ def test_a_long_thread_is_cut_before_it_is_read(tmp_path: Path, workspace: Path)
         archive.thread("one", Scope(), most=4, before=page.older)
 
 
+def test_a_whole_thread_is_read_once_or_spread_evenly(dataset: Path, archive: Archive):
+    file = dataset / "messages" / "part-0.parquet"
+    table = pq.read_table(file)
+    one = pa.array(["one"] * table.num_rows)
+    place = table.schema.get_field_index("thread_id")
+    pq.write_table(table.set_column(place, "thread_id", one), file, row_group_size=GROUP)
+    archive = opened_at(dataset)
+    rows = sorted(table.to_pylist(), key=lambda row: row["sent_at"])
+
+    whole = archive.whole_thread("one", Scope())
+    some = archive.whole_thread("one", Scope(), most=5)
+
+    assert whole is not None
+    assert some is not None
+    ids = [row["message_id"] for row in rows]
+    assert tuple(ids) == whole.ids == some.ids
+    assert Counter(ids) == Counter(row["message_id"] for part in whole.parts for row in part)
+    spread = {row["message_id"] for part in some.parts for row in part}
+    assert {ids[0], ids[14], ids[29], ids[44], ids[59]} == spread
+    assert archive.whole_thread("one", Scope(channels=("chat",))) is None
+
+
 def test_the_pages_of_a_thread_are_the_thread(dataset: Path, archive: Archive):
     thread = rows_of(dataset)[0]["thread_id"]
     whole = archive.thread(thread, Scope())

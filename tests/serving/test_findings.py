@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from made_dataset import write_dataset
+from made_gateway import client_of, made_door
 
+from data.schema import TABLES
 from data.workspace import UserError
+from serving.batching import Ask
+from serving.door import Door
 from serving.embed import Vectors
 from serving.findings import Finding, action_of, find_in_thread, read_policy
+from serving.guard import Guards
+from serving.limits import deadline
 
 LABELS = ("ordinary", "off_channel", "harassment")
 POLICY = read_policy()
@@ -24,7 +35,40 @@ def by_words(texts: Sequence[str]) -> Vectors:
 
 def found(*texts: str) -> Finding:
     rows = [{"message_id": f"m{place}", "subject": "", "text": text} for place, text in enumerate(texts)]
-    return find_in_thread("t", rows, classify=by_words, labels=LABELS, temperature=1.0, policy=POLICY)
+    return found_in([rows])
+
+
+def found_in(parts: Iterable[list[dict[str, str]]], total: int = 0, classify: Ask = by_words) -> Finding:
+    read = list(parts) if total == 0 else parts
+    order = [f"m{place}" for place in range(total or sum(map(len, read)))]  # type: ignore[arg-type]
+    return find_in_thread(
+        "t", read, order=order, classify=classify, labels=LABELS, temperature=1.0, policy=POLICY
+    )
+
+
+def test_an_old_risk_in_a_long_thread_is_found_and_shown_in_the_threads_order():
+    rows = [{"message_id": f"m{place}", "subject": "", "text": "Lunch at noon?"} for place in range(2_000)]
+    rows[3]["text"] = "Call my private phone about the order."
+
+    finding = found_in([rows[1_000:], rows[:1_000]])  # as they stand in the dataset
+
+    assert ("escalate", 2_000, 2_000) == (finding.action, finding.examined, finding.total)
+    assert {"m3"} == {span.message_id for span in finding.evidence}
+    assert [row["message_id"] for row in rows] == [each.message_id for each in finding.messages]
+
+
+def test_a_thread_that_there_was_no_time_to_read_is_not_called_clean():
+    rows = [{"message_id": f"m{place}", "subject": "", "text": "Lunch at noon?"} for place in range(320)]
+
+    def slowly(texts: Sequence[str]) -> Vectors:
+        time.sleep(0.1)
+        return by_words(texts)
+
+    with deadline(0.6):
+        finding = found_in([rows], total=320, classify=slowly)
+
+    assert "undecided" == finding.action
+    assert 0 < finding.examined == len(finding.messages) < finding.total == 320
 
 
 def test_a_thread_is_as_telling_as_its_most_telling_message():
@@ -42,6 +86,28 @@ def test_the_evidence_is_the_sentence_without_which_it_is_nothing():
 
     assert text[span.start : span.end] == "Call my private phone about the order."
     assert span.weight == pytest.approx(0.88, abs=1e-3)
+
+
+@pytest.fixture
+def long_door(tmp_path: Path, workspace: Path) -> Door:
+    """A thread of 630 messages, of which the oldest alone is a risk."""
+    dataset = write_dataset(tmp_path / "long", copies=70)
+    part = dataset / "messages" / "part-0.parquet"
+    rows = [row | {"thread_id": "long"} for row in pq.read_table(part).to_pylist()]
+    rows[0]["text"] = "Call my private phone about the order."
+    pq.write_table(pa.Table.from_pylist(rows, TABLES["messages"]), part, row_group_size=100)
+    return replace(made_door(tmp_path / "bundle", dataset), classify=by_words, labels=LABELS)
+
+
+def test_the_routes_read_a_long_thread_from_its_first_message_to_its_last(long_door: Door, guards: Guards):
+    client = client_of(long_door, guards)
+
+    finding = client.post("/v1/threads/long/finding", json={}).json()
+    summary = client.post("/v1/threads/long/summary", json={}).json()
+
+    assert ("escalate", 630, 630) == (finding["action"], finding["examined"], finding["total"])
+    assert finding["messages"][0]["message_id"] == finding["evidence"][0]["message_id"]
+    assert (300, 630) == (summary["examined"], summary["total"])
 
 
 def test_nothing_follows_from_an_ordinary_thread():

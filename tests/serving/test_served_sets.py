@@ -97,7 +97,8 @@ def test_the_most_severe_label_decides_however_probable_another_is() -> None:
 
     finding = find_in_thread(
         "t",
-        rows,
+        [rows],
+        order=["m"],
         classify=lambda texts: np.array([[0.95, 0.45, 0.55]] * len(texts), np.float32),
         labels=LABELS,
         temperature=1.0,

@@ -49,7 +49,7 @@ class Writer:
 
 
 def summary_by(writer: Writer, prompts: Prompts = PROMPTED, rows: Sequence[dict[str, Any]] = ROWS) -> Summary:
-    return summarise_thread("t", rows, count=3, client=writer, prompts=prompts)  # type: ignore[arg-type]
+    return summarise_thread("t", rows, total=len(rows), count=3, client=writer, prompts=prompts)  # type: ignore[arg-type]
 
 
 def written(*sentences: tuple[int, str]) -> str:
@@ -71,7 +71,7 @@ def words_at(summary: Summary, rows: Sequence[dict[str, Any]] = ROWS) -> list[st
 def test_without_a_generator_sentences_are_quoted_and_cited():
     summary = summary_by(Writer("", error=EngineUnavailableError("generator")))
 
-    assert ("extracted", 3) == (summary.origin, summary.messages)
+    assert ("extracted", 3) == (summary.origin, summary.examined)
     assert [each.text for each in summary.sentences] == words_at(summary)
     assert 3 == len(summary.sentences)
 
@@ -165,7 +165,7 @@ def test_a_thread_without_a_sentence_has_an_empty_summary():
         Writer(""), rows=[{"message_id": "m", "text": "ok"}, {"message_id": "n", "text": None}]
     )
 
-    assert ([], 2) == (summary.sentences, summary.messages)
+    assert ([], 2) == (summary.sentences, summary.examined)
 
 
 def test_of_a_long_thread_every_message_is_heard():
@@ -175,7 +175,7 @@ def test_of_a_long_thread_every_message_is_heard():
 
     summary = summary_by(Writer(""), rows=rows)
 
-    assert 400 == summary.messages
+    assert 400 == summary.examined
     assert [each.text for each in summary.sentences] == words_at(summary, rows)
 
 
@@ -197,7 +197,7 @@ def test_the_generator_is_asked_by_its_schema():
     http = httpx.Client(transport=httpx.MockTransport(write))
     client = EngineClient({"generator": "http://engine"}, http)
 
-    summary = summarise_thread("t", ROWS[:1], count=3, client=client, prompts=PROMPTED)
+    summary = summarise_thread("t", ROWS[:1], total=1, count=3, client=client, prompts=PROMPTED)
 
     assert "generated" == summary.origin
     schema = asked[0]["response_format"]["json_schema"]["schema"]
