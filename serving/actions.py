@@ -16,13 +16,15 @@ from serving.archive import MOST, Archive, ThreadPage, WholeThread
 from serving.canary import classified
 from serving.door import Door, Doors
 from serving.embed import question_input
-from serving.findings import Finding, find_in_thread
+from serving.findings import FINDING_S, Finding, Findings, find_in_thread, most_risky_first
 from serving.guard import Guards, saw
 from serving.holds import TooManyHeldError, few_enough
 from serving.index import Hit, Mode
+from serving.limits import deadline, seconds_left
 from serving.requests import (
     ClassifyRequest,
     Filters,
+    FindingsRequest,
     SearchRequest,
     StatisticsRequest,
     SummariseRequest,
@@ -32,6 +34,8 @@ from serving.scope import Among, Limit, Scope, within
 from serving.statistics import Statistics, TooManyGroupsError, count_messages
 from serving.summary import COMPARED, Summary, summarise_thread
 from serving.traces import asked
+
+FOUND = 50  # passages that are looked at for the threads that they stand in
 
 
 def search(
@@ -129,6 +133,33 @@ def finding(doors: Doors, guards: Guards, thread_id: str, request: Request, call
     read = [each.message_id for each in found.messages]
     saw(request, read, action=found.action, label=found.label, total=found.total)
     return found
+
+
+def findings(
+    doors: Doors, guards: Guards, body: FindingsRequest, request: Request, caller: Caller
+) -> Findings:
+    """Return what those threads mean that speak of a question, as far as the caller may see them."""
+    question = redacted(body.question)
+    asked(question)
+    with doors.lease() as door:
+        archive = archive_of(door)
+        limits = limits_of(door, body.filters, request, caller)
+        vector = door.embed([question_input(question)])
+        hits = door.index.search([question], vector, k=FOUND, mode="hybrid", within=limits)[0]
+        names = list(dict.fromkeys(hit.thread_id for hit in hits))[: body.threads]
+        found = []
+        for place, name in enumerate(names):
+            with deadline(seconds_left(FINDING_S) / (len(names) - place)):
+                if whole := archive.whole_thread(name, caller.scope):
+                    found.append(finding_behind(door, guards, whole, name))
+    ordered = most_risky_first(found)
+    read = [message.message_id for each in ordered.findings for message in each.messages]
+    saw(request, read, findings=[_on_record(each) for each in ordered.findings])
+    return ordered
+
+
+def _on_record(found: Finding) -> dict[str, Any]:
+    return {"asked": found.thread_id, "action": found.action, "label": found.label, "total": found.total}
 
 
 def finding_behind(door: Door, guards: Guards, whole: WholeThread, thread_id: str) -> Finding:

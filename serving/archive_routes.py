@@ -15,13 +15,14 @@ from serving.access import Caller
 from serving.archive import MOST
 from serving.asking import answer_events, composed, found_for
 from serving.door import Doors
-from serving.findings import Finding
+from serving.findings import Finding, Findings
 from serving.guard import Guards, audited, needs, saw
 from serving.problems import EVENTS, MISSING
 from serving.requests import (
     NAME,
     AskRequest,
     FeedbackRequest,
+    FindingsRequest,
     SearchRequest,
     SummariseRequest,
     SummaryRequest,
@@ -83,6 +84,12 @@ def add_archive_routes(app: FastAPI, doors: Doors, guards: Guards) -> None:
         thread_id: Name, request: Request, caller: Annotated[Caller, Depends(needs("find"))]
     ) -> Finding:
         return actions.finding(doors, guards, thread_id, request, caller)
+
+    @app.post("/v1/findings", responses=MISSING)
+    def findings(
+        body: FindingsRequest, request: Request, caller: Annotated[Caller, Depends(needs("find"))]
+    ) -> Findings:
+        return actions.findings(doors, guards, body, request, caller)
 
     @app.post("/v1/threads/{thread_id}/summary", responses=MISSING)
     def summary(

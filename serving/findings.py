@@ -95,6 +95,19 @@ class Finding(BaseModel):
     total: int = Field(description="how many there are")
 
 
+class Findings(BaseModel):
+    """What the threads mean that speak of a question, most risky first."""
+
+    findings: list[Finding]
+
+
+def most_risky_first(found: Iterable[Finding]) -> Findings:
+    """Order findings by what they ask for, then by risk."""
+    return Findings(
+        findings=sorted(found, key=lambda each: (_SEVERITY[each.action], each.risk), reverse=True)
+    )
+
+
 def read_policy(path: str | Path = "") -> Policy:
     """Return the declared policy.
 
@@ -197,14 +210,14 @@ def _most_telling(row: np.ndarray, labels: Sequence[str], policy: Policy) -> tup
         (label, float(probability), action_of(policy, label, float(probability)))
         for label, probability in zip(labels, row, strict=True)
     ]
-    return max(judged, key=lambda each: (_ORDER[each[2]], each[1]))
+    return max(judged, key=lambda each: (_SEVERITY[each[2]], each[1]))
 
 
-_ORDER: dict[Action, int] = {"none": 0, "monitor": 1, "escalate": 2}
+_SEVERITY: dict[Outcome, int] = {"none": 0, "undecided": 1, "monitor": 2, "escalate": 3}
 
 
 def _rank(judged: Judged) -> tuple[int, float]:
-    return _ORDER[judged.action], judged.probability
+    return _SEVERITY[judged.action], judged.probability
 
 
 def _evidence(message: Mapping[str, Any], judged: Judged, probabilities_of: Ask, column: int) -> list[Span]:

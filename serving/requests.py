@@ -157,6 +157,18 @@ class AskRequest(BaseModel):
     stream: bool = False
 
 
+class FindingsRequest(BaseModel):
+    """A question whose best few threads are judged; filters are on the search, a thread is judged whole."""
+
+    model_config = _closed(
+        {"question": "private phone for orders", "threads": 3, "filters": {"channels": ["chat"]}}
+    )
+
+    question: Question
+    filters: Filters = Filters()
+    threads: int = Field(default=3, ge=1, le=10, description="the best ones, each with a share of the time")
+
+
 class FeedbackRequest(BaseModel):
     """What a reviewer calls a message; the reason quotes and names nobody."""
 

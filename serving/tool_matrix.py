@@ -10,13 +10,14 @@ from data.declared import read_declared
 from data.workspace import UserError
 from serving.access import RIGHTS, Caller, Right, Role
 
-ToolName = Literal["search", "thread", "classify", "statistics", "summarise"]
+ToolName = Literal["search", "thread", "classify", "statistics", "summarise", "findings"]
 NEEDED: Mapping[ToolName, Right] = {
     "search": "search",
     "thread": "read",
     "classify": "classify",
     "statistics": "count",
     "summarise": "read",
+    "findings": "find",
 }
 ToolMatrix = Mapping[ToolName, tuple[Role, ...]]
 DECLARED = Path(__file__).with_name("tools.yaml")

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from serving import actions
 from serving.requests import (
     ClassifyRequest,
+    FindingsRequest,
     SearchRequest,
     StatisticsRequest,
     SummariseRequest,
@@ -49,6 +50,12 @@ TOOLS = (
         "Summarise one thread in a few sentences, each with its place in a message.",
         SummariseRequest,
         actions.summarise,
+    ),
+    Tool(
+        "findings",
+        "Judge the threads that speak of a question: action, risk, policy and the words that say so.",
+        FindingsRequest,
+        actions.findings,
     ),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -14,8 +15,10 @@ import pytest
 from made_dataset import write_dataset
 from made_gateway import client_of, made_door
 
+from data.dataset import read_manifest
 from data.schema import TABLES
 from data.workspace import UserError
+from serving.archive import open_archive
 from serving.batching import Ask
 from serving.door import Door
 from serving.embed import Vectors
@@ -108,6 +111,33 @@ def test_the_routes_read_a_long_thread_from_its_first_message_to_its_last(long_d
     assert ("escalate", 630, 630) == (finding["action"], finding["examined"], finding["total"])
     assert finding["messages"][0]["message_id"] == finding["evidence"][0]["message_id"]
     assert (300, 630) == (summary["examined"], summary["total"])
+
+
+def test_a_question_gives_the_findings_of_its_threads_most_risky_first(tmp_path: Path, guards: Guards):
+    dataset = write_dataset(tmp_path / "data")
+    door = replace(made_door(tmp_path / "bundle", dataset), classify=by_words, labels=LABELS)
+    part = dataset / "messages" / "part-0.parquet"
+    lease, *_ = door.index.hits  # type: ignore[attr-defined]
+    names = [lease.thread_id, "thread-20", "of another dataset"]
+    door.index.hits = [replace(lease, thread_id=name) for name in names]  # type: ignore[attr-defined]
+    rows = pq.read_table(part).to_pylist()
+    risky = next(row for row in rows if row["thread_id"] == "thread-20")
+    risky["text"] = "Call my private phone about the order."
+    pq.write_table(pa.Table.from_pylist(rows, TABLES["messages"]), part)
+    archive = open_archive(str(dataset), read_manifest(dataset).digest)
+    client = client_of(replace(door, archive=archive), guards, "analyst")
+
+    findings = client.post("/v1/findings", json={"question": "Who calls whom?"}).json()["findings"]
+    first = client.post("/v1/findings", json={"question": "Who calls whom?", "threads": 1}).json()["findings"]
+
+    assert [("thread-20", "escalate"), (lease.thread_id, "none")] == [
+        (each["thread_id"], each["action"]) for each in findings
+    ]
+    assert findings[0] == client.post("/v1/threads/thread-20/finding", json={}).json()
+    assert [lease.thread_id] == [each["thread_id"] for each in first]
+    audited = json.loads(guards.audit.path.read_text().splitlines()[0])["event"]
+    assert risky["message_id"] in audited["messages"]
+    assert ["thread-20", lease.thread_id] == [each["asked"] for each in audited["findings"]]
 
 
 def test_nothing_follows_from_an_ordinary_thread():

@@ -42,6 +42,7 @@ BODIES: dict[str, dict[str, object]] = {
     "/v1/chat/completions": TURNS,
     "/v1/search": QUESTION,
     "/v1/ask": QUESTION,
+    "/v1/findings": QUESTION,
     "/v1/feedback": {"message_id": "m1", "label": "ham"},
     "/v1/reveal": {"pseudonym": "EMAIL_1f3a9c2b", "reason": "request 12"},
     "/v1/threads/{thread_id}/finding": {},
@@ -51,6 +52,7 @@ BODIES: dict[str, dict[str, object]] = {
     "/v1/tools/classify": {"messages": [{"text": "hello"}]},
     "/v1/tools/statistics": {},
     "/v1/tools/summarise": {"thread_id": "t1"},
+    "/v1/tools/findings": QUESTION,
 }
 ENGINES = [*BODIES][:5]  # routes that ask an engine before anything else
 

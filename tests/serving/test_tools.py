@@ -38,6 +38,7 @@ MATRIX: dict[str, set[str]] = {
     "classify": {"analyst", "reviewer", "service"},
     "statistics": {"analyst", "reviewer", "approver"},
     "summarise": {"analyst", "reviewer", "approver"},
+    "findings": {"analyst", "reviewer"},
 }
 BODIES: dict[str, dict[str, Any]] = {
     "search": {"question": "harbour lease"},
@@ -45,6 +46,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "classify": {"messages": [{"text": "hello"}]},
     "statistics": {"group_by": ["channel"]},
     "summarise": {"thread_id": "thread-0"},
+    "findings": {"question": "harbour lease"},
 }
 BY: tuple[statistics.By, ...] = ("channel", "month", "language", "label", "sender")
 INSIDE = Scope(channels=("chat",), custodians=("mailbox-b",), since=date(2025, 1, 1), until=date(2025, 3, 1))
@@ -112,7 +114,7 @@ def test_a_tool_is_described_by_the_schema_that_it_is_held_to(door: Door, guards
 def test_a_tool_says_what_its_route_says(door: Door, guards: Guards):
     client = client_of(door, guards)
 
-    for tool, path in (("search", "/v1/search"), ("classify", "/v1/classify")):
+    for tool, path in (("search", "/v1/search"), ("classify", "/v1/classify"), ("findings", "/v1/findings")):
         assert (
             client.post(f"/v1/tools/{tool}", json=BODIES[tool]).json()
             == client.post(path, json=BODIES[tool]).json()
@@ -220,7 +222,7 @@ def archive_requests(rows: list[dict[str, Any]]) -> Iterator[tuple[str, str, dic
         yield "POST", "/v1/tools/summarise", {"thread_id": thread, "sentences": 8}
 
 
-@pytest.mark.parametrize("path", ["/v1/search", "/v1/tools/search"])
+@pytest.mark.parametrize("path", ["/v1/search", "/v1/tools/search", "/v1/findings", "/v1/tools/findings"])
 def test_a_search_is_limited_by_the_caller_and_by_what_is_asked(
     tmp_path: Path, door: Door, guards: Guards, path: str
 ):
