@@ -15,14 +15,14 @@ import pytest
 from fastapi.testclient import TestClient
 from made_decisions import decide
 from made_gateway import CopyingGenerator, client_of
-from test_bundle import kept
+from test_bundle import kept, write_manifest
 from test_door import door_of, wait_until
 
 from data.workspace import UserError
 from serving import canary as tried
 from serving import swap
 from serving.audit import verify_audit
-from serving.bundle import Bundle, Thresholds
+from serving.bundle import Bundle
 from serving.canary import Canary, Tally, Trial, classified, regressions, score_differences
 from serving.client import EngineUnavailableError
 from serving.door import Door, Doors
@@ -125,7 +125,9 @@ def sure(texts: Sequence[str]) -> Vectors:
 
 
 def at(temperature: float, door: Door) -> Door:
-    return replace(door, bundle=replace(door.bundle, thresholds=Thresholds(temperature)))
+    """Return the door with a bundle that states this temperature."""
+    (door.bundle.folder / "thresholds.json").write_text(json.dumps({"temperature": temperature}))
+    return replace(door, bundle=write_manifest(door.bundle.folder))
 
 
 @pytest.mark.parametrize(("temperature", "goes_back"), [(1.0, False), (1.5, False), (4.0, True)])
