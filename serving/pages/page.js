@@ -24,7 +24,7 @@ function show(view) {
     else button.removeAttribute("aria-current");
   }
   say("");
-  $(view).querySelector("form, h1").after($("status"));  // beside what it speaks of
+  ($(view).querySelector("form") ?? $(view).querySelector("h1")).after($("status"));  // beside what it speaks of
   $("main").focus({ preventScroll: true });
   if (view !== "thread") before = view;
 }
