@@ -1,10 +1,13 @@
-"""Load on the gateway, closed loop, beside the engine alone and what a user would write; `make bench-serve`.
+"""Load on the gateway, beside the engine alone and what a user would write; `make bench-serve`.
 
     .venv/bin/python -m tests.benchmarks.serve --bundle .mailroom/live --seconds 10
     .venv/bin/python -m tests.benchmarks.serve --bundle .mailroom/live --soak 100000
 
+Closed loop: so many clients, each with one request on the way. Open loop (``--rate``): requests that arrive
+by chance at so many a second, however slow the answers; their time counts from when they should have left.
 Gateway and engines run in this process and its children, the clients in a process of their own; all share
 the machine's cores. The table gives answers a second, milliseconds by percentile, and what was not a 200.
+In process, "clients" are texts at once: the best that anybody's batches could reach.
 """
 
 from __future__ import annotations
@@ -58,13 +61,21 @@ uvicorn.run(app, port=int(sys.argv[2]), log_level="error")
 """
 
 
+def text_of(number: int) -> str:
+    return " ".join(np.random.default_rng(number).choice(WORDS.split(), 24))
+
+
 def body_of(kind: str, number: int) -> dict[str, object]:
     """Return a request that no cache has seen: words drawn by the request's number."""
-    random = np.random.default_rng(number)
-    text = " ".join(random.choice(WORDS.split(), 24))
+    text = text_of(number)
     if kind == "engine":
         return {"model": "classifier", "input": [text], "truncate_prompt_tokens": -1}
+    if kind == "embed":
+        return {"model": "embedder", "input": [text]}
     return {"messages": [{"text": text}]} if kind == "classify" else {"question": text[:200]}
+
+
+MOST_ON_THE_WAY = 256  # requests; who is later waits for a thread, and that counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,48 +92,73 @@ class Load:
         return f"{self.answers / seconds:>9.1f} {p50:>8} {p95:>8} {p99:>8}  {others or 'none'}"
 
 
-def load(url: str, kind: str, key: str, clients: int, seconds: float) -> Load:
-    """Keep ``clients`` requests on the way for so long; return latencies in ms and statuses."""
-    until = time.monotonic() + seconds
-    times: list[float] = []
-    codes: Counter[str] = Counter()
-    lock = threading.Lock()
+def percentiles_of(times: list[float]) -> list[float]:
+    return np.percentile(times, [50, 95, 99]).round(1).tolist() if times else [float("nan")] * 3
+
+
+class Asked:
+    """Sends requests of one kind from many threads, and notes latencies in ms and statuses."""
+
+    def __init__(self, url: str, kind: str, key: str) -> None:
+        self._url, self._kind = url, kind
+        self._headers = key_headers() if kind == "engine" else {"Authorization": f"Bearer {key}"}
+        self._own = threading.local()
+        self._times: list[float] = []
+        self._codes: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def send(self, number: int, since: float) -> None:
+        """Send one; its time counts from ``since``."""
+        try:
+            code = str(self._http().post(self._url, json=body_of(self._kind, number)).status_code)
+        except httpx.HTTPError as error:
+            code = type(error).__name__
+        with self._lock:
+            self._codes[code] += 1
+            if code == "200":
+                self._times.append(1000 * (time.monotonic() - since))
+
+    def _http(self) -> httpx.Client:
+        """Return the thread's own client: one that all share waits for itself."""
+        if not hasattr(self._own, "http"):
+            self._own.http = httpx.Client(timeout=120, trust_env=False, headers=self._headers)
+        client: httpx.Client = self._own.http
+        return client
+
+    def seen(self) -> Load:
+        """Return what the clients saw."""
+        return Load(len(self._times), percentiles_of(self._times), dict(self._codes))
+
+
+def closed_loop(url: str, kind: str, key: str, clients: int, seconds: float) -> Load:
+    """Keep ``clients`` requests on the way for so long."""
+    until, asked = time.monotonic() + seconds, Asked(url, kind, key)
 
     def ask(client: int) -> None:
         number = client * 1_000_000
-        headers = key_headers() if kind == "engine" else {"Authorization": f"Bearer {key}"}
-        with httpx.Client(timeout=120, trust_env=False, headers=headers) as http:
-            while time.monotonic() < until:
-                started = time.monotonic()
-                try:
-                    code = str(http.post(url, json=body_of(kind, number)).status_code)
-                except httpx.HTTPError as error:
-                    code = type(error).__name__
-                number += 1
-                with lock:
-                    codes[code] += 1
-                    if code == "200":
-                        times.append(1000 * (time.monotonic() - started))
+        while (started := time.monotonic()) < until:
+            asked.send(number, started)
+            number += 1
 
     with ThreadPoolExecutor(clients) as pool:
         list(pool.map(ask, range(clients)))
-    shares = np.percentile(times, [50, 95, 99]).round(1).tolist() if times else [float("nan")] * 3
-    return Load(len(times), shares, dict(codes))
+    return asked.seen()
 
 
-def measured(url: str, kind: str, key: str, clients: int, seconds: float) -> Load:
-    """Run the clients in a process of their own."""
-    command = [
-        sys.executable,
-        "-m",
-        "tests.benchmarks.serve",
-        "--load",
-        url,
-        kind,
-        key,
-        str(clients),
-        str(seconds),
-    ]
+def open_loop(url: str, kind: str, key: str, rate: float, seconds: float) -> Load:
+    """Send ``rate`` requests a second on average, as they come by chance (Poisson), for so long."""
+    asked, begun = Asked(url, kind, key), time.monotonic()
+    due = begun + np.cumsum(np.random.default_rng(7).exponential(1 / rate, int(rate * seconds)))
+    with ThreadPoolExecutor(MOST_ON_THE_WAY) as pool:
+        for number, moment in enumerate(due.tolist()):
+            time.sleep(max(0.0, moment - time.monotonic()))
+            pool.submit(asked.send, number, moment)
+    return asked.seen()
+
+
+def measured(module: str, *arguments: object) -> Load:
+    """Run the clients, or a library, in a process of their own."""
+    command = [sys.executable, "-m", f"tests.benchmarks.{module}", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return Load(**json.loads(done.stdout.splitlines()[-1]))
 
@@ -211,11 +247,16 @@ def main() -> int:
     options.add_argument("--clients", type=int, nargs="*", default=[1, 8, 64])
     options.add_argument("--engine", default="auto")
     options.add_argument("--soak", type=int, help="requests over which the memory is watched, nothing else")
-    options.add_argument("--load", nargs=5)
+    options.add_argument("--rate", type=float, nargs="*", default=[10, 20, 40], help="open loop: a second")
+    options.add_argument("--load", nargs=6)
     asked = options.parse_args()
     if asked.load:
-        url, kind, key, clients, seconds = asked.load
-        print(json.dumps(asdict(load(url, kind, key, int(clients), float(seconds)))))
+        loop, url, kind, key, much, seconds = asked.load
+        if loop == "closed":
+            found = closed_loop(url, kind, key, int(much), float(seconds))
+        else:
+            found = open_loop(url, kind, key, float(much), float(seconds))
+        print(json.dumps(asdict(found)))
         return 0
     if asked.soak:
         return soak(asked.bundle, asked.soak)
@@ -229,14 +270,28 @@ def main() -> int:
             ("classify: engine alone", f"{running.urls['classifier']}/classify", "engine"),
             ("classify: gateway", f"{gateway.url}/v1/classify", "classify"),
             ("classify: FastAPI + transformers", f"{plain}/v1/classify", "classify"),
+            ("embeddings: gateway", f"{gateway.url}/v1/embeddings", "embed"),
             ("search: gateway", f"{gateway.url}/v1/search", "search"),
             ("ask: gateway", f"{gateway.url}/v1/ask", "ask"),
         ]
-        print(f"{'':34} {'clients':>7} {'a second':>9} {'p50 ms':>8} {'p95 ms':>8} {'p99 ms':>8}  not 200")
+        libraries = [
+            ("classify: transformers in process", "classify", bundle.folder / "classifier"),
+            ("embeddings: sentence-transformers", "embed", bundle.folder / "embedder"),
+        ]
+        figures = f"{'a second':>9} {'p50 ms':>8} {'p95 ms':>8} {'p99 ms':>8}  not 200"
+        print(f"{'closed loop':34} {'clients':>7} {figures}")
         for clients in asked.clients:
             for name, url, kind in contenders:
-                found = measured(url, kind, gateway.key, clients, asked.seconds)
+                found = measured("serve", "--load", "closed", url, kind, gateway.key, clients, asked.seconds)
                 print(f"{name:34} {clients:>7} {found.line(asked.seconds)}", flush=True)
+            for name, kind, model in libraries:
+                found = measured("in_process", kind, model, clients, asked.seconds)
+                print(f"{name:34} {clients:>7} {found.line(asked.seconds)}", flush=True)
+        print(f"{'open loop':34} {'rate':>7} {figures}")
+        for rate in asked.rate:
+            for name, url, kind in contenders:
+                found = measured("serve", "--load", "open", url, kind, gateway.key, rate, asked.seconds)
+                print(f"{name:34} {rate:>7g} {found.line(asked.seconds)}", flush=True)
         print(f"memory of the gateway: {before:.0f} MB before, {resident():.0f} MB after")
     return 0
 
