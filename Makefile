@@ -65,7 +65,7 @@ bench-quality: $(INSTALLED) ## Recipes and search on public data in DATASETS, be
 	$(BIN)/python -m tests.benchmarks.public_sets $(DATASETS)
 	$(BIN)/python -m tests.benchmarks.public_search $(DATASETS)
 
-bench-serve: $(INSTALLED) ## Load on the gateway of the live bundle, beside the engine alone (three minutes)
+bench-serve: $(INSTALLED) ## Load on the gateway of the live bundle, closed and open loop, beside engine and libraries alone (eight minutes)
 	$(BIN)/python -m tests.benchmarks.serve
 
 bench-swap: $(INSTALLED) ## Swap, roll back and kill an engine of a copy of the live bundle under load (six minutes)
