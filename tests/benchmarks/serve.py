@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 import httpx
 import numpy as np
 
-from serving.engine_key import key_headers
+from serving.engine_key import engine_key
 
 if TYPE_CHECKING:
     from serving.bundle import Bundle
@@ -101,7 +101,7 @@ class Asked:
 
     def __init__(self, url: str, kind: str, key: str) -> None:
         self._url, self._kind = url, kind
-        self._headers = key_headers() if kind == "engine" else {"Authorization": f"Bearer {key}"}
+        self._headers = {"Authorization": f"Bearer {key}"}
         self._own = threading.local()
         self._times: list[float] = []
         self._codes: Counter[str] = Counter()
@@ -266,13 +266,14 @@ def main() -> int:
         gateway = stack.enter_context(opened(bundle, running, metrics))
         plain = stack.enter_context(plain_server(bundle.folder / "classifier"))
         before = resident()
+        owner, engines = gateway.key, engine_key()
         contenders = [
-            ("classify: engine alone", f"{running.urls['classifier']}/classify", "engine"),
-            ("classify: gateway", f"{gateway.url}/v1/classify", "classify"),
-            ("classify: FastAPI + transformers", f"{plain}/v1/classify", "classify"),
-            ("embeddings: gateway", f"{gateway.url}/v1/embeddings", "embed"),
-            ("search: gateway", f"{gateway.url}/v1/search", "search"),
-            ("ask: gateway", f"{gateway.url}/v1/ask", "ask"),
+            ("classify: engine alone", f"{running.urls['classifier']}/classify", "engine", engines),
+            ("classify: gateway", f"{gateway.url}/v1/classify", "classify", owner),
+            ("classify: FastAPI + transformers", f"{plain}/v1/classify", "classify", owner),
+            ("embeddings: gateway", f"{gateway.url}/v1/embeddings", "embed", owner),
+            ("search: gateway", f"{gateway.url}/v1/search", "search", owner),
+            ("ask: gateway", f"{gateway.url}/v1/ask", "ask", owner),
         ]
         libraries = [
             ("classify: transformers in process", "classify", bundle.folder / "classifier"),
@@ -281,16 +282,16 @@ def main() -> int:
         figures = f"{'a second':>9} {'p50 ms':>8} {'p95 ms':>8} {'p99 ms':>8}  not 200"
         print(f"{'closed loop':34} {'clients':>7} {figures}")
         for clients in asked.clients:
-            for name, url, kind in contenders:
-                found = measured("serve", "--load", "closed", url, kind, gateway.key, clients, asked.seconds)
+            for name, url, kind, key in contenders:
+                found = measured("serve", "--load", "closed", url, kind, key, clients, asked.seconds)
                 print(f"{name:34} {clients:>7} {found.line(asked.seconds)}", flush=True)
             for name, kind, model in libraries:
                 found = measured("in_process", kind, model, clients, asked.seconds)
                 print(f"{name:34} {clients:>7} {found.line(asked.seconds)}", flush=True)
         print(f"{'open loop':34} {'rate':>7} {figures}")
         for rate in asked.rate:
-            for name, url, kind in contenders:
-                found = measured("serve", "--load", "open", url, kind, gateway.key, rate, asked.seconds)
+            for name, url, kind, key in contenders:
+                found = measured("serve", "--load", "open", url, kind, key, rate, asked.seconds)
                 print(f"{name:34} {rate:>7g} {found.line(asked.seconds)}", flush=True)
         print(f"memory of the gateway: {before:.0f} MB before, {resident():.0f} MB after")
     return 0
