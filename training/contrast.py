@@ -68,6 +68,8 @@ def tune(
     trainable = [weight for weight in model.parameters() if weight.requires_grad]
     optimiser = torch.optim.AdamW(trainable, lr=recipe.learning_rate, weight_decay=0.0)
     schedule = warm_up_and_decay(optimiser, recipe.max_steps, recipe.warm_up)
+    if model.device.type == "cpu":
+        model[0].model.set_attn_implementation("eager")  # as the classifier: docs/log.md
     model.train()
     for batch in tqdm(batches, "training the embedder", unit="step"):
         sides = [[pair.anchor for pair in batch], [pair.positive for pair in batch]]
