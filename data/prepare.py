@@ -155,5 +155,7 @@ def _unwritable_in_one_line(folder: Path) -> Iterator[None]:
             ) from None
         if isinstance(error, PermissionError):
             place = error.filename or folder
-            raise UserError(f"{place}: this user may not; mend its rights, or choose another place") from None
+            raise UserError(
+                f"{place} cannot be read or written by this user; mend its rights, or choose another folder"
+            ) from None
         raise

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data.ledger import Entry
 from data.workspace import UserError, home, locate, tracking
 from serving.decisions import bundles_of, deployed_bundle, made_live, statuses, verified
 from serving.digest import file_digest
@@ -72,21 +73,21 @@ def release_to_prove(release: str | Path) -> Champion:
         return champion_of(stated)
     _check_aliases(champion)
     check_evidence(champion)
-    if not (_is_live(champion) and _waits(stated["id"], champion)):
+    entries = verified()
+    if not (_is_live(champion, entries) and _waits(stated["id"], champion, entries)):
         return champion
     proposed = champion_of(stated)
     check_evidence(proposed)
     return proposed
 
 
-def _is_live(champion: Champion) -> bool:
-    entries = verified()
+def _is_live(champion: Champion, entries: Sequence[Entry]) -> bool:
     return (home() / "live").exists() and deployed_bundle(entries) in bundles_of(entries, champion.id)
 
 
-def _waits(release_id: str, champion: Champion) -> bool:
+def _waits(release_id: str, champion: Champion, entries: Sequence[Entry]) -> bool:
     """Say whether a reviewer may still approve a release in the champion's place."""
-    release, status = statuses(verified()).get(release_id, ({}, ""))
+    release, status = statuses(entries).get(release_id, ({}, ""))
     judged_against = release.get("challenged") in (None, champion.id)
     return status == "pending" and release["outcome"] != "reject" and judged_against
 

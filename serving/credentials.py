@@ -77,7 +77,7 @@ def add_key(
     if not roles:
         raise UserError(f"a key without a role opens nothing; give one: --role {'|'.join(ROLES)}")
     _check(scope or Scope())
-    return _add(name, roles, scope or Scope(), days=days, expires="")
+    return _add(name, roles, scope or Scope(), days=days)
 
 
 def _check(scope: Scope) -> None:
@@ -88,7 +88,9 @@ def _check(scope: Scope) -> None:
         raise UserError(f"no day lies from {scope.since} to before {scope.until}; give an --until after it")
 
 
-def _add(name: str, roles: tuple[str, ...], scope: Scope, *, days: int, expires: str) -> tuple[ApiKey, str]:
+def _add(
+    name: str, roles: tuple[str, ...], scope: Scope, *, days: int, expires: str = ""
+) -> tuple[ApiKey, str]:
     number, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
     made = ApiKey(
         id=number,
