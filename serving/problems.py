@@ -47,13 +47,16 @@ PROBLEMS = {
     504: "the request took too long",
 }
 Documented = dict[int | str, dict[str, Any]]
+# By reference: a model would be compiled anew for every status of every route, which is most of a start.
+BODY = {"application/json": {"schema": {"$ref": "#/components/schemas/ProblemBody"}}}
 DOCUMENTED: Documented = {
-    status: {"model": ProblemBody, "description": words} for status, words in PROBLEMS.items()
+    status: {"content": BODY, "description": words} for status, words in PROBLEMS.items()
 }
 EVENT = {name: {"type": "string"} for name in ("event", "data")}
 EVENTS: Documented = {
     200: {"content": {"text/event-stream": {"schema": {"type": "object", "properties": EVENT}}}}
 }
+# The one that brings the schema of the body into the document.
 MISSING: Documented = {404: {"model": ProblemBody, "description": "there is none, or it is not yours to see"}}
 
 

@@ -121,6 +121,7 @@ def test_streams_that_share_their_bytes_are_a_reject() -> None:
     assert entry.reason == "invalid_message"
 
 
+@pytest.mark.slow
 def test_time_grows_with_the_number_of_streams_only() -> None:
     def seconds(streams: int) -> float:
         folders = {

@@ -179,6 +179,7 @@ def test_a_zipped_slack_export_keeps_its_names(tmp_path: Path) -> None:
     assert rejects == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "level"), [(4000, 0), (10, 9)])
 @pytest.mark.parametrize("damage", ["truncated", "altered", "not_packed"])
 def test_what_comes_before_the_damage_is_kept_and_the_rest_is_one_reject(

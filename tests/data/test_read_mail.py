@@ -231,6 +231,7 @@ def test_long_lists_of_people_are_read_to_their_end() -> None:
     assert record(f"Subject: x\nTo: {listed}\n\nHello.".encode()).recipients == tuple(people)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("header", "unit"),
     [

@@ -146,6 +146,7 @@ def parquet(columns: dict[str, pa.Array], **options: object) -> io.BytesIO:
     return file
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("columns", "options"),
     [

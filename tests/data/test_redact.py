@@ -527,6 +527,7 @@ def seconds_of(text: str) -> float:
     return time.process_time() - start
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", ADVERSARIAL)
 def test_time_grows_with_the_length_alone(unit: str) -> None:
     short, long = unit * (8_000 // len(unit)), unit * (64_000 // len(unit))

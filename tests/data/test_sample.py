@@ -140,6 +140,7 @@ def test_a_smaller_sample_has_the_asked_size_and_every_case(tmp_path: Path, mess
     assert {source.split("/")[0] for source in made} == {"mail", "maildir", "eml", "slack", "teams", "calls"}
 
 
+@pytest.mark.slow
 def test_every_source_of_the_truth_holds_its_text(truth: Truth, contents: dict[str, str]) -> None:
     assert {source for source in contents if not truth[source]["malformed"]} == {
         source for source in truth if not truth[source]["malformed"]
@@ -178,6 +179,7 @@ def test_what_has_a_checksum_has_a_right_one(truth: Truth) -> None:
             assert phonenumbers.is_valid_number(phonenumbers.parse(value))
 
 
+@pytest.mark.slow
 def test_no_text_is_like_another_but_the_planted_copies(truth: Truth) -> None:
     owners: defaultdict[tuple[str, ...], set[str]] = defaultdict(set)
     alike: set[frozenset[str]] = set()

@@ -30,6 +30,7 @@ def test_is_the_golden_file(compiled: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_compiles_to_the_same_bytes_again(compiled: Path, tmp_path: Path) -> None:
     again = compile_graph(tmp_path / "again.yaml", Cluster())
 

@@ -151,6 +151,7 @@ def test_the_stub_itself_finds_what_the_api_does_not_know(api: Api) -> None:
     assert len(api.problems) == 4
 
 
+@pytest.mark.slow
 def test_submits_the_compiled_graph_with_its_parameters(api: Api, endpoint: str) -> None:
     address = submit(endpoint, Cluster(), {"archive": "/archive", "seed": 3})
 
@@ -162,6 +163,7 @@ def test_submits_the_compiled_graph_with_its_parameters(api: Api, endpoint: str)
     assert "platforms" in run["pipeline_spec"]["platform_spec"]
 
 
+@pytest.mark.slow
 def test_schedules_what_the_file_says(api: Api, endpoint: str) -> None:
     (recurring_run_id,) = apply_schedules(endpoint, Cluster(), read_schedules()).made
 
@@ -189,6 +191,7 @@ def test_each_schedule_has_the_graph_of_its_recipe(tmp_path: Path) -> None:
     assert "comp-train-generator" in tuned.pipeline_spec.components
 
 
+@pytest.mark.slow
 def test_what_is_submitted_names_who_submits_it_without_changing_what_is_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -67,6 +67,7 @@ def folder(write_notebook: Callable[..., Path], workspace: Path) -> Path:
     return write_notebook("02_copy", READS, COPY).parent
 
 
+@pytest.mark.slow
 def test_preparing_alone_is_the_first_step_of_the_graph(tmp_path: Path) -> None:
     def first_step(name: str, build: Callable[..., Any]) -> tuple[Any, Any]:
         text = compile_graph(tmp_path / name, Cluster(), build).read_text()

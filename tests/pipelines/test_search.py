@@ -30,6 +30,7 @@ PREPARE = (
 )
 
 
+@pytest.mark.slow
 def test_is_the_golden_file(tmp_path: Path) -> None:
     path = compile_graph(tmp_path / "search.yaml", Cluster(), search_graph)
 

@@ -246,6 +246,7 @@ def lived(
     return Lived(first, second, doors, log, client)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("lived", "ends", "answered"),
     [

@@ -27,6 +27,8 @@ from serving.index import LITE_FILE, MARKER, Index, _write_collection, open_inde
 from serving.live import served_bundle
 from serving.milvus import milvus_client
 
+pytestmark = pytest.mark.slow  # each builds an index
+
 MARK, NEUTRAL = "[PERSON_1f3a9c2b]", "[PERSON_00000000]"
 TEXTS = {
     "gone": "The copper position must be unwound quietly before the committee meets.",

@@ -94,6 +94,7 @@ def test_an_adapter_belongs_to_its_base_and_has_a_rank_that_engines_take(base: P
         check_adapter(tmp_path / "none", base)
 
 
+@pytest.mark.slow
 def test_what_is_deployed_is_the_adapter_that_was_decided_on(base: Path, workspace: Path) -> None:
     assert decided_adapter({}) is None, "a release of earlier days"
     assert decided_adapter({DIGEST: NONE}) is None
