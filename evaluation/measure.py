@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from data.dataset import read_questions
 from data.label_sets import classes_of
@@ -211,19 +212,24 @@ def _passages(hits: Sequence[Hit], quoted: Sentence | None) -> list[str]:
 def learned_sketch(case: Case, classifier: Path, embedder: Path, *, seed: int) -> Sketch:
     """Describe a sample of the training messages by numbers, as the models see them."""
     from training.classifier import predict_proba
-    from training.embedder import embed
 
     texts = [case.train.texts[row] for row in sample_rows(len(case.train), seed=seed)]
     predicted = tuple(predict_proba(classifier, texts).best())
-    return Sketch(describe(texts), np.asarray(embed(embedder, texts)), predicted)
+    return Sketch(describe(texts), _positions(embedder, texts), predicted)
 
 
 def todays_sketch(case: Case, said: Predictions, embedder: Path, *, seed: int) -> Sketch:
     """Describe a sample of the test messages in the same way."""
-    from training.embedder import embed
-
     rows = sample_rows(len(case.messages), seed=seed)
     texts = [case.messages.texts[row] for row in rows]
     names = called(case.test, said)
     predicted = tuple(names[row] for row in rows)
-    return Sketch(describe(texts), np.asarray(embed(embedder, texts)), predicted)
+    return Sketch(describe(texts), _positions(embedder, texts), predicted)
+
+
+def _positions(embedder: Path, texts: Sequence[str]) -> NDArray[np.float64]:
+    """Return the embeddings by which samples are compared, computed as those of an index are."""
+    from serving.embed import embed_passages, load_embedder, passage_input, servable_folder
+
+    model = load_embedder(servable_folder(embedder))
+    return embed_passages(model, [passage_input("", text) for text in texts]).astype(np.float64)
