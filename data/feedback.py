@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import secrets
+import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -107,10 +108,7 @@ def add(records: Sequence[Label] | Sequence[Proposal], *, reviewer: str) -> None
     signer = ledger.signer(name)
     lines = [_line(record) for record in records]
     batch = secrets.token_hex(16)
-    with write_atomically(_batch_path(batch)) as part, part.open("wb") as file:
-        file.write(b"".join(line + b"\n" for line in lines))
-        file.flush()
-        os.fsync(file.fileno())
+    _write_batch(_batch_path(batch), b"".join(line + b"\n" for line in lines))
     kind = "labels" if isinstance(records[0], Label) else "proposals"
     _append({"kind": kind, "batch": batch, "records": [_digest(line) for line in lines]}, signer)
 
@@ -132,25 +130,88 @@ def read() -> History:
     Raises:
         UserError: ledger or records are not as they were written.
     """
-    entries = _verified()
-    erased = _told(entries)
-    events, missing = [], set[str]()
-    for entry in entries:
-        if entry.event["kind"] == "erased":
-            continue
+    return OpenRecord().history()
+
+
+class OpenRecord:
+    """The record as a process keeps it open: checked whole at first, from then on only what was added.
+
+    Safe from any thread. What is changed in lines or records that were checked before is not noticed
+    here; ``read`` notices it, and with it every command and the next process.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._forget()
+
+    def history(self) -> History:
+        """Return everything that is known.
+
+        Raises:
+            UserError: ledger or records are not as they were written.
+        """
+        with self._lock:
+            self._catch_up()
+            return History(tuple(self._events.values()), len(self._erased))
+
+    def history_of(self, message_id: str) -> History:
+        """Return what is known of one message; it costs what was added since the last time.
+
+        Raises:
+            UserError: ledger or records are not as they were written.
+        """
+        with self._lock:
+            self._catch_up()
+            return History(tuple(self._of_message.get(message_id, {}).values()))
+
+    def _forget(self) -> None:
+        self._last: ledger.Place | None = None
+        self._events: dict[str, Event] = {}  # by the digest of the record
+        self._of_message: dict[str, dict[str, Event]] = {}
+        self._erased: set[str] = set()
+        self._missing: set[str] = set()
+
+    def _catch_up(self) -> None:
+        try:
+            self._take_what_is_new()
+            if self._missing:  # an erasure tells the chain before records go: it may have, meanwhile
+                self._take_what_is_new()
+            if self._missing:
+                raise UserError(
+                    f"{len(self._missing):,} records of {folder()} were changed or removed without an "
+                    "erasure; restore the folder from a backup"
+                )
+        except BaseException:
+            self._forget()
+            raise
+
+    def _take_what_is_new(self) -> None:
+        with _told_of_damage():
+            verified = ledger.verify_since(ledger_path(), self._last)
+        if verified.is_whole:
+            self._forget()
+        self._last = verified.last
+        erased = _told(verified.entries)
+        self._erased |= erased
+        for digest in erased & self._events.keys():
+            message_id = self._events.pop(digest).record.message_id
+            del self._of_message[message_id][digest]
+        self._missing -= erased
+        for entry in verified.entries:
+            if entry.event["kind"] != "erased":
+                self._take(entry)
+
+    def _take(self, entry: ledger.Entry) -> None:
         known = {_digest(line): line for line in _lines(entry.event["batch"])}
-        missing |= set(entry.event["records"]) - known.keys() - erased
-        events += [
-            Event(entry.signer, entry.time, _record(entry.event["kind"], known[digest]))
-            for digest in entry.event["records"]
-            if digest in known and digest not in erased
-        ]
-    if missing:
-        raise UserError(
-            f"{len(missing):,} records of {folder()} were changed or removed without an erasure; "
-            "restore the folder from a backup"
-        )
-    return History(tuple(events), len(erased))
+        for digest in entry.event["records"]:
+            if digest in self._erased:
+                continue
+            if digest not in known:
+                self._missing.add(digest)
+                continue
+            event = Event(entry.signer, entry.time, _record(entry.event["kind"], known[digest]))
+            self._events[digest] = event
+            self._of_message.setdefault(event.record.message_id, {})[digest] = event
 
 
 def erase(message_ids: Collection[str]) -> int:
@@ -201,6 +262,23 @@ def refuse_telling_reason(reason: str) -> None:
 
 def _batch_path(batch: str) -> Path:
     return folder() / "records" / f"{batch}.jsonl"
+
+
+def _write_batch(path: Path, lines: bytes) -> None:
+    """Write a batch that nobody knows yet: whole or not at all.
+
+    Its name is new, so nothing can be left of it; ``write_atomically`` would look for that among all.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    try:
+        with part.open("xb") as file:
+            file.write(lines)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _lines(batch: str) -> list[bytes]:

@@ -9,9 +9,9 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -185,21 +185,65 @@ def verify(path: str | Path) -> tuple[Entry, ...]:
     Raises:
         LedgerError: the first line that is not as it was written, and what is wrong with it.
     """
+    return verify_since(path, None).entries
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The last line that was verified, and the byte at which it begins."""
+
+    start: int
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Entries that were just checked, where the last of them stands, and whether these are all there are."""
+
+    entries: tuple[Entry, ...]
+    last: Place | None
+    is_whole: bool
+
+
+def verify_since(path: str | Path, last: Place | None) -> Verified:
+    """Return what follows a line that was verified before, checked as ``verify`` checks it.
+
+    Where that line no longer stands in its place, byte for byte, everything is checked, and is returned.
+    What changes before it is not noticed here: whoever follows a ledger so has it verified whole at first,
+    and ``mailroom review verify`` does again.
+
+    Raises:
+        LedgerError: the first line that is not as it was written, and what is wrong with it.
+    """
     if not Path(path).exists():
         for head in _heads(path, None):
             _check_head(head, ())
-        return ()
+        return Verified((), None, is_whole=True)
     known = {name: Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)) for name, key in trusted().items()}
     with _locked(path, "rb", fcntl.LOCK_SH) as handle:
-        entries = tuple(_entries(handle))
-        heads = _heads(path, entries[0] if entries else None)
-    previous = BEGINNING
-    for number, entry in enumerate(entries, start=1):
+        heads = _heads(path, _first_entry(handle) if os.fstat(handle.fileno()).st_size else None)
+        last = last if last and _stands(handle, last, heads) else None
+        handle.seek(last.start if last else 0)
+        lines = handle.readlines()
+    first, previous = (last.entry.sequence, last.entry.previous) if last else (0, BEGINNING)
+    entries: list[Entry] = []
+    for number, line in enumerate(lines, start=first + 1):
+        entry = _entry(line, number)
         _check(entry, number, previous, known)
+        entries.append(entry)
         previous = entry.hash
     for head in heads:
-        _check_head(head, entries)
-    return entries
+        _check_head(head, entries, first=first)
+    end = (last.start if last else 0) + sum(map(len, lines[:-1]))
+    place = Place(end, entries[-1]) if entries else None
+    return Verified(tuple(entries[1:] if last else entries), place, is_whole=last is None)
+
+
+def _stands(handle: IO[bytes], last: Place, heads: tuple[_Head, ...]) -> bool:
+    """Say whether a line is where it was, and what is remembered can be told from there on."""
+    handle.seek(last.start)
+    is_there = handle.readline() == _canonical(asdict(last.entry)) + b"\n"
+    return is_there and all(head.sequence >= last.entry.sequence for head in heads)
 
 
 def _check(entry: Entry, number: int, previous: str, known: Mapping[str, Ed25519PublicKey]) -> None:
@@ -357,15 +401,15 @@ def _require_head(path: str | Path, handle: IO[bytes], last: Entry | None) -> No
             _check_head(head, tuple(_entries(handle)))
 
 
-def _check_head(head: _Head, entries: tuple[Entry, ...]) -> None:
+def _check_head(head: _Head, entries: Sequence[Entry], *, first: int = 0) -> None:
+    """Check what is remembered against the entries from number ``first`` to the last."""
     if not entries:
         raise LedgerError(
             f"it is gone or empty, and {head.sequence + 1} lines were written here; "
             f"only if you removed it on purpose, delete {head.kept}"
         )
-    if head.sequence >= len(entries):
-        raise LedgerError(
-            f"line {len(entries) + 1}: it is missing; {head.sequence + 1} lines were written here"
-        )
-    if entries[head.sequence].hash != head.hash:
+    end = first + len(entries)
+    if head.sequence >= end:
+        raise LedgerError(f"line {end + 1}: it is missing; {head.sequence + 1} lines were written here")
+    if entries[head.sequence - first].hash != head.hash:
         raise LedgerError(f"line {head.sequence + 1}: it is not the one that was written here")

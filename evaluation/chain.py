@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data import governance, ledger
+from data import feedback, governance, ledger
 from data.workspace import UserError, tracking
 from evaluation.alias import alias_problems
 from evaluation.release import Release, from_json
@@ -53,6 +53,7 @@ def check_chain(head: str = "") -> Chain:
     links = (
         Link("decision log", f"{len(entries)} lines: hashes, signatures, rules, last line", problems),
         _governance(),
+        _labels(),
         *(_release(release) for release in releases.values()),
         Link(
             "champion alias", f"stands on {live.id}" if live else "there is no champion", alias_problems(live)
@@ -91,6 +92,15 @@ def _governance() -> Link:
             "governance ledger", "hashes, signatures, last line", (f"{governance.ledger_path()}: {error}",)
         )
     return Link("governance ledger", f"{lines} lines: hashes, signatures, last line", ())
+
+
+def _labels() -> Link:
+    looked_at = "lines, last line, records"
+    try:
+        said = feedback.read()
+    except UserError as error:
+        return Link("reviewers' labels", looked_at, (str(error),))
+    return Link("reviewers' labels", f"{len(said.events)} records, {said.erased} erased: {looked_at}", ())
 
 
 def _releases(entries: Sequence[ledger.Entry]) -> Mapping[str, Release]:

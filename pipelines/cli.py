@@ -341,7 +341,7 @@ def verify(
         str, typer.Option(help="A hash that an earlier check printed: its line must be there.")
     ] = "",
 ) -> None:
-    """Check decisions, ledger, evidence, weights, alias and live bundle; exit status 1 for any problem."""
+    """Check decisions, ledgers, evidence, weights, alias and live bundle; exit status 1 for any problem."""
     from rich.console import Console
 
     from evaluation.chain import check_chain

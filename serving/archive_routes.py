@@ -120,6 +120,7 @@ def add_archive_routes(app: FastAPI, doors: Doors, guards: Guards) -> None:
         # The audit first: a label that could not be audited is not signed.
         guards.audit.write(audited(request.scope["visit"], 0, event="label", messages=[body.message_id]))
         labelled = [(body.message_id, said, body.reason)]
-        feedback.add(feedback.as_proposed(labelled, feedback.read()), reviewer=caller.signer)
+        proposed = guards.labels.history_of(body.message_id)
+        feedback.add(feedback.as_proposed(labelled, proposed), reviewer=caller.signer)
         saw(request, [body.message_id], label=said)
         return {"message_id": body.message_id, "label": said, "reviewer": caller.signer}

@@ -14,6 +14,7 @@ from types import FrameType
 from pydantic import BaseModel, ConfigDict, Field
 
 from data.declared import read_declared
+from data.feedback import OpenRecord
 from data.workspace import UserError
 from serving.audit import SEGMENT_BYTES, open_audit
 from serving.bundle import Bundle
@@ -85,6 +86,14 @@ def tell_of_unused(placements: Placements, engine: str) -> None:
         print(f"mailroom: {words}", file=sys.stderr, flush=True)
 
 
+def _read_labels(labels: OpenRecord) -> None:
+    """Check what reviewers said before the first of them says more; damage is told, and told to them, too."""
+    try:
+        labels.history()
+    except (UserError, OSError) as error:
+        print(f"mailroom: no label is taken: {error}", file=sys.stderr, flush=True)
+
+
 def drain_s(limits: Limits) -> int:
     """Return how long a gateway that ends waits for those inside: a second more than a request may take."""
     return math.ceil(limits.seconds) + 1
@@ -152,6 +161,7 @@ def serve(
             reveals=chosen.reveal,
             encrypted=encrypted,
         )
+        threading.Thread(target=_read_labels, args=(guards.labels,), name="labels", daemon=True).start()
         _announce(served, host, port, key_file, encrypted=guards.encrypted)
         server = uvicorn.Config(
             build_app(doors, guards),

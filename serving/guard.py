@@ -21,6 +21,7 @@ import anyio
 import anyio.lowlevel
 from fastapi import HTTPException, Request
 
+from data.feedback import OpenRecord
 from serving import request_id, traces
 from serving.access import Caller, Right
 from serving.audit import AuditLog
@@ -73,6 +74,7 @@ class Guards:
     tools: ToolMatrix = field(default_factory=read_matrix)
     reveals: Reveals | None = None  # without it no pseudonym is undone here
     encrypted: bool = False  # TLS ends here: browsers are told to insist on it
+    labels: OpenRecord = field(default_factory=OpenRecord)  # what reviewers said, kept open
 
 
 @dataclass(slots=True)

@@ -110,3 +110,54 @@ def test_nobody_labels_in_the_name_of_the_pipeline(name: str) -> None:
 def test_forgetting_in_an_empty_workspace_makes_no_ledger() -> None:
     assert 0 == feedback.erase({"m1"})
     assert not feedback.folder().exists()
+
+
+def test_an_open_record_knows_what_others_add_and_what_is_erased_meanwhile() -> None:
+    kept_open = feedback.OpenRecord()
+    said = Said("mailroom-classifier 3", "spam", 0.4)
+    feedback.add([Proposal("m1", "uncertain", said), Proposal("m2", "random")], reviewer="ada")
+    assert 1 == len(kept_open.history_of("m1").proposals)
+    feedback.add([Label("m1", "spam")], reviewer="bo")
+    feedback.erase({"m2"})
+
+    assert ["spam"] == [record.label for _, record in kept_open.history_of("m1").labels]
+    assert () == kept_open.history_of("m2").events
+    assert feedback.read() == kept_open.history()
+    assert 1 == kept_open.history().erased
+
+
+def test_an_open_record_checks_what_was_added_and_a_new_reading_everything() -> None:
+    kept_open = feedback.OpenRecord()
+    feedback.add([Label("m1", "spam")], reviewer="ada")
+    kept_open.history()
+    (first,) = records()
+    first.write_text(first.read_text().replace("spam", "ordinary"))
+
+    feedback.add([Label("m2", "spam")], reviewer="ada")
+    assert ["spam"] == [record.label for _, record in kept_open.history_of("m2").labels]
+    with pytest.raises(UserError, match=r"1 records of .* were changed or removed"):
+        feedback.read()
+
+    feedback.add([Label("m3", "spam")], reviewer="ada")
+    (third,) = (path for path in records() if "m3" in path.read_text())
+    before = third.read_text()
+    third.write_text(before.replace("spam", "ordinary"))
+    with pytest.raises(UserError, match=r"were changed or removed"):
+        kept_open.history_of("m3")
+    third.write_text(before)
+    first.write_text(first.read_text().replace("ordinary", "spam"))
+    assert 3 == len(kept_open.history().labels), "what was restored from a backup counts again"
+
+
+def test_a_batch_that_cannot_be_written_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    feedback.add([Label("m1", "spam")], reviewer="ada")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr("os.fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            feedback.add([Label("m2", "spam")], reviewer="ada")
+
+    assert 1 == len(records())

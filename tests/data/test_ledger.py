@@ -287,6 +287,110 @@ def test_four_processes_append_without_losing_or_breaking_anything(workspace: Pa
         assert list(range(10)) == [e.event["number"] for e in entries if e.event["writer"] == writer]
 
 
+def test_who_follows_a_ledger_gets_every_line_once(written: Path) -> None:
+    followed = ledger.verify_since(written, None)
+    signer = ledger.signer("reviewer")
+    ledger.append(written, {"kind": "fifth", "text": "Grüße"}, signer=signer)
+    ledger.append(written, {"kind": "sixth"}, signer=signer)
+
+    added = ledger.verify_since(written, followed.last)
+    nothing = ledger.verify_since(written, added.last)
+
+    assert (4, True) == (len(followed.entries), followed.is_whole)
+    assert (["fifth", "sixth"], False) == ([entry.event["kind"] for entry in added.entries], added.is_whole)
+    assert ((), False, added.last) == (nothing.entries, nothing.is_whole, nothing.last)
+    assert ledger.verify(written) == followed.entries + added.entries
+
+
+FOLLOWED = {
+    "the line that was verified last": (3, "line 4: the content does not match"),
+    "a line before it, which is then in another place": (0, "line 1: the content does not match"),
+    "a line after it": (4, "line 5: the content does not match"),
+}
+
+
+@pytest.mark.parametrize("way", FOLLOWED)
+def test_a_changed_line_is_named_to_who_follows(written: Path, way: str) -> None:
+    changed, words = FOLLOWED[way]
+    followed = ledger.verify_since(written, None)
+    ledger.append(written, {"kind": "decision", "number": 4}, signer=ledger.signer("reviewer"))
+    lines = written.read_text().splitlines(keepends=True)
+    lines[changed] = lines[changed].replace(f'"number":{changed}', '"number":77')
+    rewrite(written, lines)
+
+    with pytest.raises(LedgerError, match=words):
+        ledger.verify_since(written, followed.last)
+
+
+def test_lines_that_nobody_trusted_signed_are_named_to_who_follows(written: Path, tmp_path: Path) -> None:
+    followed = ledger.verify_since(written, None)
+    ledger.append(written, {"number": 4}, signer=ledger.signer("reviewer"))
+    forged = json.loads(written.read_text().splitlines()[4]) | {"signature": "0" * 128}
+    rewrite(
+        written,
+        [
+            *written.read_text().splitlines(keepends=True)[:4],
+            json.dumps(forged, sort_keys=True, separators=(",", ":")) + "\n",
+        ],
+    )
+
+    with pytest.raises(LedgerError, match="line 5: the signature is not that of 'reviewer'"):
+        ledger.verify_since(written, followed.last)
+
+
+@pytest.mark.parametrize("left", [0, 2, 4])
+def test_a_deleted_end_is_noticed_by_who_follows(written: Path, left: int) -> None:
+    followed = ledger.verify_since(written, None)
+    ledger.append(written, {}, signer=ledger.signer("reviewer"))
+    rewrite(written, written.read_text().splitlines(keepends=True)[:left])
+
+    with pytest.raises(LedgerError, match="5 lines were written"):
+        ledger.verify_since(written, followed.last)
+    written.unlink()
+    with pytest.raises(LedgerError, match="gone or empty, and 5 lines were written"):
+        ledger.verify_since(written, followed.last)
+
+
+def test_a_ledger_that_began_anew_is_followed_from_its_beginning(written: Path, workspace: Path) -> None:
+    followed = ledger.verify_since(written, None)
+    shutil.rmtree(workspace)
+    ledger.append(written, {"kind": "new"}, signer=ledger.signer("reviewer"))
+
+    again = ledger.verify_since(written, followed.last)
+
+    assert (["new"], True) == ([entry.event["kind"] for entry in again.entries], again.is_whole)
+
+
+def test_a_memory_that_is_behind_what_was_verified_is_checked_against_the_whole(written: Path) -> None:
+    heads = {path: path.read_text() for path in (keys() / "heads").iterdir()}
+    ledger.append(written, {}, signer=ledger.signer("reviewer"))
+    followed = ledger.verify_since(written, None)
+    for path, remembered in heads.items():
+        path.write_text(remembered)
+
+    again = ledger.verify_since(written, followed.last)
+
+    assert (5, True) == (len(again.entries), again.is_whole)
+
+
+def test_who_follows_while_four_processes_append_misses_and_repeats_nothing(workspace: Path) -> None:
+    path = workspace / "shared.jsonl"
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=_append_many, args=(path, writer)) for writer in range(4)]
+    for process in processes:
+        process.start()
+    seen: list[int] = []
+    last = None
+    while len(seen) < 40 and (any(each.is_alive() for each in processes) or len(seen) == 0):
+        added = ledger.verify_since(path, last)
+        seen, last = [*seen, *(entry.sequence for entry in added.entries)], added.last
+    for process in processes:
+        process.join(60)
+    seen += [entry.sequence for entry in ledger.verify_since(path, last).entries]
+
+    assert list(range(40)) == seen
+
+
 def test_private_keys_are_readable_by_their_owner_alone(written: Path) -> None:
     assert 0o600 == os.stat(keys() / "signer-reviewer.key").st_mode & 0o777
 

@@ -11,7 +11,7 @@ import pytest
 from made_release import ACCOUNT, Proposed, pointer
 from typer.testing import CliRunner
 
-from data import ledger
+from data import feedback, ledger
 from data.identity import account
 from data.workspace import UserError, keys
 from evaluation import decision
@@ -74,6 +74,18 @@ def test_an_untouched_chain_holds(live: Proposed) -> None:
     assert chain.problems == ()
     assert chain.lines == 3, "proposed, approved, deployed"
     assert {"decision log", "champion alias", "live bundle"} < {link.name for link in chain.links}
+
+
+@pytest.mark.parametrize("changed", ["a line", "a record"])
+def test_a_label_that_was_changed_is_named(live: Proposed, changed: str) -> None:
+    feedback.add([feedback.Label("m1", "spam")], reviewer="ada")
+    assert check_chain().problems == ()
+    (record,) = (feedback.folder() / "records").iterdir()
+    path = feedback.ledger_path() if changed == "a line" else record
+    path.write_text(path.read_text().replace('"kind":"labels"', '"kind":"proposals"').replace("m1", "m2"))
+
+    (problem,) = check_chain().problems
+    assert ("line 1" if changed == "a line" else "1 records of") in problem
 
 
 def test_the_command_names_each_problem_in_a_line_and_ends_with_status_1(live: Proposed) -> None:

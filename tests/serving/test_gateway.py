@@ -413,6 +413,28 @@ def test_a_reviewers_label_is_signed_and_an_unseen_message_has_none(
     assert (event.reviewer, label.message_id, label.label) == ("reviewer", message, "off_channel")
 
 
+def test_a_label_costs_what_is_new_and_knows_what_was_proposed_meanwhile(
+    tmp_path: Path, small_dataset: Path, guards: Guards, monkeypatch: pytest.MonkeyPatch
+):
+    client = client_of(made_door(tmp_path / "made", small_dataset), guards, "reviewer")
+    ids = read_messages(small_dataset)["message_id"].to_pylist()
+    for number in range(20):
+        feedback.add([feedback.Label(f"m{number}", "ordinary")], reviewer="ada")
+    read: list[str] = []
+    lines = feedback._lines
+    monkeypatch.setattr(feedback, "_lines", lambda batch: read.append(batch) or lines(batch))
+
+    for number in range(3):
+        feedback.add([feedback.Proposal(ids[number], "random")], reviewer="reviewer")
+        asked = {"message_id": ids[number], "label": "off_channel"}
+        assert client.post("/v1/feedback", json=asked).status_code == 200
+
+    assert len(read) == len(set(read)) == 20 + 3 + 2, (
+        "each batch once: the last label is nobody's to read yet"
+    )
+    assert ["random"] * 3 == [label.rule for _, label in feedback.read().labels][20:]
+
+
 def test_credentials_that_cannot_be_checked_open_nothing_and_are_audited(dead_door: Door, guards: Guards):
     class Damaged:
         def caller(self, text: str) -> None:
