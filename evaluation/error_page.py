@@ -19,7 +19,6 @@ from evaluation.release import Release
 from evaluation.report import environment
 
 TEMPLATE = "error_page.html.j2"
-LONGEST = 10_000  # characters that are shown and searched for evidence; the classifier reads fewer
 TOLD_APART = 0.001
 STRENGTHS = 3
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
@@ -51,12 +50,6 @@ class Piece:
     text: str
     strength: int = 0
     fall: float = 0.0
-
-
-def cut(subject: str, text: str) -> tuple[str, str, int]:
-    """Return subject and text as far as they are shown, and how many characters are left out."""
-    kept = text[: max(0, LONGEST - len(subject))]
-    return subject[:LONGEST], kept, len(subject) + len(text) - len(subject[:LONGEST]) - len(kept)
 
 
 def render_errors(

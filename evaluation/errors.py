@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evaluation.metrics import Predictions, TestSet, called, right, truly_called
+from evaluation.occlusion import Fall
 
 LISTED = 20
 OF_CRITICAL = 10  # the other half is left for what was wrongly raised, or taken for another class
@@ -24,6 +25,10 @@ class WorstError:
     channel: str
     month: str
     critical: bool  # a message of a critical class that was missed
+    sentence: Fall | None = (
+        None  # what the answer rests on, by places alone: its words are shown nowhere here
+    )
+    words: tuple[Fall, ...] = ()
 
     @property
     def short_id(self) -> str:

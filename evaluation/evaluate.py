@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from data.workspace import locate, tracking, write_atomically
 from evaluation import record
 from evaluation.case import Case, read_case
 from evaluation.collect import collect, findings_of
+from evaluation.explain import explain_errors
 from evaluation.findings import Findings
 from evaluation.gate import judge
 from evaluation.gate_table import Challenger, ChampionNamed, GateTable, write_gate_table
@@ -103,6 +104,9 @@ def evaluate(
         versions = (register(subject.classifier, CLASSIFIER), register(subject.embedder, EMBEDDER))
         collected = collect(subject, case, rules, versions, folder, judge=model_judge)
         findings = findings_of(subject, case, rules, collected)
+        model, temperature = subject.classifier.merged, subject.classifier.temperature
+        explained = explain_errors(findings.errors, subject.prepared, model, temperature=temperature)
+        findings = replace(findings, errors=explained)
         verdict = judge(findings, rules)
         _write_predictions(folder / "predictions.parquet", case, collected.challenger)
         (folder / "gate.yaml").write_bytes(rules.source)

@@ -19,12 +19,14 @@ from data import governance
 from data.dataset import read_manifest, read_messages
 from data.workspace import UserError, home, locate, tracking, write_atomically
 from evaluation import decision
-from evaluation.error_page import OpenedError, cut, page_path, render_errors
+from evaluation.error_page import OpenedError, page_path, render_errors
 from evaluation.errors import WorstError
-from evaluation.occlusion import Evidence, evidence_of
+from evaluation.explain import explain
+from evaluation.occlusion import Evidence
 from evaluation.release import Release, as_json
 from serving.judged import read_gate
 from serving.kept import kept_path
+from serving.review_errors import cut
 
 PASSES = 3  # whole texts, without sentences, without words
 
@@ -164,22 +166,14 @@ def read_texts(
 
 
 def _evidence(release: Release, texts: Sequence[tuple[str, str]]) -> tuple[Evidence, ...]:
-    """Ask the registered classifier, at the temperature that its confidence was stated with."""
+    """Ask the registered classifier."""
     from serving.champion import champion_models, champion_of
-    from training.classifier import predict_proba
-    from training.scores import Scores, apply_temperature
 
     with (
         champion_models(champion_of(as_json(release))) as models,
         tqdm(total=PASSES, desc="explain", unit="pass", leave=False) as bar,
     ):
-
-        def score(asked: Sequence[str]) -> Scores:
-            scores = apply_temperature(predict_proba(models.classifier, asked), models.temperature)
-            bar.update()
-            return scores
-
-        return evidence_of(texts, score)
+        return explain(texts, models.classifier, temperature=models.temperature, after_each=bar.update)
 
 
 def _write_private(path: Path, page: bytes) -> None:

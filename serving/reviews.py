@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ class ReviewedRelease:
     headline: str
     reasons: tuple[str, ...]
     has_report: bool
+    errors: int  # that can be read; 0 once it is decided
 
 
 def reviewed_releases() -> list[ReviewedRelease]:
@@ -47,7 +48,17 @@ def report_of(release_id: str) -> str | None:
         ChangedEvidenceError: the report, or the decision log, was changed.
     """
     stated = _stated().get(release_id)
-    return _evidence(stated[0], REPORT) if stated else None
+    return evidence_of(stated[0], REPORT) if stated else None
+
+
+def pending_release(release_id: str) -> Mapping[str, Any] | None:
+    """Return a release that waits for its decision, as it was proposed; None when none so called does.
+
+    Raises:
+        ChangedEvidenceError: the decision log was changed.
+    """
+    release, status = _stated().get(release_id, ({}, ""))
+    return release if status == "pending" else None
 
 
 def _stated() -> dict[str, tuple[Mapping[str, Any], str]]:
@@ -61,8 +72,8 @@ def _stated() -> dict[str, tuple[Mapping[str, Any], str]]:
 
 def _reviewed(stated: Mapping[str, Any], status: str) -> ReviewedRelease:
     try:
-        gate = json.loads(_evidence(stated, GATE) or "{}")
-        has_report = _evidence(stated, REPORT) is not None
+        gate = json.loads(evidence_of(stated, GATE) or "{}")
+        has_report = evidence_of(stated, REPORT) is not None
     except ChangedEvidenceError as error:
         gate, has_report = {"headline": str(error)}, False
     return ReviewedRelease(
@@ -72,10 +83,22 @@ def _reviewed(stated: Mapping[str, Any], status: str) -> ReviewedRelease:
         headline=str(gate.get("headline", "the evaluation is not at hand")),
         reasons=tuple(map(str, gate.get("reasons", ()))),
         has_report=has_report,
+        errors=len(listed_errors(gate)) if status == "pending" else 0,
     )
 
 
-def _evidence(stated: Mapping[str, Any], name: str) -> str | None:
+def listed_errors(gate: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Return the worst errors that a gate.json lists, by their messages' ids; none in earlier versions."""
+    errors = (gate.get("findings") or {}).get("errors") or {}
+    return errors.get("worst") or ()
+
+
+def evidence_of(stated: Mapping[str, Any], name: str) -> str | None:
+    """Return a file that a release was proposed with; None when it is gone.
+
+    Raises:
+        ChangedEvidenceError: it is not what was proposed.
+    """
     path = Path(str(stated["evaluation"])) / name
     if not path.is_file():
         return None

@@ -19,6 +19,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from data.redact import model_view
 from data.retention import remembered_holds
 from data.schema import CHANNELS
+from data.workspace import UserError
 from serving import actions
 from serving.access import RIGHTS, Caller
 from serving.archive_routes import Name, add_archive_routes
@@ -32,6 +33,7 @@ from serving.page import add_page
 from serving.problems import DOCUMENTED, EVENTS, MISSING, Documented, add_problems
 from serving.requests import ClassifyRequest
 from serving.reveal_routes import add_reveal_route
+from serving.review_errors import ReviewErrors, errors_of
 from serving.reviews import report_of, reviewed_releases
 from serving.streams import streamed
 from serving.tool_routes import add_tool_routes
@@ -190,6 +192,20 @@ def _add_reviews(app: FastAPI) -> None:
             raise HTTPException(404, "there is no such report")
         saw(request, [], release=release_id)
         return HTMLResponse(found)
+
+    @app.get("/v1/reviews/{release_id}/errors", responses=MISSING)
+    def errors(
+        release_id: Name, request: Request, caller: Annotated[Caller, Depends(needs("review"))]
+    ) -> ReviewErrors:
+        try:
+            found = errors_of(release_id, caller.scope)
+        except UserError:
+            raise HTTPException(503, "the messages that this release was judged on are not at hand") from None
+        if found is None:
+            raise HTTPException(404, "no release of this name waits for its decision")
+        seen = [error.message_id for error in found.errors]
+        saw(request, seen, release=release_id, withheld=found.withheld)
+        return found
 
 
 def _packed(row: Vectors) -> str:

@@ -116,6 +116,9 @@ function markedRange(text, start, end) {
   return [all.slice(0, start).join(""), element("mark", { textContent: all.slice(start, end).join("") }), all.slice(end).join("")];
 }
 
+// Signs that hide or turn what stands beside them are shown as such where somebody decides by the text.
+const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/;
+
 const day = (time) => (time ? time.slice(0, 16).replace("T", " ") : "no date");
 
 // --- limits and their counts
@@ -387,6 +390,7 @@ function event(block, within) {
 async function reviews() {
   const reply = await (await request("/v1/reviews")).json();
   $("report").hidden = true;
+  $("errors").replaceChildren();
   $("releases").replaceChildren(...reply.releases.map((release) => {
     const open = element("button", { type: "button", className: "plain", textContent: "Read the report", hidden: !release.has_report });
     open.addEventListener("click", () => attempt("Opening the report…", async () => {
@@ -396,14 +400,45 @@ async function reviews() {
       $("report").scrollIntoView();
       say("");
     }));
+    const read = element("button", { type: "button", className: "plain", textContent: "Read the worst errors", hidden: !release.errors });
+    read.addEventListener("click", () => attempt("Reading the worst errors…", () => errors(release.id)));
     return element("article", {},
       element("h2", { textContent: `${release.id} · ${release.status}` }),
       element("p", { textContent: release.headline }),
       element("ul", {}, ...release.reasons.slice(0, 8).map((reason) => element("li", { className: "soft", textContent: reason.replaceAll("_", " ").replace(/(?<![\w.])-(?=[\d.])/g, "−") }))),
-      open,
+      open, " ", read,
       release.status === "pending" ? decide(release) : "");
   }));
   say(reply.releases.length ? "" : "No release was proposed yet.");
+}
+
+// What the classifier got most confidently wrong, as far as the reader may see the messages.
+async function errors(id) {
+  const reply = await (await request(`/v1/reviews/${id}/errors`)).json();
+  const name = (label) => label.replaceAll("_", " ").replaceAll("|", " + ");
+  $("errors").replaceChildren(element("h2", { textContent: `Worst errors of ${id}`, tabIndex: -1 }), ...reply.errors.map((error) => {
+    const rests = error.sentence ? `Without the marked sentence its probability falls by ${error.sentence.fall.toFixed(2)}; words that matter are underlined.` : "No single sentence carries the answer.";
+    return element("article", {},
+      element("p", { className: "soft", textContent: `${error.critical ? "missed critical class · " : ""}truly ${name(error.label)}, answered ${name(error.predicted)} (${error.confidence.toFixed(3)}) · ${error.channel} · ${day(error.sent_at)}` }),
+      element("pre", {}, ...evidence(`${error.subject}\n${error.text}`, error)),
+      element("p", { className: "soft", textContent: `${rests}${error.left_out ? ` ${error.left_out.toLocaleString("en")} characters more are not shown.` : ""}` }));
+  }));
+  $("errors").firstChild.focus();
+  const withheld = reply.withheld ? ` ${reply.withheld} more are outside what you may see, or gone.` : "";
+  say(`${reply.errors.length} messages.${withheld}`);
+}
+
+function evidence(text, { sentence, words }) {
+  const all = points(text).map((sign) => (UNSEEN.test(sign) ? "\ufffd" : sign));
+  const part = (start, end) => all.slice(start, end).join("");
+  if (!sentence) return [part(0)];
+  const inside = [];
+  let place = sentence.start;
+  for (const word of words) {
+    inside.push(part(place, word.start), element("u", { textContent: part(word.start, word.end) }));
+    place = word.end;
+  }
+  return [part(0, sentence.start), element("mark", {}, ...inside, part(place, sentence.end)), part(sentence.end)];
 }
 
 // What the gate has rejected nobody can approve.

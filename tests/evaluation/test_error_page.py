@@ -9,9 +9,10 @@ from made_findings import RELEASE
 from pages import Elements
 
 from data.shingles import Traces
-from evaluation.error_page import LONGEST, OpenedError, cut, render_errors
+from evaluation.error_page import OpenedError, render_errors
 from evaluation.errors import WorstError
 from evaluation.occlusion import Evidence, Fall
+from serving.review_errors import LONGEST, cut
 
 ERROR = WorstError(
     "abcdef0123456789", "insider_information", "ordinary", 0.9312, "email", "2026-04", critical=True

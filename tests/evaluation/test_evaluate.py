@@ -19,7 +19,7 @@ from data.workspace import UserError
 from evaluation import candidate, decision
 from evaluation.chain import check_chain
 from evaluation.evaluate import Evaluation, evaluate
-from evaluation.opened import open_errors, read_texts
+from evaluation.opened import listed_errors, open_errors, read_texts
 from evaluation.planning_record import archive_recall_of, latest_gate
 from evaluation.promote import promote
 from evaluation.release import Release
@@ -234,6 +234,24 @@ def test_a_reviewer_opens_the_worst_errors_by_the_run_that_the_report_names(
     assert "<mark>" in shown
     entry = governance.verified()[-1].event
     assert ("review_errors", live.id, len(worst)) == (entry["kind"], entry["release"], entry["shown"])
+
+
+def test_gate_json_names_places_in_the_messages_and_no_words(parts: Parts, live: Release) -> None:
+    gate = json.loads((parts.root / "first" / "gate.json").read_text())
+    worst = gate["findings"]["errors"]["worst"]
+    texts = read_texts(parts.prepared, live, listed_errors(live, gate))
+
+    resting = [error for error in worst if error["sentence"]]
+    assert resting
+    for error in resting:
+        subject, text = texts[error["message_id"]]
+        sentence, whole = error["sentence"], f"{subject}\n{text}"
+        assert whole[sentence["start"] : sentence["end"]].strip()
+        assert all(
+            sentence["start"] <= word["start"] < word["end"] <= sentence["end"] for word in error["words"]
+        )
+    said = json.dumps(worst)
+    assert not [text for _, text in texts.values() if text[:20] in said]
 
 
 def test_the_errors_of_another_dataset_are_not_shown(parts: Parts, live: Release) -> None:

@@ -101,6 +101,8 @@ def tour(page: Any) -> Iterator[str]:
     page.wait_for_selector("#releases article")
     page.click("#releases button")
     page.frame_locator("#report").locator("h1").wait_for()
+    page.click("text=Read the worst errors")
+    page.wait_for_selector("#errors article")
     yield "reviews"
 
 

@@ -210,11 +210,35 @@ def test_a_release_that_waits_opens_its_report(page: Any, tmp_path: Path):
     assert report.locator("table").count() > 10
 
 
+def test_the_worst_errors_of_a_release_are_read_beside_its_report(page: Any, tmp_path: Path):
+    dataset = write_dataset(tmp_path / "judged", copies=2)
+    part = dataset / "messages" / "part-0.parquet"
+    rows = pq.read_table(part).to_pylist()
+    rows[0] |= {"subject": "<b>Bold</b> \U0001f600", "text": "<img src=x> pays \u202enow. More of it."}
+    pq.write_table(pa.Table.from_pylist(rows, TABLES["messages"]), part)
+    propose_with_report(tmp_path / "evaluation", dataset)
+    enter(page, "reviewer")
+    page.click("[data-view=reviews]")
+    page.click("text=Read the worst errors")
+    page.wait_for_selector("#errors article")
+
+    assert len(rows) == page.locator("#errors article").count()
+    first = page.locator("#errors article", has_text="Bold")
+    assert (
+        "<b>Bold</b> \U0001f600\n<img src=x> pays \ufffdnow. More of it." == first.locator("pre").inner_text()
+    )
+    assert "<img src=x> pays \ufffdnow." == first.locator("mark").inner_text()
+    assert "<img" == first.locator("mark u").inner_text()
+    assert "missed critical class · truly off channel, answered ordinary" in first.inner_text()
+    page.click("[data-view=reviews]")
+    page.wait_for_selector("#errors article", state="detached")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_view_is_legible_in_both_schemes_and_no_wider_than_its_window(
-    address: str, tmp_path: Path, scheme: Scheme
+    address: str, tmp_path: Path, small_dataset: Path, scheme: Scheme
 ):
-    propose_with_report(tmp_path / "evaluation")
+    propose_with_report(tmp_path / "evaluation", small_dataset)
     seen = []
     with opened_page(address, scheme=scheme) as page:
         assert page.evaluate(f"matchMedia('(prefers-color-scheme: {scheme})').matches")

@@ -22,6 +22,7 @@ from fastapi.testclient import TestClient
 from made_dataset import SUBJECTS, write_dataset
 from made_gateway import CopyingGenerator, open_guards
 from made_page import searching_door
+from made_review import PENDING, propose_with_report
 
 from data.dataset import read_chunks, read_messages
 from data.prompts import PROMPTS
@@ -142,6 +143,7 @@ def everything(rows: Iterable[Row]) -> Iterator[Asked]:
         yield from of_message(row["message_id"])
     for thread_id, message_id in threads.items():
         yield from (*of_thread(thread_id), *before(thread_id, message_id))
+    yield Asked("/v1/reviews/{release_id}/errors", f"/v1/reviews/{PENDING}/errors")
     for filters in FILTERS:
         yield from (*of_question(QUESTIONS[0], filters), *of_counts(filters))
     for question in QUESTIONS[1:]:
@@ -299,6 +301,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, frozen_embedder: Path) -> 
         environment.setenv("MAILROOM_HOME", str(folder / "home"))
         environment.setenv("MAILROOM_KEYS", str(folder / "keys"))
         guards = stack.enter_context(open_guards())
+        propose_with_report(folder / "evaluation", dataset)  # every message is one of its errors
         door = stack.enter_context(searching_door(folder, dataset, frozen_embedder))
         doors.open(overheard_door(door, told), ExitStack())
         app = build_app(doors, replace(guards, credentials=[Limited()]))
