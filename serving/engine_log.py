@@ -1,6 +1,7 @@
 """One line in an engine's log for each request: whose ids, which route, how it went; no text.
 
-vLLM's own access log names no request, and is off.
+vLLM's own access log names no request, and is off. Since nothing else grows without end in that log, it is
+bounded here (``serving.log_segments``).
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from serving.engine_key import OPEN
+from serving.log_segments import bound
 from serving.request_id import HEADER
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 NAME = HEADER.lower().encode()
+STDERR = 2  # where an engine's log is, whatever Python takes for it
 
 
 class RequestLog:
@@ -51,3 +54,4 @@ def _write(scope: Scope, status: int, seconds: float) -> None:
     words = f"request {ids or 'none'} path {scope['path']} status {status} milliseconds {1000 * seconds:.0f}"
     with suppress(OSError):  # a full disk must not keep anybody from an answer
         print(words, file=sys.stderr, flush=True)
+        bound(STDERR)

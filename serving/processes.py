@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from serving.log_segments import lines_of
+
 STOP_S = 25.0
 PR_SET_PDEATHSIG = 1
 _TELLING = re.compile(r"\b(\w*Error|\w*Exception|error|ERROR|killed)\b")
@@ -50,9 +52,7 @@ class ServerProcess:
 
     def last_words(self, role: str) -> str:
         """Return the line of the log that says best why the role is not served."""
-        path = self.log_paths[role]
-        lines = path.read_text(errors="replace").splitlines() if path.exists() else []
-        told = [line.strip() for line in lines if line.strip()]
+        told = [line.strip() for line in lines_of(self.log_paths[role]) if line.strip()]
         telling = [line for line in told if _TELLING.search(line)]
         return ((telling or told or ["it wrote nothing"])[-1])[:300]
 

@@ -1,0 +1,81 @@
+"""The log of an engine, bounded: its own process puts a full one aside and goes on in the same file.
+
+Several processes hold that file open, as their output, so it is never exchanged: what stands in it is
+copied, and it is cut. All of them append, so each goes on at its new beginning; what one writes between
+the copy and the cut is lost.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from data.workspace import home
+
+SEGMENT_BYTES = 8_000_000
+SEGMENTS = 2  # kept beside the one that is written: .1, which is the newer one, and .2
+CONTINUED = "this log goes on from the one before it, .1"
+
+
+def logs() -> Path:
+    """Return the folder of the engines' logs."""
+    return home() / "logs"
+
+
+def aside(log: Path, number: int) -> Path:
+    """Return where a former part of a log is kept."""
+    return log.with_name(f"{log.name}.{number}")
+
+
+def bound(descriptor: int) -> None:
+    """Put the log aside that this process writes, if it is full; any other file is left alone.
+
+    A log whose place another process has taken by now, as the next bundle's does, is cut and no more; so
+    is one that there is no room to put aside.
+    """
+    status = os.fstat(descriptor)
+    if status.st_size < SEGMENT_BYTES or not stat.S_ISREG(status.st_mode):
+        return
+    path = _path_of(descriptor)
+    if path is None or path.parent != logs().resolve():
+        return
+    if path.suffix == ".log":
+        with suppress(OSError):
+            _put_aside(path)
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, f"{CONTINUED}\n".encode())
+
+
+def _put_aside(log: Path) -> None:
+    part = log.with_name(f".{log.name}.part")
+    try:
+        shutil.copyfile(log, part)
+        for number in range(SEGMENTS, 1, -1):
+            if aside(log, number - 1).exists():
+                os.replace(aside(log, number - 1), aside(log, number))
+        os.replace(part, aside(log, 1))
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def lines_of(log: Path) -> list[str]:
+    """Return what an engine has written, also just before its log was full."""
+    lines = _read(log)
+    return _read(aside(log, 1)) + lines if CONTINUED in lines else lines
+
+
+def _read(path: Path) -> list[str]:
+    return path.read_text(errors="replace").splitlines() if path.exists() else []
+
+
+def _path_of(descriptor: int) -> Path | None:
+    if sys.platform == "darwin":
+        import fcntl
+
+        return Path(os.fsdecode(fcntl.fcntl(descriptor, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0")))
+    link = Path(f"/proc/self/fd/{descriptor}")
+    return Path(os.readlink(link)) if link.exists() or link.is_symlink() else None
