@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +17,12 @@ from data.workspace import UserError, home, write_atomically
 from serving.bundle import MANIFEST, copy_bundle, read_bundle
 from serving.decisions import record_deployed
 from serving.digest import file_digest, files_below
-from serving.index import LITE_FILE, MARKER, STORED, Index, _clip, _write_collection, read_index
+from serving.index import LITE_FILE, MARKER, STORED, Index, _clip, read_index, write_collection
 from serving.milvus import milvus_client
 
 ERASED = "erased.json"
 ROWS = 1_000
+EVERY_ROW = "chunk_id != ''"
 
 Changed = Mapping[str, tuple[str, str]]
 
@@ -76,21 +77,28 @@ def erase_from_index(folder: Path, message_ids: Collection[str], changed: Change
     stated = read_index(folder)
     if stated.uri:
         return _erase_on_server(folder, stated, message_ids, changed)
+    removed = kept = cleaned = 0
     with milvus_client(str(folder / LITE_FILE)) as client:
-        rows = _rows(client, stated.collection, "chunk_id != ''")
-    kept, cleaned = _without(rows, message_ids, changed)
-    if kept == rows:
-        return ErasedIndex(folder, 0, 0, is_on_server=False)
-    erased = ErasedIndex(folder, len(rows) - len(kept), cleaned, is_on_server=False)
+        for rows in _batches(client, stated.collection, EVERY_ROW):
+            staying, now = _without(rows, message_ids, changed)
+            removed, kept, cleaned = removed + len(rows) - len(staying), kept + len(staying), cleaned + now
+    erased = ErasedIndex(folder, removed, cleaned, is_on_server=False)
+    if not (removed or cleaned):
+        return erased
     if not kept:
         shutil.rmtree(folder)
         return erased
     with write_atomically(folder) as unfinished:
         unfinished.mkdir()
-        with milvus_client(str(unfinished / LITE_FILE)) as client:
-            _write_collection(client, stated.collection, kept)
+        with (
+            milvus_client(str(folder / LITE_FILE)) as source,
+            milvus_client(str(unfinished / LITE_FILE)) as target,
+        ):
+            batches = _batches(source, stated.collection, EVERY_ROW)
+            left = (row for rows in batches for row in _without(rows, message_ids, changed)[0])
+            write_collection(target, stated.collection, left, count=kept, dimension=stated.dimension)
         shutil.copyfile(folder / MARKER, unfinished / MARKER)
-        (unfinished / ERASED).write_text(json.dumps({"removed": erased.removed, "cleaned": cleaned}))
+        (unfinished / ERASED).write_text(json.dumps({"removed": removed, "cleaned": cleaned}))
     return erased
 
 
@@ -158,14 +166,13 @@ def _without(
     return kept, cleaned
 
 
-def _rows(client: Any, collection: str, condition: str) -> list[dict[str, Any]]:
+def _batches(client: Any, collection: str, condition: str) -> Iterator[list[dict[str, Any]]]:
+    """Yield the rows that meet a condition, a few at a time: with its vector one has some kilobytes."""
     client.load_collection(collection)
     iterator = client.query_iterator(collection, batch_size=ROWS, filter=condition, output_fields=STORED)
-    rows: list[dict[str, Any]] = []
     while batch := iterator.next():
-        rows += [{name: row[name] for name in STORED} for row in batch]
+        yield [{name: row[name] for name in STORED} for row in batch]
     iterator.close()
-    return rows
 
 
 def _erase_on_server(
@@ -182,7 +189,7 @@ def _erase_on_server(
             return ErasedIndex(folder, 0, 0, is_on_server=True)
         for start in range(0, len(concerned), ROWS):
             condition = f"message_id in {json.dumps(concerned[start : start + ROWS])}"
-            rows = _rows(client, stated.collection, condition)
+            rows = [row for batch in _batches(client, stated.collection, condition) for row in batch]
             kept, count = _without(rows, message_ids, changed)
             if kept:
                 client.upsert(stated.collection, kept)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -102,11 +103,13 @@ def build_index(
     with write_atomically(locate(index)) as unfinished:
         unfinished.mkdir()
         with milvus_client(milvus_uri or str(unfinished / LITE_FILE)) as client:
-            _write_collection(client, collection, _rows(chunks, vectors, custodians_of(prepared)))
+            rows = _rows(chunks, vectors, custodians_of(prepared))
+            dimension = vectors.shape[1]
+            write_collection(client, collection, rows, count=len(rows), dimension=dimension)
         built = Index(
             uri=milvus_uri,
             collection=collection,
-            dimension=vectors.shape[1],
+            dimension=dimension,
             rows=chunks.num_rows,
             embedder_digest=embedder_digest,
             dataset_digest=dataset_digest,
@@ -221,28 +224,30 @@ def search(
     return search_many(index, [question], vector, k=k, mode=mode)[0]
 
 
-def _write_collection(client: Any, collection: str, rows: list[dict[str, Any]]) -> None:
-    """Insert, flush, and only then index: Milvus Lite never builds an index declared before the rows."""
+def write_collection(
+    client: Any, collection: str, rows: Iterable[Mapping[str, Any]], *, count: int, dimension: int
+) -> None:
+    """Insert so many rows, flush, and only then index: Milvus Lite never builds an index declared before."""
     from tqdm import tqdm
 
     if client.has_collection(collection):
         # On a server it may be in use; its name says that it was made of the same data and model.
-        is_whole = client.get_collection_stats(collection)["row_count"] == len(rows)
+        is_whole = client.get_collection_stats(collection)["row_count"] == count
         if is_whole and {"vector", "sparse"} <= set(client.list_indexes(collection)):
             return
         client.drop_collection(collection)
-    client.create_collection(collection, schema=_schema(client, len(rows[0]["vector"])))
-    with tqdm(total=len(rows), desc="index chunks", unit="chunk", leave=False) as bar:
-        for start in range(0, len(rows), INSERT_ROWS):
-            batch = rows[start : start + INSERT_ROWS]
+    client.create_collection(collection, schema=_schema(client, dimension))
+    left = iter(rows)
+    with tqdm(total=count, desc="index chunks", unit="chunk", leave=False) as bar:
+        while batch := list(islice(left, INSERT_ROWS)):
             client.insert(collection, batch)
             bar.update(len(batch))
     client.flush(collection)
     indexes = client.prepare_index_params()
-    if len(rows) <= EXACT_UP_TO:
+    if count <= EXACT_UP_TO:
         indexes.add_index("vector", index_type="FLAT", metric_type="COSINE")
     else:
-        lists = int(4 * math.sqrt(len(rows)))
+        lists = int(4 * math.sqrt(count))
         indexes.add_index("vector", index_type="IVF_FLAT", metric_type="COSINE", params={"nlist": lists})
     indexes.add_index("sparse", index_type="SPARSE_INVERTED_INDEX", metric_type="BM25")
     client.create_index(collection, indexes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -158,3 +159,86 @@ def test_a_dataset_remembers_what_it_was_called_before_every_erasure(tmp_path: P
 
     assert (first, second) == manifest.former_digests
     assert manifest.digest not in manifest.former_digests
+
+
+def write_many(folder: Path, count: int) -> Path:
+    """Write a dataset of ``count`` long messages in groups of 50, every hundredth of them of the erased."""
+    messages, chunks = [], []
+    for number in range(count):
+        text = f"Note {number:05} of the file. " + f"{number:05} " * 300
+        sender = MARK if number % 100 == 7 else OTHER
+        row = message(f"m{number:05}", sender, f"mails/{number:05}.eml", text)
+        if number % 100 == 8:
+            row["recipients"] = [MARK]
+            row["text"] = row["full_text"] = f"{MARK} says {text}"
+        messages.append(row)
+        chunks.append(
+            {
+                **{name: row.get(name) for name in TABLES["chunks"].names},
+                **{"chunk_id": f"{row['message_id']}:0", "ordinal": 0, "start": 0, "end": 60},
+                "text": str(row["text"])[:60],
+            }
+        )
+    write_dataset(folder, messages, [copy("x", "m00007", "legal/x.eml"), copy("y", "m00001", "legal/y.eml")])
+    for name, rows in (("messages", messages), ("chunks", chunks)):
+        table = pa.Table.from_pylist(rows, schema=TABLES[name])
+        pq.write_table(table, folder / name / "part-0.parquet", row_group_size=50)
+    return folder
+
+
+def without_erased(folder: Path) -> ErasedDataset:
+    return erase_dataset(folder, eraser_of(Orders(suppressed=frozenset({MARK})), []))
+
+
+@pytest.fixture
+def small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("data.erase.ROWS_PER_GROUP", 50)
+    monkeypatch.setattr("data.erasing.BATCH_ROWS", 50)
+
+
+@pytest.mark.usefixtures("small_groups")
+def test_many_groups_are_erased_as_one_is(tmp_path: Path) -> None:
+    folder = write_many(tmp_path / "prepared", 400)
+    before = {row["message_id"]: row for row in read_messages(folder).to_pylist()}
+
+    done = without_erased(folder)
+
+    manifest, now = read_manifest(folder), read_messages(folder).to_pylist()
+    assert (5, 4) == (done.erased, done.cleaned), "four messages and the copy of one"
+    assert Counts(402, 396, 1, 5) == manifest.counts
+    assert {"mails": Counts(400, 396, 0, 4), "legal": Counts(2, 0, 1, 1)} == manifest.by_source
+    assert {"erased": 5} == manifest.reasons
+    assert [each for each in before if int(each[1:]) % 100 != 7] == [row["message_id"] for row in now]
+    assert 4 == sum(row != before[row["message_id"]] for row in now)
+    rejects = read_rejects(folder)["source"].to_pylist()
+    assert ["legal/x.eml", *(f"mails/{number:05}.eml" for number in (7, 107, 207, 307))] == rejects
+    texts = {row["message_id"]: row["text"] for row in now}
+    chunks = pq.read_table(folder / "chunks").to_pylist()
+    assert len(now) == len(chunks) == manifest.chunks
+    assert all(chunk["text"] == texts[chunk["message_id"]][:60] for chunk in chunks)
+    assert 8 == pq.read_metadata(folder / "messages" / "part-0.parquet").num_row_groups
+
+
+@pytest.mark.usefixtures("small_groups")
+def test_an_erasure_holds_a_few_groups_in_memory_however_many_there_are(tmp_path: Path) -> None:
+    peaks = []
+    for count in (400, 1_600):
+        folder = write_many(tmp_path / str(count), count)
+        tracemalloc.start()
+        without_erased(folder)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+
+    assert peaks[1] < 1.5 * peaks[0]
+
+
+@pytest.mark.usefixtures("small_groups")
+def test_a_dataset_without_the_erased_stays_byte_for_byte(tmp_path: Path) -> None:
+    folder = write_many(tmp_path / "prepared", 100)
+    without_erased(folder)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    again = without_erased(folder)
+
+    assert (0, 0, read_manifest(folder).digest) == (again.erased, again.cleaned, again.digest)
+    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}

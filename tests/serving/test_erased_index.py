@@ -23,7 +23,7 @@ from serving.bundle import MANIFEST, read_bundle, verify_bundle
 from serving.decisions import record_deployed
 from serving.digest import file_digest, files_below
 from serving.erase import bundles_below, erase_from_index, indexes_below, renew_bundle, require_closed
-from serving.index import LITE_FILE, MARKER, Index, _write_collection, open_index
+from serving.index import LITE_FILE, MARKER, Index, open_index, write_collection
 from serving.live import served_bundle
 from serving.milvus import milvus_client
 
@@ -57,7 +57,7 @@ def write_index(folder: Path) -> Path:
     ]
     folder.mkdir(parents=True)
     with milvus_client(str(folder / LITE_FILE)) as client:
-        _write_collection(client, "made", rows)
+        write_collection(client, "made", rows, count=len(rows), dimension=8)
     (folder / MARKER).write_text(json.dumps(asdict(Index("", "made", 8, len(rows), "", ""))))
     return folder
 
@@ -85,6 +85,29 @@ def test_rows_of_the_erased_leave_the_file(index: Path) -> None:
     assert {"named", "other"} == {hit.message_id for hit in found}
     assert NEUTRAL in "".join(hit.text for hit in found)
     assert 0 == erase_from_index(index, {"gone"}, changed()).removed, "a second time nothing is left to do"
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_an_index_is_written_anew_a_few_rows_at_a_time(
+    index: Path, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    monkeypatch.setattr("serving.erase.ROWS", rows)
+    monkeypatch.setattr("serving.index.INSERT_ROWS", rows)
+    with milvus_client(str(index / LITE_FILE)) as client:
+        before = vectors_of(client)
+
+    done = erase_from_index(index, {"gone"}, changed())
+
+    assert (2, 1) == (done.removed, done.cleaned)
+    with milvus_client(str(index / LITE_FILE)) as client:
+        assert {"named": TEXTS["named"].replace(MARK, NEUTRAL), "other": TEXTS["other"]} == texts_of(client)
+        assert {name: before[name] for name in ("named", "other")} == vectors_of(client)
+
+
+def vectors_of(client: Any) -> dict[str, list[float]]:
+    client.load_collection("made")
+    rows = client.query("made", filter="chunk_id != ''", output_fields=["message_id", "vector"])
+    return {row["message_id"]: list(map(float, row["vector"])) for row in rows}
 
 
 def test_an_index_of_nothing_else_is_gone(index: Path) -> None:
