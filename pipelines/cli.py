@@ -446,7 +446,7 @@ def prune_command(
     by: Annotated[str, typer.Option(help="Who asks; default: the system's user.")] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Remove it.")] = False,
 ) -> None:
-    """Show the datasets, models, indexes and bundles that no release needs; with --yes, remove them."""
+    """Show datasets, models, indexes, bundles and weights that no release needs; with --yes, remove them."""
     from rich.console import Console
     from rich.filesize import decimal
 
@@ -454,14 +454,14 @@ def prune_command(
 
     planned = plan(older_than_days=older_than, keep=keep)
     show(planned, Console(file=sys.stdout))
-    if not planned.goes:
+    if not len(planned):
         typer.echo("nothing to prune")
     elif yes:
         freed = planned.frees
         prune(planned, by=by)
-        typer.echo(f"pruned {len(planned.goes):,} folders: {decimal(freed)} free")
+        typer.echo(f"pruned {planned}: {decimal(freed)} free")
     else:
-        typer.echo(f"{len(planned.goes):,} folders, {decimal(planned.frees)}; to remove them: add --yes")
+        typer.echo(f"{planned}, {decimal(planned.frees)}; to remove them: add --yes")
 
 
 @app.command("reveal")

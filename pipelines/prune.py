@@ -1,4 +1,4 @@
-"""What no release needs any more: datasets, models, indexes and bundles, taken away on record."""
+"""What no release needs any more: datasets, models, indexes, bundles and weights, taken away on record."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from data.retention import Orders, orders_of
 from data.workspace import home, secret
 from evaluation import decision
 from evaluation.release import Release
+from pipelines.prune_weights import Weights, remove_weights, unneeded_weights
 from pipelines.run import forget_cached
 from serving.adapter import DIGEST as ADAPTER
 from serving.adapter import ORIGIN
@@ -75,6 +76,14 @@ class Plan:
 
     goes: tuple[Folder, ...]
     held: tuple[Held, ...]
+    weights: tuple[Weights, ...] = ()  # in MLflow
+
+    def __len__(self) -> int:
+        return len(self.goes) + len(self.weights)
+
+    def __str__(self) -> str:
+        weights = f" and the weights of {len(self.weights):,} models in MLflow" if self.weights else ""
+        return f"{len(self.goes):,} folders{weights}"
 
     @property
     def frees(self) -> int:
@@ -85,7 +94,8 @@ class Plan:
             for file in _files(folder.path):
                 links[file.st_dev, file.st_ino] += 1
                 sizes[file.st_dev, file.st_ino] = (file.st_size, file.st_nlink)
-        return sum(size for name, (size, count) in sizes.items() if links[name] == count)
+        free = sum(size for name, (size, count) in sizes.items() if links[name] == count)
+        return free + sum(each.size for each in self.weights)
 
 
 def plan(*, older_than_days: int, keep: int) -> Plan:
@@ -93,7 +103,8 @@ def plan(*, older_than_days: int, keep: int) -> Plan:
 
     Needed are the live release, the ``keep`` releases below it, to which a rollback leads, and all that wait
     for a decision: their dataset, models, index and bundles. The newest dataset stays, too. What shows why
-    a decision was made is never listed: evaluations, executed notebooks, ledgers, MLflow's versions.
+    a decision was made is never listed: evaluations, executed notebooks, ledgers, MLflow's runs and versions.
+    Of MLflow go the weights that no release names, neither a past one nor a rejected one.
 
     Raises:
         UserError: the decision log or a policy of holds is damaged.
@@ -111,7 +122,9 @@ def plan(*, older_than_days: int, keep: int) -> Plan:
         (stays if is_needed or is_newest or each.made > before else goes).append(each)
     held = _held([each for each in goes if each.kind == "dataset"], stays)
     kept = {each.folder for each in held}
-    return Plan(tuple(each for each in goes if each not in kept), held)
+    leaving = tuple(each for each in goes if each not in kept)
+    waiting = _trained_models({each.path for each in leaving})
+    return Plan(leaving, held, unneeded_weights(before=before, waiting=waiting))
 
 
 def prune(planned: Plan, *, by: str = "") -> None:
@@ -124,12 +137,15 @@ def prune(planned: Plan, *, by: str = "") -> None:
     """
     with at_rest():
         shutil.rmtree(_aside(), ignore_errors=True)
-        governance.record(RECORD, by=by, **{kind: _all_names(planned, kind) for kind in KINDS})
+        weights = sorted(each.model_id for each in planned.weights)
+        names = {kind: _all_names(planned, kind) for kind in KINDS}
+        governance.record(RECORD, by=by, weights=weights, **names)
         forget_cached(each.path for each in planned.goes)
         _drop_collections([each.path for each in planned.goes])
         _aside().mkdir()
         for each in planned.goes:
             os.replace(each.path, _aside() / uuid.uuid4().hex)
+        remove_weights(planned.weights)
     shutil.rmtree(_aside())
 
 
@@ -140,7 +156,10 @@ def show(planned: Plan, console: Console) -> None:
     for each in sorted(planned.goes, key=lambda folder: (-sizes[folder], folder.path)):
         made = datetime.fromtimestamp(each.made, UTC).date().isoformat()
         table.add_row(each.kind, made, decimal(sizes[each]), str(each.path.relative_to(home().resolve())))
-    if planned.goes:
+    for weights in sorted(planned.weights, key=lambda each: (-each.size, each.model_id)):
+        made = datetime.fromtimestamp(weights.made, UTC).date().isoformat()
+        table.add_row("weights", made, decimal(weights.size), f"MLflow, model {weights.model_id}")
+    if len(planned):
         console.print(table)
     for held in planned.held:
         console.print(str(held), highlight=False, soft_wrap=True)
@@ -193,6 +212,15 @@ def _finished(paths: Iterable[Path]) -> list[Path]:
         for path in sorted(paths)
         if not any(part.startswith(".") for part in path.resolve().relative_to(root).parts)
     ]
+
+
+def _trained_models(leaving: set[Path]) -> set[str]:
+    """Return MLflow's models of the trainings whose folders stay: they may be judged yet."""
+    found = set()
+    for marker in _finished(home().rglob(TRAINED)):
+        if not leaving & set(marker.resolve().parents):
+            found.add(str(json.loads(marker.read_text(encoding="utf-8")).get("model_id", "")))
+    return found
 
 
 def _adapter(trained: Path) -> str:
