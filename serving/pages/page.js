@@ -69,6 +69,7 @@ async function enter() {
   offerChannels(me.channels.map((name) => ({ name })));
   offer("label", me.labels.map((name) => ({ name })));
   isCounted = false;
+  known = {};
   $("holds").hidden = !me.rights.includes("hold");
   for (const former of $("hold").querySelectorAll("option[value^='by ']")) former.remove();
   for (const name of me.holds) $("hold").append(element("option", { value: `by ${name}`, textContent: name }));
@@ -130,10 +131,12 @@ let isCounted = false;
 
 function offerChannels(choices) {
   const chosen = new Set([...$("channels").querySelectorAll("input:checked")].map((box) => box.value));
+  const focused = $("channels").contains(document.activeElement) && document.activeElement.value;
   $("channels").replaceChildren(element("legend", { textContent: "Channel" }), ...choices.map((choice) => {
     const box = element("input", { type: "checkbox", value: choice.name, checked: chosen.has(choice.name) });
     return element("label", {}, box, counted(choice.name, choice));
   }));
+  if (focused) [...$("channels").querySelectorAll("input")].find((box) => box.value === focused)?.focus();
 }
 
 function offer(id, choices) {
@@ -150,28 +153,49 @@ function offer(id, choices) {
   if (hadFocus) select.focus();
 }
 
-// Counted when somebody first looks, not at every sign-in: each count reads a column of the whole dataset.
+// Counted when somebody looks, not at every sign-in: each count reads a column of the whole dataset. A facet
+// counts within all limits but its own: so its numbers say what choosing something else would find.
+const FACETS = { channel: "channels", language: "languages", label: "labels" };
+let known = {}; // every choice that was ever counted: one that no message is left for stays, with 0
+let counting = 0;
+
 async function countFacets() {
   if (isCounted) return;
-  const { tools } = await (await request("/v1/tools")).json();
-  isCounted = !tools.some((tool) => tool.function.name === "statistics"); // then there is nothing to count
-  if (isCounted) return;
-  const [channels, languages, labels] = await Promise.all(["channel", "language", "label"].map(groups));
-  offerChannels(channels);
-  offer("language", languages);
-  offer("label", labels);
-  isCounted = true;
-  $("counted").hidden = false;
-  showLimits();
+  isCounted = true; // what changes meanwhile asks again
+  const turn = ++counting;
+  try {
+    const { tools } = await (await request("/v1/tools")).json();
+    if (!tools.some((tool) => tool.function.name === "statistics")) return; // then there is nothing to count
+    const [channels, languages, labels] = await Promise.all(Object.keys(FACETS).map(groups));
+    if (turn !== counting) return;
+    offerChannels(channels);
+    offer("language", languages);
+    offer("label", labels);
+    $("counted").hidden = false;
+    showLimits();
+  } catch (failure) {
+    isCounted = false;
+    throw failure;
+  }
+}
+
+let soon = 0;
+function countAgain() {
+  if ($("counted").hidden) return; // never counted yet, or nothing that this reader may count
+  isCounted = false;
+  clearTimeout(soon);
+  if ($("facets").open) soon = setTimeout(() => countFacets().catch((failure) => say(failure.message, true)), 400);
 }
 
 async function groups(property) {
-  const { groups: found, groups_left_out: left } = await (await request("/v1/tools/statistics", { group_by: [property], limit: 1000 })).json();
-  const counts = new Map();
+  const { [FACETS[property]]: _own, ...others } = filters();
+  const { groups: found, groups_left_out: left } = await (await request("/v1/tools/statistics", { group_by: [property], limit: 1000, filters: others })).json();
+  const counts = new Map([...(known[property] || [])].map((name) => [name, 0]));
   for (const { by, count } of found) {
     // a set of labels, a|b, counts for each of them: so the filter finds it
     for (const name of by[property]?.split("|") || []) counts.set(name, (counts.get(name) || 0) + count);
   }
+  known[property] = [...counts.keys()];
   return [...counts].sort((one, other) => other[1] - one[1]).map(([name, count]) => (left ? { name } : { name, count }));
 }
 
@@ -221,6 +245,7 @@ function clearLimits() {
   for (const box of $("channels").querySelectorAll("input")) box.checked = false;
   for (const id of Object.keys(LIMITS)) $(id).value = "";
   showLimits();
+  countAgain();
   $($("ask").hidden ? "question" : "asked").focus();
   say("Nothing is limited now.");
 }
@@ -453,7 +478,7 @@ const on = (id, words, work) => $(id).addEventListener("submit", (submitted) => 
 on("enter-form", "Checking the key…", async () => { key = $("key").value.trim(); await enter(); sessionStorage.setItem("key", key); $("key").value = ""; });
 on("search-form", "Searching…", search);
 on("ask-form", "Looking for sources…", ask);
-$("facets").addEventListener("input", showLimits);
+$("facets").addEventListener("input", (changed) => { showLimits(); if (changed.target.id !== "mode") countAgain(); });
 $("facets").addEventListener("toggle", () => { if ($("facets").open) attempt("Counting…", async () => { await countFacets(); say(""); }); });
 for (const button of document.querySelectorAll(".limits button")) button.addEventListener("click", clearLimits);
 $("leave").addEventListener("click", leave);

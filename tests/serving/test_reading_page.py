@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from made_dataset import write_dataset
+from made_dataset import LABELS, write_dataset
 from made_decisions import decide
 from made_gateway import HOSTILE, MadeIndex, made_door
 from made_page import (
@@ -26,6 +26,7 @@ from made_page import (
 from made_review import PENDING, propose_with_report
 
 from data import feedback
+from data.dataset import read_messages
 from data.schema import TABLES
 from serving.door import Door
 
@@ -138,11 +139,33 @@ def test_a_facet_counts_what_the_reader_may_see_and_narrows_the_results(varied: 
         page.select_option("#language", "de")
         page.check("#channels input[value=chat]")
         page.select_option("#label", "off_channel")
+        rows = read_messages(varied.archive.folder).to_pylist()  # type: ignore[union-attr]
+        limits = {"channel": "chat", "language": "de", "label": "off_channel"}
+        page.wait_for_selector(
+            f"#channels label:has-text('email ({left_of(rows, limits, channel='email')})')"
+        )
+        page.wait_for_selector(f"#channels label:has-text('chat ({left_of(rows, limits)})')")
+        for name, language in {"English": "en", "German": "de"}.items():
+            counted = f"{name} ({left_of(rows, limits, language=language)})"
+            assert counted in page.locator("#language option").all_inner_texts()
+        for label in LABELS:
+            counted = f"{label.replace('_', ' ')} ({left_of(rows, limits, label=label)})"
+            assert counted in page.locator("#label option").all_inner_texts(), (
+                "what is left out stays, with 0"
+            )
+        assert ("de", "off_channel") == (page.input_value("#language"), page.input_value("#label"))
         page.press("#question", "Enter")
         page.wait_for_selector("#status:has-text('10 passages')")
         assert {"chat"} == found_channels(page)
         said = "Limited to channel chat · language German · label off channel"
         assert said == page.inner_text("#search .limits span")
+        page.click("#search .limits button")
+        page.wait_for_selector("#channels label:has-text('email (50)')")
+
+
+def left_of(rows: list[dict[str, Any]], limits: dict[str, str], **other: str) -> int:
+    """Count the messages within the limits, one of them another."""
+    return sum(all(row[name] == value for name, value in (limits | other).items()) for row in rows)
 
 
 def found_channels(page: Any) -> set[str]:
