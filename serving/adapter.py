@@ -1,14 +1,15 @@
 """The generator's adapter: LoRA beside the base model in a bundle, loaded into a running engine.
 
-Where a bundle has one, the base is served as ``generator-base`` and the adapter as ``generator``, so
-that nobody who asks the generator has to know. vLLM forgets adapters when it ends: whoever starts an
-engine calls :func:`serve_adapter`, and calling it again changes nothing.
+Where a bundle has one, the base is served as ``generator-base`` and the adapter by a name of its own, made
+of its digest: one engine answers for two bundles at once, each with its adapter. vLLM forgets adapters
+when it ends: whoever starts an engine calls :func:`serve_adapter`, and calling it again changes nothing.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ NAME = "generator"
 BASE_NAME = "generator-base"
 RANKS = (8, 16, 32, 64, 128, 256)  # what vLLM takes for the largest rank
 LOAD_S = 60.0
+AT_ONCE = 2  # of the bundle that is served, and of the next one or the former
+KEPT = 4  # in memory, unloaded ones among them: one that is pushed out is read again, and nobody verifies it
 
 
 def adapter_of(generator: Path) -> Path | None:
@@ -39,13 +42,22 @@ def served_name(role: str, folder: Path) -> str:
     return BASE_NAME if role == NAME and adapter_of(folder) else role
 
 
+def adapter_name(digest: str) -> str:
+    """Return what vLLM calls an adapter of this digest: the same name means the same weights."""
+    return f"{NAME}-{digest}"
+
+
 def adapter_arguments(generator: Path) -> list[str]:
-    """Return vLLM's flags for a generator with an adapter beside it; none without."""
+    """Return vLLM's flags for a generator with an adapter beside it; none without.
+
+    An engine takes the adapters of all bundles whose flags are the same.
+    """
     adapter = adapter_of(generator)
     if adapter is None:
         return []
     largest = next(rank for rank in RANKS if rank >= _rank(adapter))
-    return ["--enable-lora", "--max-loras", "1", "--max-lora-rank", str(largest)]
+    room = ["--max-loras", str(AT_ONCE), "--max-cpu-loras", str(KEPT)]
+    return ["--enable-lora", *room, "--max-lora-rank", str(largest)]
 
 
 def adapter_environment(folder: Path) -> dict[str, str]:
@@ -114,20 +126,45 @@ def kept_adapters() -> tuple[Path, ...]:
     return tuple(folder for folder in found if (folder / ORIGIN).is_file() and folder.name[0] != ".")
 
 
-def serve_adapter(url: str, adapter: Path) -> None:
-    """Have a running engine answer with this adapter, in place of whichever it had; no restart.
+def serve_adapter(url: str, adapter: Path, name: str) -> None:
+    """Have a running engine answer with this adapter whoever asks for its name; no restart.
 
     Raises:
         RuntimeError: the engine has no such adapter, cannot read it, or was started without adapters.
     """
-    with httpx.Client(base_url=url, timeout=LOAD_S, trust_env=False, headers=key_headers()) as http:
+    with _exchange(url) as http:
         models = http.get("/v1/models").raise_for_status().json()["data"]
-        if any(each["id"] == NAME and each.get("root") == str(adapter) for each in models):
+        if any(each["id"] == name for each in models):
             return
-        body = {"lora_name": NAME, "lora_path": str(adapter), "load_inplace": True}
-        reply = http.post("/v1/load_lora_adapter", json=body)
+        reply = http.post("/v1/load_lora_adapter", json={"lora_name": name, "lora_path": str(adapter)})
     if reply.status_code != httpx.codes.OK:
         raise RuntimeError(f"the generator engine refused the adapter {adapter} (HTTP {reply.status_code})")
+
+
+def drop_adapter(url: str, name: str) -> None:
+    """Have a running engine answer nobody by this name any more; requests on their way end as they began.
+
+    Raises:
+        RuntimeError: the engine does not have it.
+    """
+    with _exchange(url) as http:
+        reply = http.post("/v1/unload_lora_adapter", json={"lora_name": name})
+    if reply.status_code != httpx.codes.OK:
+        raise RuntimeError(f"the generator engine did not unload {name} (HTTP {reply.status_code})")
+
+
+@contextmanager
+def _exchange(url: str) -> Iterator[httpx.Client]:
+    """Speak to an engine about its adapters.
+
+    Raises:
+        RuntimeError: it does not answer.
+    """
+    try:
+        with httpx.Client(base_url=url, timeout=LOAD_S, trust_env=False, headers=key_headers()) as http:
+            yield http
+    except httpx.HTTPError as error:
+        raise RuntimeError(f"the generator engine does not answer: {type(error).__name__}") from error
 
 
 def _rank(adapter: Path) -> int:

@@ -17,7 +17,7 @@ from data.workspace import UserError, locate, write_atomically
 from serving.adapter import ADAPTER, check_adapter, decided_adapter
 from serving.calibrate import refusal_threshold
 from serving.champion import Champion, champion_index, champion_models, release_to_prove
-from serving.digest import file_digest, files_below, folder_digest
+from serving.digest import file_digest, files_below, folder_digest, stated_digest
 from serving.embed import servable_folder
 from serving.generator import generator_path
 from serving.index import read_index
@@ -58,6 +58,11 @@ class Bundle:
     @cached_property
     def prompts(self) -> Prompts:
         return prompts_in(self._stated("prompts.yaml").decode())
+
+    def digest_of(self, part: str) -> str:
+        """Return the digest that a folder of the bundle has by the manifest."""
+        inside = {name: name.removeprefix(f"{part}/") for name in self.files if name.startswith(f"{part}/")}
+        return stated_digest({short: self.files[name] for name, short in inside.items()})
 
     def _stated(self, name: str) -> bytes:
         """Return the bytes of a file, of which the manifest has the hash."""

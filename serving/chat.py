@@ -97,7 +97,7 @@ def chat_events(doors: Doors, guards: Guards, visit: Visit, body: ChatRequest) -
 
 def _asked(body: ChatRequest) -> dict[str, Any]:
     turns = [{"role": turn.speaker(), "content": model_view(redacted(turn.text()))} for turn in body.messages]
-    return {"model": "generator", "messages": turns, **body.for_the_engine()}
+    return {"messages": turns, **body.for_the_engine()}
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from serving.engines import Engines
 from serving.launch import Role
 from serving.limits import DeadlineError, seconds_left
 from serving.request_id import id_headers
-from serving.sleep import Sleepers
+from serving.sleep import Sleeper
 from serving.traces import step
 
 BATCH = 32
@@ -79,19 +79,22 @@ class EngineClient:
         urls: Mapping[Role, str],
         http: httpx.Client,
         observe: Observe = unobserved,
+        *,
         down: Collection[Role] = (),
-        sleepers: Sleepers | None = None,
+        sleepers: Mapping[Role, Sleeper] | None = None,
+        models: Mapping[Role, str] | None = None,
     ) -> None:
         self._urls = urls
         self.down = down  # known to be dead, and being started again
-        self._sleepers = sleepers or Sleepers()
+        self._sleepers = sleepers or {}
+        self._models = models or {}  # what an engine calls the bundle's model, where not as its role
         self._http = http
         self._observe = observe
 
     @property
     def asleep(self) -> frozenset[Role]:
         """The engines that start when they are first asked for, and do not answer yet."""
-        return self._sleepers.asleep
+        return frozenset(role for role, sleeper in self._sleepers.items() if sleeper.asleep)
 
     def wake(self, role: Role) -> None:
         """Have an engine started that sleeps, and wait for it.
@@ -100,8 +103,9 @@ class EngineClient:
             EngineStartingError: it does not answer within the request's time, and goes on starting.
             EngineUnavailableError: its start failed; whoever asks next has it tried again.
         """
-        if role in self.asleep and not self._sleepers.wake(role, seconds_left(REQUEST_S)):
-            starts = self._sleepers.is_wanted(role, 0)
+        sleeper = self._sleepers.get(role)
+        if sleeper and sleeper.asleep and not sleeper.wake(seconds_left(REQUEST_S)):
+            starts = sleeper.is_wanted(0)
             raise EngineStartingError(role) if starts else EngineUnavailableError(role)
 
     def classify(self, texts: Sequence[str]) -> Vectors:
@@ -123,8 +127,8 @@ class EngineClient:
 
         With a JSON schema vLLM writes nothing else; the transformers engine refuses it.
         """
-        body: dict[str, Any] = {"model": "generator", "messages": list(messages), "max_tokens": max_tokens,
-                                "temperature": 0.0, "seed": 7}  # fmt: skip
+        body: dict[str, Any] = {"messages": list(messages), "max_tokens": max_tokens, "temperature": 0.0,
+                                "seed": 7}  # fmt: skip
         if schema is not None:
             asked = {"name": "answer", "schema": dict(schema)}
             body["response_format"] = {"type": "json_schema", "json_schema": asked}
@@ -139,7 +143,7 @@ class EngineClient:
         )
 
     def ask(self, role: Role, route: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Post to an engine.
+        """Post to an engine, to the bundle's model.
 
         Raises:
             EngineUnavailableError: nobody answers, or the engine behind the server is dead.
@@ -153,7 +157,7 @@ class EngineClient:
         try:
             reply = self._http.post(
                 f"{self._urls[role]}{route}",
-                json=body,
+                json=self._named(role, body),
                 headers=id_headers(),
                 timeout=seconds_left(REQUEST_S),
             )
@@ -188,7 +192,7 @@ class EngineClient:
                 self._http.stream(
                     "POST",
                     f"{self._urls[role]}{route}",
-                    json=body,
+                    json=self._named(role, body),
                     headers=id_headers(),
                     timeout=left,
                 ) as reply,
@@ -218,11 +222,15 @@ class EngineClient:
         except (httpx.TransportError, KeyError):
             return False
 
+    def _named(self, role: Role, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a request's body with the model that the bundle has: the engine may serve another's too."""
+        return {**body, "model": self._models.get(role, role)}
+
     def _rows(self, role: Role, route: str, texts: Sequence[str], field: str) -> Vectors:
         rows: list[list[float]] = []
         for start in range(0, len(texts), BATCH):
             batch = [text or " " for text in texts[start : start + BATCH]]
-            body = {"model": role, "input": batch, "truncate_prompt_tokens": -1}
+            body = {"input": batch, "truncate_prompt_tokens": -1}
             data = self.ask(role, route, body)["data"]
             rows += [row[field] for row in sorted(data, key=lambda row: row["index"])]
         return np.asarray(rows, np.float32)
@@ -266,7 +274,14 @@ def _cut_off(reply: httpx.Response, seconds: float) -> Iterator[None]:
 def engine_client(engines: Engines, *, observe: Observe = unobserved) -> Iterator[EngineClient]:
     """Connect to running engines; ``observe`` is told of every call."""
     with httpx.Client(timeout=REQUEST_S, trust_env=False, headers=key_headers()) as http:
-        yield EngineClient(engines.urls, http, observe, engines.down, engines.sleepers)
+        yield EngineClient(
+            engines.urls,
+            http,
+            observe,
+            down=engines.down,
+            sleepers=engines.sleepers,
+            models=engines.models,
+        )
 
 
 def labels_of(classifier: Path) -> tuple[str, ...]:

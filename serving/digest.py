@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from data.workspace import UserError
+
+CARD = ".md"
 
 
 def file_digest(path: Path) -> str:
@@ -37,6 +40,11 @@ def folder_digest(folder: Path) -> str:
 
     Model cards are left out: libraries write their own whenever they save, and no engine reads them.
     """
-    names = [name for name in files_below(folder) if not name.endswith(".md")]
-    lines = [f"{file_digest(folder / name)}  {name}\n" for name in names]
+    names = [name for name in files_below(folder) if not name.endswith(CARD)]
+    return stated_digest({name: file_digest(folder / name) for name in names})
+
+
+def stated_digest(files: Mapping[str, str]) -> str:
+    """Return the digest of a folder whose files, by their relative names, have these hashes."""
+    lines = [f"{files[name]}  {name}\n" for name in sorted(files) if not name.endswith(CARD)]
     return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -16,7 +16,8 @@ from typing import Literal
 import httpx
 
 from data.workspace import UserError, home
-from serving.adapter import adapter_environment, adapter_of, serve_adapter
+from serving.adapter import adapter_environment, adapter_name, adapter_of, serve_adapter
+from serving.digest import folder_digest
 from serving.fork_server import ServerPlan, write_plan
 from serving.launch import (
     ANYWHERE,
@@ -31,7 +32,7 @@ from serving.launch import (
 )
 from serving.ports import LOOPBACK, free_ports
 from serving.processes import ServerProcess, start_process, stop_processes
-from serving.sleep import Sleepers
+from serving.sleep import Sleeper
 
 EngineKind = Literal["vllm", "transformers"]
 READY_S = 600.0
@@ -40,14 +41,15 @@ POLL_S = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """Running engines: where each role is served, by what, and how long the start took."""
+    """Running engines of a bundle: where each role is served, by what, and how long the start took."""
 
     kind: EngineKind
-    urls: Mapping[Role, str]
+    urls: dict[Role, str]
     seconds_to_ready: float
     servers: tuple[ServerProcess, ...]
     down: set[Role] = field(default_factory=set)  # known to be dead: nobody waits for them
-    sleepers: Sleepers = field(default_factory=Sleepers)
+    sleepers: dict[Role, Sleeper] = field(default_factory=dict)
+    models: dict[Role, str] = field(default_factory=dict)  # what an engine calls them, where not as the role
 
     def dead_roles(self) -> tuple[str, ...]:
         """Return the roles whose process has ended."""
@@ -106,9 +108,12 @@ def engines(
     try:
         urls = _start(kind, models, scratch, servers, placements or {})
         _await_ready(urls, servers, started, timeout_s, stop or threading.Event())
-        if kind == "vllm" and (adapter := adapter_of(bundle / "generator")) and "generator" in urls:
-            serve_adapter(urls["generator"], adapter)
-        yield Engines(kind, urls, round(time.monotonic() - started, 1), tuple(servers))
+        names: dict[Role, str] = {}
+        if kind == "vllm" and "generator" in urls and (adapter := adapter_of(bundle / "generator")):
+            names["generator"] = adapter_name(folder_digest(adapter))
+            serve_adapter(urls["generator"], adapter, names["generator"])
+        seconds = round(time.monotonic() - started, 1)
+        yield Engines(kind, urls, seconds, tuple(servers), models=names)
     finally:
         stop_processes(servers)
         shutil.rmtree(scratch, ignore_errors=True)

@@ -120,10 +120,13 @@ def main(plan_path: str) -> None:
         roles[child] = server.role
         _tell("started", server.role, child)
     while roles:
-        child, status = os.wait()
-        role = roles.pop(child, None)
-        if role is not None:
-            _tell("ended", role, os.waitstatus_to_exitcode(status))
+        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+        if ended is None:
+            continue
+        if role := roles.pop(ended.si_pid, None):
+            code = ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+            _tell("ended", role, code)
+        os.waitpid(ended.si_pid, 0)  # last: until then nobody else has its number
 
 
 if __name__ == "__main__":

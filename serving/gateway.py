@@ -29,6 +29,7 @@ from serving.limits import Limits
 from serving.live import served_bundle
 from serving.metrics import Metrics
 from serving.placement import Placement
+from serving.pool import EnginePool
 from serving.ports import require_free
 from serving.revealing import Reveals
 from serving.routes import build_app
@@ -127,6 +128,7 @@ def serve(
     served = served_bundle(bundle)
     require_free(host, port)
     tell_of_unused(chosen.engines, engine)
+    pool = EnginePool(engine, metrics, stop=stop, placements=chosen.engines)
     key_file = ensure_owner_key()
     tokens = [TokenCheck(issuer) for issuer in chosen.issuers]
     checks: list[Checks] = [Keyring(), *tokens]
@@ -137,14 +139,14 @@ def serve(
         stack.callback(doors.close)
         stack.callback(stop.set)
         asleep = ROLES if lazy else ()
-        doors.open(*start_door(served, engine, metrics, stop=stop, asleep=asleep, placements=chosen.engines))
+        doors.open(*start_door(served, pool, metrics, asleep=asleep))
         for check in tokens:
             threading.Thread(target=keep_fresh, args=(check, stop), name="issuer", daemon=True).start()
         if bundle is None:
             follower = threading.Thread(
                 target=follow_live,
-                args=(doors, engine, metrics, audit),
-                kwargs={"stop": stop, "canary": chosen.canary, "placements": chosen.engines},
+                args=(doors, pool, metrics, audit),
+                kwargs={"stop": stop, "canary": chosen.canary},
                 name="follow",
             )
             follower.start()

@@ -10,13 +10,17 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from serving.log_segments import lines_of
 
 STOP_S = 25.0
+KILL_S = 5.0  # the kernel ends what is killed when it comes to it
+POLL_S = 0.05
 PR_SET_PDEATHSIG = 1
 _TELLING = re.compile(r"\b(\w*Error|\w*Exception|error|ERROR|killed)\b")
 
@@ -43,12 +47,32 @@ class ServerProcess:
         """Return the roles that nobody serves any more."""
         if self.has_ended():
             return self.roles
+        return tuple(event["role"] for event in self._events() if event["event"] == "ended")
+
+    def end_roles(self, roles: Collection[str], *, patience_s: float = STOP_S) -> None:
+        """End what serves these roles and no other; one process that serves others, too, goes on whole."""
+        if set(self.roles) <= {*roles, *self.dead_roles()}:
+            stop_processes([self], patience_s=patience_s)
+            return
+        for number, patience in ((signal.SIGTERM, patience_s), (signal.SIGKILL, KILL_S)):
+            until = time.monotonic() + patience
+            for process in self._forks(roles):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, number)
+            while self._forks(roles) and time.monotonic() < until:
+                time.sleep(POLL_S)
+
+    def _forks(self, roles: Collection[str]) -> list[int]:
+        """Return the processes that a fork server has for these roles, but those that ended."""
+        over = self.dead_roles()
+        started = [event for event in self._events() if event["event"] == "started"]
+        return [event["number"] for event in started if event["role"] in roles and event["role"] not in over]
+
+    def _events(self) -> list[dict[str, Any]]:
         if self.events_path is None:
-            return ()
-        events = [
-            json.loads(line) for line in self.events_path.read_text().splitlines() if line.endswith("}")
-        ]
-        return tuple(event["role"] for event in events if event["event"] == "ended")
+            return []
+        lines = self.events_path.read_text().splitlines()
+        return [json.loads(line) for line in lines if line.endswith("}")]
 
     def last_words(self, role: str) -> str:
         """Return the line of the log that says best why the role is not served."""

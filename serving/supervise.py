@@ -1,20 +1,21 @@
-"""Engines that die are started again, each alone, while the others go on answering."""
+"""An engine looked after: shared by the bundles that have its model, and started again when it dies."""
 
 from __future__ import annotations
 
 import sys
 import threading
 import time
-from collections.abc import Collection, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
 
 from data.workspace import UserError
-from serving.adapter import ADAPTER
+from serving.adapter import ADAPTER, drop_adapter, serve_adapter
 from serving.bundle import Bundle, check_files
-from serving.engines import Engines, choose_engine, engines
-from serving.launch import ROLES, Placements, Role, engine_model
+from serving.engines import EngineKind, Engines, engines
+from serving.launch import Placements, Role
 from serving.metrics import Metrics
-from serving.sleep import Sleepers
+from serving.sleep import Sleeper
 
 POLL_S = 0.5
 FIRST_PAUSE_S = 1.0
@@ -22,143 +23,216 @@ LONGEST_PAUSE_S = 60.0
 STEADY_S = 120.0  # an engine that ran so long has earned a new first pause
 
 
-@contextmanager
-def supervised(
-    bundle: Bundle,
-    engine: str,
-    metrics: Metrics,
-    *,
-    stop: threading.Event,
-    asleep: Collection[Role] = (),
-    placements: Placements | None = None,
-) -> Iterator[Engines]:
-    """Serve a bundle's models until the block ends; their addresses follow the engines that replace others.
+@dataclass(frozen=True, slots=True)
+class Starting:
+    """How the engines of a gateway are started."""
 
-    Those of ``asleep`` start when they are first asked for.
-
-    Raises:
-        UserError: a model that cannot be served, an engine that cannot run here.
-        RuntimeError: an engine died while starting for the first time.
-    """
-    for role in asleep:
-        engine_model(role, bundle.folder / role)  # what cannot be served is refused now
-    now = tuple(role for role in ROLES if role not in asleep)
-    with ExitStack() as stack:
-        first = Engines(choose_engine(engine), {}, 0.0, ())
-        if now:
-            together = engines(bundle.folder, engine, roles=now, stop=stop, placements=placements)
-            first = stack.enter_context(together)
-        running = Engines(
-            first.kind,
-            dict(first.urls),
-            first.seconds_to_ready,
-            first.servers,
-            sleepers=Sleepers(asleep),
-        )
-        watch = _Watch(bundle, running, metrics, stack, placements)
-        threads = [
-            threading.Thread(
-                target=watch.keep_asleep if role in asleep else watch.keep,
-                args=(role,),
-                name=f"supervise {role}",
-                daemon=True,
-            )
-            for role in ROLES
-        ]
-        for thread in threads:
-            thread.start()
-        try:
-            yield running
-        finally:
-            watch.stop.set()
-            for thread in threads:
-                thread.join()
+    kind: EngineKind
+    metrics: Metrics
+    stop: threading.Event  # the gateway's: what ends then is not started again
+    placements: Placements | None = None
 
 
-class _Watch:
-    """Looks after every engine in its own thread: a start takes minutes, and another may die meanwhile."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Lessee:
+    """A bundle that leases engines, and how it sees them: the engines keep that up to date."""
+
+    bundle: Bundle
+    engines: Engines
+
+
+class Together:
+    """Engines that were started together; who lets the last one go ends what they shared."""
 
     def __init__(
-        self,
-        bundle: Bundle,
-        running: Engines,
-        metrics: Metrics,
-        stack: ExitStack,
-        placements: Placements | None,
+        self, folder: Path, roles: tuple[Role, ...], starting: Starting, *, stop: threading.Event
     ) -> None:
+        """Start the engines.
+
+        Raises:
+            UserError: a model that cannot be served, an engine that cannot run here.
+            RuntimeError: one died while starting, or ``stop`` was set.
+        """
+        self._lock = threading.Lock()
+        self._left = set(roles)
+        with ExitStack() as stack:
+            started = engines(folder, starting.kind, roles=roles, stop=stop, placements=starting.placements)
+            self._running = stack.enter_context(started)
+            self._closing = stack.pop_all()
+
+    def url(self, role: Role) -> str:
+        return self._running.urls[role]
+
+    def is_dead(self, role: Role) -> bool:
+        return role in self._running.dead_roles()
+
+    def let_go(self, *roles: Role) -> None:
+        """End engines that nobody needs any more; the others go on."""
+        with self._lock:
+            self._left.difference_update(roles)
+            is_last = not self._left
+        if is_last:
+            self._closing.close()
+        else:
+            for server in self._running.servers:
+                if set(roles) & set(server.roles):
+                    server.end_roles(roles)
+
+
+class SupervisedEngine:
+    """One engine, in a thread of its own: a start takes minutes, and another may die meanwhile.
+
+    The thread that starts it stays as long as it: Linux ends a child with it.
+    """
+
+    def __init__(self, role: Role, starting: Starting, together: Together | None) -> None:
+        """Look after an engine that runs, or, without ``together``, after one that sleeps."""
+        self.role = role
         self.stop = threading.Event()
-        self._placements = placements
-        self._bundle = bundle
-        self._running = running
-        self._metrics = metrics
-        self._own = {role: stack.enter_context(ExitStack()) for role in ROLES}  # of engines started alone
-        self._serving: dict[Role, Engines] = dict.fromkeys(running.urls, running)
-        self._pause: dict[Role, float] = {}
-        self._begun: dict[Role, float] = dict.fromkeys(running.urls, time.monotonic())
+        self.together = together
+        self.sleeper = Sleeper(asleep=together is None)
+        self._starting = starting
+        self._begun = time.monotonic()
+        self._pause = 0.0  # before the next start
+        self._lock = threading.RLock()  # of who leases it, and of what it answers by
+        self._lessees: list[Lessee] = []
+        self._thread = threading.Thread(target=self._keep, name=f"supervise {role}", daemon=True)
 
-    def keep(self, role: Role) -> None:
-        """Look at an engine until told to stop.
+    @property
+    def is_leased(self) -> bool:
+        return bool(self._lessees)
 
-        In the thread that starts it: Linux ends a child with it.
+    def may_be_shared(self) -> bool:
+        """Say whether it runs, or would for the first request: nobody begins with a dead one."""
+        with self._lock:
+            return self.sleeper.asleep if self.together is None else not self.together.is_dead(self.role)
+
+    def begin(self) -> None:
+        """Begin to watch it."""
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait for the watch to end, once ``stop`` is set."""
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def admit(self, lessee: Lessee) -> None:
+        """Serve a bundle, too.
+
+        Raises:
+            UserError: the bundle's adapter was changed.
+            RuntimeError: the engine does not take the adapter.
         """
-        while not self.stop.wait(POLL_S):
-            if role in self._serving[role].dead_roles() and not self.stop.is_set():
-                self._replace(role)
+        with self._lock:
+            lessee.engines.sleepers[self.role] = self.sleeper
+            if self.together:
+                self._open(lessee, self.together)
+            elif not self.sleeper.asleep:
+                lessee.engines.down.add(self.role)
+            self._lessees.append(lessee)
 
-    def keep_asleep(self, role: Role) -> None:
-        """Start an engine once somebody asks for it, then look at it."""
+    def dismiss(self, lessee: Lessee) -> None:
+        """Serve a bundle no longer; its adapter is unloaded, unless it is another's too."""
+        with self._lock:
+            if lessee not in self._lessees:
+                return
+            self._lessees.remove(lessee)
+            name = lessee.engines.models.get(self.role)
+            others = {each.engines.models.get(self.role) for each in self._lessees}
+            if name and self.together and self._lessees and name not in others:
+                try:
+                    drop_adapter(self.together.url(self.role), name)
+                except RuntimeError as error:  # it died, perhaps: the next one starts without it
+                    _say(str(error))
+
+    def _open(self, lessee: Lessee, together: Together) -> None:
+        """Let a bundle's requests reach the engine, once its adapter is loaded."""
+        url = together.url(self.role)
+        if name := lessee.engines.models.get(self.role):
+            check_files(lessee.bundle, ADAPTER)
+            serve_adapter(url, lessee.bundle.folder / ADAPTER, name)
+        lessee.engines.urls[self.role] = url
+        lessee.engines.down.discard(self.role)
+
+    def _keep(self) -> None:
         while not self.stop.is_set():
-            if not self._running.sleepers.is_wanted(role, POLL_S):
-                continue
-            _say(f"the {role} engine starts: it is asked for")
-            if self._start(role):
-                self._running.sleepers.awake(role)
-                self.keep(role)
-            else:
-                self._running.sleepers.failed(role)
+            if self.sleeper.asleep:
+                self._wake()
+            elif not self.stop.wait(POLL_S) and self._serves_nobody():
+                self._replace()
 
-    def _replace(self, role: Role) -> None:
-        if role not in self._running.down and time.monotonic() - self._begun[role] > STEADY_S:
-            self._pause.pop(role, None)
-        self._running.down.add(role)
-        self._own[role].close()  # before the next one needs its memory
-        pause = self._pause.get(role, FIRST_PAUSE_S)
-        self._pause[role] = min(2 * pause, LONGEST_PAUSE_S)
-        print(
-            f"mailroom: the {role} engine ended; it starts again in {pause:.0f} s",
-            file=sys.stderr,
-            flush=True,
-        )
-        if self.stop.wait(pause):
+    def _wake(self) -> None:
+        """Start the engine once somebody asks for it."""
+        if not self.sleeper.is_wanted(POLL_S):
             return
-        if self._start(role):
-            self._running.down.discard(role)
-            self._metrics.engine_restarts.labels(role).inc()
-            _say(f"the {role} engine runs again")
+        _say(f"the {self.role} engine starts: it is asked for")
+        if self._start():
+            self.sleeper.awake()
+        else:
+            self.sleeper.failed()
 
-    def _start(self, role: Role) -> bool:
-        """Start an engine alone; where it does not start, say so: the next look, or request, tries again.
+    def _serves_nobody(self) -> bool:
+        """Say whether it has to be started again: it ended, or no bundle could be served by it."""
+        with self._lock:
+            if self._starting.stop.is_set() or not self._lessees:
+                return False
+            ended = self.together is None or self.together.is_dead(self.role)
+            return ended or all(self.role in each.engines.down for each in self._lessees)
 
-        Its files are verified anew: the bundle may have been served for months.
-        """
+    def _replace(self) -> None:
+        with self._lock:
+            former, self.together = self.together, None
+            for lessee in self._lessees:
+                lessee.engines.down.add(self.role)
+        if former:
+            if time.monotonic() - self._begun > STEADY_S:
+                self._pause = 0.0
+            former.let_go(self.role)  # before the next one needs its memory
+        pause = self._pause or FIRST_PAUSE_S
+        self._pause = min(2 * pause, LONGEST_PAUSE_S)
+        _say(f"the {self.role} engine ended; it starts again in {pause:.0f} s")
+        if not self.stop.wait(pause) and self._start():
+            self._starting.metrics.engine_restarts.labels(self.role).inc()
+            _say(f"the {self.role} engine runs again")
+
+    def _start(self) -> bool:
+        """Start the engine alone; where it does not start, say so: the next look, or request, tries again."""
         try:
-            check_files(self._bundle, *((role, ADAPTER) if role == "generator" else (role,)))
-            alone = engines(
-                self._bundle.folder,
-                self._running.kind,
-                roles=(role,),
-                stop=self.stop,
-                placements=self._placements,
-            )
-            started = self._own[role].enter_context(alone)
+            folder = self._verified().folder
+            together = Together(folder, (self.role,), self._starting, stop=self.stop)
         except Exception as error:  # whatever it is: the watch goes on
-            words = str(error) if isinstance(error, UserError | RuntimeError) else type(error).__name__
-            _say(f"the {role} engine did not start: {words}")
+            self._tell("did not start", error)
             return False
-        self._running.urls[role] = started.urls[role]  # type: ignore[index]  # a dict, see supervised
-        self._serving[role] = started
-        self._begun[role] = time.monotonic()
+        with self._lock:
+            for lessee in self._lessees:
+                try:
+                    self._open(lessee, together)
+                except Exception as error:  # the other bundles are served
+                    lessee.engines.down.add(self.role)
+                    self._tell(f"does not serve bundle {lessee.bundle.digest[:12]}", error)
+            self.together, self._begun = together, time.monotonic()
         return True
+
+    def _verified(self) -> Bundle:
+        """Return a bundle whose files are still what its manifest says: it may have been served for months.
+
+        Raises:
+            UserError: there is none; the message is of the one that came last.
+        """
+        with self._lock:
+            bundles = [lessee.bundle for lessee in reversed(self._lessees)]
+        problems = []
+        for bundle in bundles:
+            try:
+                check_files(bundle, *((self.role, ADAPTER) if self.role == "generator" else (self.role,)))
+                return bundle
+            except UserError as error:
+                problems.append(error)
+        raise problems[0] if problems else UserError(f"no bundle needs the {self.role} engine any more")
+
+    def _tell(self, what: str, error: Exception) -> None:
+        words = str(error) if isinstance(error, UserError | RuntimeError) else type(error).__name__
+        _say(f"the {self.role} engine {what}: {words}")
 
 
 def _say(words: str) -> None:

@@ -1,4 +1,4 @@
-"""From one live bundle to the next without a request lost: started beside, verified, then moved to."""
+"""From one live bundle to the next without a request lost: verified, started beside, then moved to."""
 
 from __future__ import annotations
 
@@ -16,35 +16,29 @@ from serving.bundle import Bundle
 from serving.canary import Canary, Trial
 from serving.decisions import is_rollback
 from serving.door import Door, Doors, open_door
-from serving.launch import Placements, Role
+from serving.launch import Role
 from serving.live import go_live, live_bundle, require_proved, served_bundle
 from serving.metrics import Metrics
-from serving.supervise import supervised
+from serving.pool import EnginePool
 
 POLL_S = 1.0
 AGAIN_S = 900.0  # after so long what was refused is tried again: a start may fail for want of memory or time
 
 
 def start_door(
-    bundle: Bundle,
-    engine: str,
-    metrics: Metrics,
-    *,
-    stop: threading.Event,
-    asleep: Collection[Role] = (),
-    placements: Placements | None = None,
+    bundle: Bundle, pool: EnginePool, metrics: Metrics, *, asleep: Collection[Role] = ()
 ) -> tuple[Door, ExitStack]:
-    """Start a bundle's engines, but those that sleep, and open its index; closing the stack ends both.
+    """Lease a bundle's engines and open its index; closing the stack ends both.
+
+    What of its engines does not run yet starts, but those that sleep.
 
     Raises:
         UserError: it cannot be served here, or was proved with another engine than ``auto`` is here.
-        RuntimeError: an engine died while starting, or ``stop`` was set.
+        RuntimeError: an engine died while starting, does not take the adapter, or was told to stop.
     """
-    require_proved(bundle, engine)
+    require_proved(bundle, pool.engine)
     with ExitStack() as stack:
-        running = stack.enter_context(
-            supervised(bundle, engine, metrics, stop=stop, asleep=asleep, placements=placements)
-        )
+        running = stack.enter_context(pool.lease(bundle, asleep=asleep))
         door = stack.enter_context(open_door(bundle, running, metrics))
         metrics.bundle.labels(bundle.digest[:12], bundle.release_id).set(1)
         stack.callback(metrics.bundle.labels(bundle.digest[:12], bundle.release_id).set, 0)
@@ -53,13 +47,12 @@ def start_door(
 
 def follow_live(
     doors: Doors,
-    engine: str,
+    pool: EnginePool,
     metrics: Metrics,
     audit: AuditLog,
     *,
     stop: threading.Event,
     canary: Canary | None = None,
-    placements: Placements | None = None,
 ) -> None:
     """Serve whatever becomes live until told to stop; where it cannot be served, the present bundle stays.
 
@@ -81,9 +74,7 @@ def follow_live(
         try:
             bundle = served_bundle(folder)
             asleep = present.client.asleep - ({"classifier"} if canary else set())  # a trial asks it at once
-            door, closing = start_door(
-                bundle, engine, metrics, stop=stop, asleep=asleep, placements=placements
-            )
+            door, closing = start_door(bundle, pool, metrics, asleep=asleep)
         except Exception as error:  # whatever it is: the follower must outlive it
             refused, again = folder, time.monotonic() + AGAIN_S
             metrics.swaps.labels("refused").inc()

@@ -238,7 +238,7 @@ def opened(bundle: Bundle, running: Engines, metrics: Metrics) -> Iterator[Gatew
 def main() -> int:
     from serving.bundle import read_bundle
     from serving.metrics import Metrics
-    from serving.supervise import supervised
+    from serving.pool import EnginePool
     from tests.benchmarks.soak import soak
 
     options = argparse.ArgumentParser()
@@ -262,7 +262,7 @@ def main() -> int:
         return soak(asked.bundle, asked.soak)
     bundle, metrics = read_bundle(asked.bundle), Metrics()
     with ExitStack() as stack:
-        running = stack.enter_context(supervised(bundle, asked.engine, metrics, stop=threading.Event()))
+        running = stack.enter_context(EnginePool(asked.engine, metrics, stop=threading.Event()).lease(bundle))
         gateway = stack.enter_context(opened(bundle, running, metrics))
         plain = stack.enter_context(plain_server(bundle.folder / "classifier"))
         before = resident()

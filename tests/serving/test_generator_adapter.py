@@ -11,7 +11,16 @@ import pytest
 
 from data.prompts import conversation, read_prompts
 from data.workspace import UserError
-from serving.adapter import DIGEST, NONE, adapter_of, check_adapter, decided_adapter, serve_adapter
+from serving.adapter import (
+    DIGEST,
+    NONE,
+    adapter_name,
+    adapter_of,
+    check_adapter,
+    decided_adapter,
+    drop_adapter,
+    serve_adapter,
+)
 from serving.client import engine_client
 from serving.digest import folder_digest
 from serving.engine_key import key_headers
@@ -131,7 +140,7 @@ def test_the_base_steps_aside_for_the_adapter_and_only_then(base: Path) -> None:
 def test_vllm_answers_with_the_adapter_and_changes_it_without_a_restart(base: Path, tmp_path: Path) -> None:
     adapter = write_adapter(base, base.parent / "generator_adapter")
     other = write_adapter(base, tmp_path / "other", seed=8)
-    bundle = base.parent
+    bundle, name, next_name = base.parent, name_of(adapter), name_of(other)
     assert adapter == adapter_of(base)
 
     with engines(bundle, "vllm", roles=("generator",)) as running, engine_client(running) as client:
@@ -140,25 +149,28 @@ def test_vllm_answers_with_the_adapter_and_changes_it_without_a_restart(base: Pa
             refused = httpx.request(method, f"{url}{route}", json=body, trust_env=False)
             assert (route, httpx.codes.UNAUTHORIZED) == (route, refused.status_code)
         plain = said(url, "generator-base")
-        first = said(url, "generator")
+        first = said(url, name)
         assert first == client.chat(QUESTION, max_tokens=12).text
-        serve_adapter(url, adapter)  # there already: nothing changes
-        assert first == said(url, "generator")
+        serve_adapter(url, adapter, name)  # there already: nothing changes
+        assert first == said(url, name)
 
-        serve_adapter(url, other)
-        second = said(url, "generator")
+        serve_adapter(url, other, next_name)
+        second = said(url, next_name)
         with pytest.raises(RuntimeError, match="refused the adapter"):
-            serve_adapter(url, tmp_path / "gone")
-        assert second == said(url, "generator")
+            serve_adapter(url, tmp_path / "gone", "generator-gone")
+        assert (first, second) == (said(url, name), said(url, next_name))
 
-        serve_adapter(url, adapter)
-        assert first == said(url, "generator")
-        assert plain == said(url, "generator-base")
+        drop_adapter(url, next_name)
+        with pytest.raises(RuntimeError, match="did not unload"):
+            drop_adapter(url, next_name)
+        with pytest.raises(httpx.HTTPStatusError):
+            said(url, next_name)
+        assert (first, plain) == (said(url, name), said(url, "generator-base"))
         assert () == running.dead_roles()
     shutil.rmtree(adapter)
     shutil.copytree(other, adapter)
     with engines(bundle, "vllm", roles=("generator",)) as restarted:
-        assert second == said(restarted.urls["generator"], "generator")
+        assert second == said(restarted.urls["generator"], next_name)
 
     assert 3 == len({plain, first, second})
 
@@ -172,6 +184,10 @@ def test_transformers_answers_with_the_adapter_too(base: Path) -> None:
     write_adapter(base, base.parent / "generator_adapter")
 
     assert plain != TextGenerator(base).answer(request)
+
+
+def name_of(adapter: Path) -> str:
+    return adapter_name(folder_digest(adapter))
 
 
 def said(url: str, model: str) -> str:

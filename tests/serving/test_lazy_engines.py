@@ -19,7 +19,7 @@ from test_bundle import write_bundle, write_manifest
 from test_chat import served
 
 from data.workspace import UserError
-from serving import supervise
+from serving import pool, supervise
 from serving.client import EngineStartingError, EngineUnavailableError, engine_client
 from serving.door import Door
 from serving.engines import Engines
@@ -27,7 +27,7 @@ from serving.guard import Guards
 from serving.launch import ROLES, Role
 from serving.limits import Limits, deadline
 from serving.metrics import Metrics
-from serving.supervise import supervised
+from serving.pool import EnginePool
 from tests.training.made_decoders import write_decoder
 
 CHAT = {"messages": [{"role": "user", "content": "Say hello."}]}
@@ -67,7 +67,7 @@ class Starts:
 def starts(monkeypatch: pytest.MonkeyPatch) -> Starts:
     made = Starts()
     monkeypatch.setattr(supervise, "engines", made.engines)
-    monkeypatch.setattr(supervise, "engine_model", lambda *_: None)
+    monkeypatch.setattr(pool, "engine_model", lambda *_: None)
     monkeypatch.setattr(supervise, "POLL_S", 0.02)
     return made
 
@@ -80,7 +80,7 @@ def door(tmp_path: Path, small_dataset: Path, guards: Guards, starts: Starts) ->
     starts.may_start.set()  # for those that do not sleep
     made = made_door(tmp_path / "bundle", small_dataset)
     with (
-        supervised(made.bundle, "transformers", metrics, stop=stop, asleep=asleep) as running,
+        EnginePool("transformers", metrics, stop=stop).lease(made.bundle, asleep=asleep) as running,
         engine_client(running) as client,
     ):
         starts.may_start.clear()
@@ -165,8 +165,8 @@ def test_an_engine_does_not_wake_on_files_that_changed_while_it_slept(
 def test_a_model_that_cannot_be_served_is_refused_though_it_sleeps(tmp_path: Path):
     with (
         pytest.raises(UserError, match="holds no model"),
-        supervised(
-            write_bundle(tmp_path / "bundle"), "transformers", Metrics(), stop=threading.Event(), asleep=ROLES
+        EnginePool("transformers", Metrics(), stop=threading.Event()).lease(
+            write_bundle(tmp_path / "bundle"), asleep=ROLES
         ),
     ):
         pass
@@ -183,8 +183,8 @@ def test_the_transformers_engine_wakes_alone_and_is_watched(
     metrics = Metrics()
 
     with (
-        supervised(
-            write_manifest(bundle), "transformers", metrics, stop=threading.Event(), asleep=ROLES
+        EnginePool("transformers", metrics, stop=threading.Event()).lease(
+            write_manifest(bundle), asleep=ROLES
         ) as running,
         engine_client(running) as client,
     ):

@@ -20,14 +20,20 @@ from serving.guard import Guards
 from serving.launch import ROLES, Placements, Role
 from serving.metrics import Metrics
 from serving.placement import Placement
-from serving.supervise import supervised
+from serving.pool import EnginePool
 
 
 class MadeServer:
     """A server process that dies when a test says so."""
 
-    def __init__(self) -> None:
+    def __init__(self, roles: tuple[Role, ...]) -> None:
+        self.roles = roles
         self.dead: set[Role] = set()
+        self.told: list[set[Role]] = []
+        """Which roles were ended alone."""
+
+    def end_roles(self, roles: tuple[Role, ...]) -> None:
+        self.told.append(set(roles) - self.dead)
 
     def dead_roles(self) -> tuple[Role, ...]:
         return tuple(self.dead)
@@ -61,7 +67,7 @@ class MadeEngines:
         if roles != ROLES and self.broken:
             self.broken -= 1
             raise RuntimeError("the engine ended at its start")
-        server = MadeServer()
+        server = MadeServer(roles)
         self.servers.append(server)
         urls = dict.fromkeys(roles, "http://engine")
         yield Engines("transformers", urls, 0.0, (server,))  # type: ignore[arg-type]
@@ -84,14 +90,15 @@ def test_measures_are_of_the_engines_that_serve_not_of_those_on_trial(
     metrics, stop = guards.metrics, threading.Event()
     door = made_door(tmp_path / "present", small_dataset)
     with ExitStack() as stack:
-        present = stack.enter_context(supervised(door.bundle, "transformers", metrics, stop=stop))
+        pool = EnginePool("transformers", metrics, stop=stop)
+        present = stack.enter_context(pool.lease(door.bundle))
         gateway = client_of(replace(door, client=stack.enter_context(engine_client(present))), guards)
-        candidate = write_bundle(tmp_path / "candidate")
+        candidate = write_bundle(tmp_path / "candidate", "other weights")
         made.held = {"generator"}
         if dies == "present":
             made.servers[0].dead.add("generator")
             wait_until(lambda: "generator" in present.down)
-        trial = stack.enter_context(supervised(candidate, "transformers", metrics, stop=stop))
+        trial = stack.enter_context(pool.lease(candidate))
         if dies == "candidate":
             made.servers[1].dead.add("generator")
             wait_until(lambda: "generator" in trial.down)
@@ -106,7 +113,7 @@ def test_an_engine_that_dies_is_noticed_while_another_does_not_come_up_again(
     tmp_path: Path, made: MadeEngines
 ):
     bundle, stop = write_bundle(tmp_path / "bundle"), threading.Event()
-    with supervised(bundle, "transformers", Metrics(), stop=stop) as running:
+    with EnginePool("transformers", Metrics(), stop=stop).lease(bundle) as running:
         made.held = {"classifier"}
         made.servers[0].dead.add("classifier")
         wait_until(lambda: "classifier" in running.down)
@@ -123,7 +130,7 @@ def test_an_engine_that_does_not_come_up_is_tried_ever_less_often(
     bundle, stop = write_bundle(tmp_path / "bundle"), threading.Event()
     made.broken = 4
     pauses = note_pauses(monkeypatch)
-    with supervised(bundle, "transformers", Metrics(), stop=stop) as running:
+    with EnginePool("transformers", Metrics(), stop=stop).lease(bundle) as running:
         made.servers[0].dead.add("classifier")
 
         wait_until(lambda: len(made.servers) == 2 and not running.down)
@@ -148,7 +155,7 @@ def note_pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def test_an_engine_that_died_is_let_go_when_it_is_replaced(tmp_path: Path, made: MadeEngines):
     bundle, stop = write_bundle(tmp_path / "bundle"), threading.Event()
-    with supervised(bundle, "transformers", Metrics(), stop=stop) as running:
+    with EnginePool("transformers", Metrics(), stop=stop).lease(bundle) as running:
         for times in (1, 2, 3):
             made.servers[-1].dead.add("classifier")
             wait_until(lambda times=times: len(made.servers) == times + 1 and not running.down)  # type: ignore[misc]
@@ -161,7 +168,7 @@ def test_an_engine_that_died_is_let_go_when_it_is_replaced(tmp_path: Path, made:
 def test_an_engine_that_is_started_again_gets_the_same_place(tmp_path: Path, made: MadeEngines):
     bundle, stop = write_bundle(tmp_path / "bundle"), threading.Event()
     places: Placements = {"classifier": Placement(devices="1")}
-    with supervised(bundle, "transformers", Metrics(), stop=stop, placements=places) as running:
+    with EnginePool("transformers", Metrics(), stop=stop, placements=places).lease(bundle) as running:
         made.servers[0].dead.add("classifier")
         wait_until(lambda: len(made.servers) == 2 and not running.down)
 
