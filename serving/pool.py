@@ -10,7 +10,7 @@ import threading
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
-from serving.adapter import ADAPTER, adapter_arguments, adapter_name, adapter_of
+from serving.adapter import ADAPTER, adapter_arguments, adapter_name
 from serving.bundle import Bundle
 from serving.engines import EngineKind, Engines, choose_engine
 from serving.launch import ROLES, Placements, Role, engine_model
@@ -46,7 +46,8 @@ class EnginePool:
         """Serve a bundle's models until the block ends; what is yielded follows engines that are replaced.
 
         The bundle was verified just now. Engines that run already are shared. Of the others those of
-        ``asleep`` start when they are first asked for, the rest together, now.
+        ``asleep`` start when they are first asked for, the rest together, now: in this thread, which has to
+        stay as long as they do, since Linux ends them with it.
 
         Raises:
             UserError: a model that cannot be served, an engine that cannot run here.
@@ -66,8 +67,9 @@ class EnginePool:
             self._release(lessee, [*held.values()])
 
     def _models(self, bundle: Bundle) -> dict[Role, str]:
-        """Return by which name an engine serves the bundle's adapter, where it can exchange it."""
-        if self._starting.kind != "vllm" or not adapter_of(bundle.folder / "generator"):
+        """Return by which name the generator's engine serves the bundle's adapter, where it exchanges any."""
+        stated = any(name.startswith(f"{ADAPTER}/") for name in bundle.files)
+        if self._starting.kind != "vllm" or not stated:
             return {}
         return {"generator": adapter_name(bundle.digest_of(ADAPTER))}
 

@@ -82,7 +82,7 @@ class Together:
 class SupervisedEngine:
     """One engine, in a thread of its own: a start takes minutes, and another may die meanwhile.
 
-    The thread that starts it stays as long as it: Linux ends a child with it.
+    What that thread starts ends with it, as Linux has it.
     """
 
     def __init__(self, role: Role, starting: Starting, together: Together | None) -> None:

@@ -3,9 +3,11 @@
     .venv/bin/python -m tests.benchmarks.swap --bundle .mailroom/live --seconds 20
 
 `mailroom serve` runs on a copy of the bundle in a workspace of its own, with closed-loop clients on
-classify, search and ask. A second copy with another temperature goes live, `mailroom review rollback`
-goes back, and at last the classifier's engine is killed by SIGKILL. No request may fail but those of the
-killed engine: exit status 1 when one does, or when a process of that engine is left.
+classify, search and ask. Copies go live after one another, of which each differs from the one before in one
+thing alone: the thresholds, the generator's adapter (a made-up one; the first copy has one, too), the
+classifier. `mailroom review rollback` takes the last one back, and at last the classifier's engine is killed
+by SIGKILL. No request may fail but those of the killed engine: exit status 1 when one does, or when a process
+of that engine is left.
 
 With ``--canary`` a copy goes live by a trial instead, and then one whose classifier's head was turned
 round: status 1 unless the first passes, the second is taken back by itself, and no request fails. With
@@ -34,19 +36,25 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from serving.adapter import DIGEST, held_adapter
-from serving.bundle import Bundle, copy_bundle, read_bundle
+from serving.bundle import Bundle
 from serving.credentials import ensure_owner_key
-from serving.decisions import MACHINE, append
-from serving.digest import file_digest, folder_digest
-from serving.judged import COPIES
-from serving.live import go_live, keep
+from serving.live import go_live
 from serving.ports import free_ports
 from tests.benchmarks.serve import body_of
+from tests.benchmarks.swap_bundles import (
+    Change,
+    at_temperature,
+    made,
+    registered,
+    surer,
+    turned_round,
+    with_adapter,
+)
 
 KINDS = ("classify", "search", "ask")
 MAILROOM = [sys.executable, "-c", "from pipelines.cli import main; main()"]
 LIMITS = "limits: {requests_per_minute: 10000000, burst: 10000000}\n"
+CHANGES = {"thresholds": at_temperature(1.1), "adapter": with_adapter(2), "classifier": surer}
 CANARY = "canary: {share: 0.25, messages: 100, slower: 20}\n"  # how fast is not what is tried here
 LONGEST_S = 900.0
 
@@ -115,67 +123,6 @@ class Clients:
                 number += 1
                 ms = 1000 * (time.monotonic() - started)
                 self.answered.append(Answered(started, kind, ms, code, release))
-
-
-def made_live(bundle: Path, name: str, temperature: float, *, is_damaged: bool = False) -> Bundle:
-    """Approve a release of that name, and make a copy of the bundle with that temperature live for it.
-
-    A damaged one says the least probable label of all.
-    """
-    with tempfile.TemporaryDirectory() as scratch:
-        copy = Path(scratch) / "bundle"
-        copy_bundle(read_bundle(bundle).folder, copy)
-        thresholds = json.loads((copy / "thresholds.json").read_text()) | {"temperature": temperature}
-        (copy / "thresholds.json").write_text(json.dumps(thresholds))
-        stated = json.loads((copy / "manifest.json").read_text()) | {"release_id": name}
-        if is_damaged:
-            turn_round(copy / "classifier" / "model.safetensors")
-        for changed in ("thresholds.json", "classifier/model.safetensors"):
-            stated["files"][changed] = file_digest(copy / changed)
-        (copy / "manifest.json").write_text(json.dumps(stated))
-        approve(name, copy)
-        kept = keep(read_bundle(copy))
-    go_live(kept)
-    return kept
-
-
-def approve(name: str, bundle: Path) -> None:
-    """Write down the decision for a release of the models that a bundle holds."""
-    from evaluation.release import Release, as_json
-
-    digests = {copy: folder_digest(bundle / model) for model, copy in COPIES.items()}
-    version = "1" if name == "first" else "2"
-    release = Release(
-        id=name, status="pending", outcome="promote", classifier_version=version, embedder_version=version,
-        index="", index_digest="", evaluation="", run_id="", report="", authors=("bert",), evidence={},
-        digests=digests | {DIGEST: held_adapter(bundle)},
-    )  # fmt: skip
-    append("proposed", as_json(release), reviewer=MACHINE, reason="")
-    append("approved", as_json(release), reviewer="ann", reason="a benchmark")
-
-
-def turn_round(weights: Path) -> None:
-    """Change the sign of a classifier's last layer."""
-    from safetensors.torch import load_file, save_file
-
-    tensors = load_file(weights)
-    tensors |= {name: -tensor for name, tensor in tensors.items() if name.startswith("classifier.")}
-    save_file(tensors, weights, metadata={"format": "pt"})
-
-
-def registered() -> None:
-    """Give MLflow two versions of each model, for the alias to move between."""
-    import mlflow
-
-    from data.workspace import tracking
-    from serving.champion import CLASSIFIER, EMBEDDER
-
-    tracking()
-    client = mlflow.MlflowClient()
-    for name in (CLASSIFIER, EMBEDDER):
-        client.create_registered_model(name)
-        for _ in range(2):
-            client.create_model_version(name, source=str(Path.cwd()))
 
 
 @contextmanager
@@ -284,15 +231,16 @@ def main() -> int:
         os.environ |= {"MAILROOM_HOME": str(folder / "home"), "MAILROOM_KEYS": str(folder / "keys")}
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder / 'mlflow.db'}"
         registered()
-        made_live(asked.bundle, "first", 1.0)
+        first = made(asked.bundle, "first", at_temperature(1.0), with_adapter(1))
+        go_live(first)
         rules = LIMITS + CANARY if asked.canary else LIMITS
         with gateway(folder, asked.engine, rules, *(["--lazy"] if asked.lazy else [])) as (url, process):
             if asked.canary:
-                return measure_canary(asked, url)
-            return measure(asked, folder, url, process)
+                return measure_canary(asked, url, first)
+            return measure(asked, folder, url, process, first)
 
 
-def measure(asked: argparse.Namespace, folder: Path, url: str, process: int) -> int:
+def measure(asked: argparse.Namespace, folder: Path, url: str, process: int, present: Bundle) -> int:
     clients = Clients(url, ensure_owner_key().read_text(), asked.clients)
     marks: list[tuple[str, float]] = []
 
@@ -301,20 +249,25 @@ def measure(asked: argparse.Namespace, folder: Path, url: str, process: int) -> 
 
     mark("before")
     time.sleep(asked.seconds)
-    memory = [memory_gb(process)]
-    mark("swap")
-    sampler = threading.Thread(target=sample, args=(process, memory, done := threading.Event()), daemon=True)
-    sampler.start()
-    made_live(asked.bundle, "second", 1.1)
-    mark("after the swap", clients.wait_for("second"))
-    done.set()
-    sampler.join()
-    time.sleep(asked.seconds)
+    alone, most = memory_gb(process), dict[str, float]()
+    for name, change in CHANGES.items():
+        present = made(present.folder, name, change)
+        memory = [alone]
+        done = threading.Event()
+        sampler = threading.Thread(target=sample, args=(process, memory, done), daemon=True)
+        sampler.start()
+        mark(f"swap: {name}")
+        go_live(present)
+        mark(f"after: {name}", clients.wait_for(name))
+        done.set()
+        sampler.join()
+        most[name] = max(memory)
+        time.sleep(asked.seconds)
     mark("rollback")
     command = [*MAILROOM, "review", "rollback", "--reviewer", "ann", "--reason", "a benchmark"]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     signed = time.monotonic()
-    mark("after the rollback", clients.wait_for("first"))
+    mark("after the rollback", clients.wait_for("adapter"))
     time.sleep(asked.seconds)
     killed, own = 0, set[int]()
     if list((folder / "tmp").glob("mailroom-engines-*/events.jsonl")):
@@ -335,13 +288,15 @@ def measure(asked: argparse.Namespace, folder: Path, url: str, process: int) -> 
     }
     spent = {name: ended - begun for (name, begun), (_, ended) in pairwise(marks)}
     at = dict(marks)
-    print(f"swap: {spent['swap']:.1f} s until the second bundle answered")
+    for name in CHANGES:
+        seconds = spent[f"swap: {name}"]
+        print(f"swap: {seconds:.1f} s until another {name} answered, {most[name]:.1f} GB at most")
     print(
         f"rollback: {signed - at['rollback']:.1f} s for the command, {spent['rollback']:.1f} s until the "
-        f"first bundle answered again; it said:\n{said}",
+        f"former classifier answered again; it said:\n{said}",
         end="",
     )
-    print(f"memory of gateway and engines: {memory[0]:.1f} GB, and with two bundles {max(memory):.1f} GB")
+    print(f"memory of gateway and engines before: {alone:.1f} GB")
     if killed:
         print(
             f"killed: the classifier's server, {len(own)} processes, of which {len(left)} were left; "
@@ -351,17 +306,21 @@ def measure(asked: argparse.Namespace, folder: Path, url: str, process: int) -> 
     return int(lost > 0 or bool(left))
 
 
-def measure_canary(asked: argparse.Namespace, url: str) -> int:
+def measure_canary(asked: argparse.Namespace, url: str, first: Bundle) -> int:
     """Try an equal bundle, and one that says the opposite."""
     clients = Clients(url, ensure_owner_key().read_text(), asked.clients)
     for kind in KINDS:  # a lazy gateway has to wake first
         clients.wait(lambda each, kind=kind: each.kind == kind and each.code == "200")  # type: ignore[misc]
     marks = [("before", time.monotonic())]
     time.sleep(asked.seconds)
-    for name, is_damaged, outcome in (("second", False, "done"), ("third", True, "rolled_back")):
+    trials: list[tuple[str, list[Change], str]] = [
+        ("second", [], "done"),
+        ("third", [turned_round], "rolled_back"),
+    ]
+    for name, changes, outcome in trials:
         before = swaps(url, outcome)
         marks.append((f"{name}: start", time.monotonic()))
-        made_live(asked.bundle, name, 1.0, is_damaged=is_damaged)
+        go_live(made(first.folder, name, *changes))
         marks.append((f"{name}: trial", clients.wait_for(name)))
         until = time.monotonic() + LONGEST_S
         while swaps(url, outcome) == before:

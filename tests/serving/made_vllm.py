@@ -22,7 +22,7 @@ MODULES = (
     "v1/worker/cpu_worker",
 )
 SERVER = """
-import json, os, sys, time
+import json, os, signal, sys, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -30,8 +30,11 @@ from pathlib import Path
 def main():
     flags = dict(zip(sys.argv[1:], sys.argv[2:]))
     base, folder = flags["--served-model-name"], Path(flags["--model"])
-    if (folder / "broken").exists():
+    words = (folder / "model.safetensors").read_text()
+    if words == "broken":
         raise RuntimeError("no memory")
+    if words == "deaf":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     loaded = {}
 
     class Handler(BaseHTTPRequestHandler):
@@ -86,7 +89,10 @@ def write_vllm(folder: Path) -> Path:
 
 
 def made_bundle(folder: Path, *, adapter: str = "", rank: int = 8, **models: str) -> Bundle:
-    """Write a bundle whose models and adapter differ where their words do."""
+    """Write a bundle whose models and adapter differ where their words do.
+
+    A model that is ``broken`` dies at its start, one that is ``deaf`` does not end when it is asked to.
+    """
     for role, architecture in ARCHITECTURES.items():
         model = folder / role
         model.mkdir(parents=True)
@@ -94,8 +100,6 @@ def made_bundle(folder: Path, *, adapter: str = "", rank: int = 8, **models: str
         (model / "config.json").write_text(json.dumps(config))
         (model / "model.safetensors").write_text(models.get(role, "weights"))
         (model / "tokenizer.json").write_text("{}")
-        if models.get(role) == "broken":
-            (model / "broken").touch()
     if adapter:
         (folder / "generator_adapter").mkdir()
         (folder / "generator_adapter" / "adapter_config.json").write_text(json.dumps({"r": rank}))

@@ -24,7 +24,7 @@ from serving.adapter import ADAPTER
 from serving.bundle import Bundle
 from serving.client import EngineClient, EngineUnavailableError, engine_client
 from serving.digest import folder_digest
-from serving.engines import Engines
+from serving.engines import Engines, engines
 from serving.launch import ROLES, Role
 from serving.metrics import Metrics
 from serving.pool import EnginePool
@@ -292,3 +292,16 @@ def test_what_a_trial_needs_is_woken_for_it(lease: Lease, tmp_path: Path):
 
     with lease(first, asleep=ROLES) as present, lease(second, asleep=["embedder", GENERATOR]) as candidate:
         assert {"embedder", GENERATOR} == candidate.client.asleep == present.client.asleep
+
+
+def test_a_deaf_engine_is_killed_and_the_others_of_its_fork_server_are_not(lease: Lease, tmp_path: Path):
+    bundle = made_bundle(tmp_path / "bundle", classifier="deaf")
+
+    with engines(bundle.folder, "vllm") as running, engine_client(running) as client:
+        (server,) = running.servers
+        before = Leased(running, client).processes()
+        server.end_roles(["classifier"], patience_s=0.2)
+
+        assert not is_running(before["classifier"])
+        assert ("classifier",) == running.dead_roles()
+        assert before["embedder"] == client.ask("embedder", "/who", {})["process"]
