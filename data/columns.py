@@ -5,13 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from data.redact import shown
-from data.workspace import UserError
+from data.declared import read_declared
 
-LARGEST = 64 << 10
 _Name = Annotated[str, Field(min_length=1)]
 
 
@@ -43,13 +40,4 @@ def read_columns(path: Path) -> Columns:
     if not path.is_file():
         return Columns()
     way_out = f"write lines such as text: body; the fields are {', '.join(Columns.model_fields)}"
-    try:
-        with open(path, encoding="utf-8-sig") as file:
-            stated = yaml.safe_load(file.read(LARGEST))
-        return Columns.model_validate({} if stated is None else stated)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise UserError(f"{path}: {shown(key)!r}: {first['msg'].lower()}; {way_out}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise UserError(f"{path} cannot be read ({type(error).__name__}); {way_out}") from None
+    return read_declared(path, Columns, what="the columns", way_out=way_out)

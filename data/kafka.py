@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import yaml
 from confluent_kafka import (
     OFFSET_BEGINNING,
     Consumer,
@@ -25,6 +24,7 @@ from pyspark.sql.datasource import DataSource, DataSourceStreamReader, InputPart
 from pyspark.sql.streaming.datasource import ReadLimit, ReadMaxRows, SupportsTriggerAvailableNow
 from pyspark.sql.types import StructType
 
+from data.declared import read_declared
 from data.workspace import UserError
 
 RECORDS = pa.schema([("partition", pa.int32()), ("offset", pa.int64()), ("value", pa.binary())])
@@ -68,15 +68,10 @@ def read_settings(path: Path) -> dict[str, str]:
     Raises:
         UserError: no such file, no mapping, or a setting that is ours to choose.
     """
-    try:
-        stated = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UserError(
-            f"{path} cannot be read: {type(error).__name__}; write one setting per line"
-        ) from None
-    if not isinstance(stated, dict):
-        raise UserError(f"{path} must map librdkafka's settings to values, one per line")
-    settings = {str(name): str(value) for name, value in stated.items()}
+    stated = read_declared(
+        path, dict[str, Any], what="librdkafka's settings", way_out="write one setting and its value per line"
+    )
+    settings = {name: str(value) for name, value in stated.items()}
     if ours := sorted(OURS & settings.keys()):
         raise UserError(f"{path} sets {', '.join(ours)}, which exactly-once reading depends on; leave it out")
     return settings

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import yaml
 
+from data.declared import read_declared
 from data.label_sets import Truths, classes_of, given, members, multi_hot
-from data.workspace import UserError
 from evaluation.metrics import Floats, Predictions, TestSet
 
 LEXICON_PATH = Path(__file__).with_name("lexicon.yaml")
@@ -65,13 +64,9 @@ def _pattern(terms: Sequence[str]) -> re.Pattern[str]:
 
 def read_lexicon(labels: Sequence[str], path: Path = LEXICON_PATH) -> Lexicon | None:
     """Return the terms of the labels that the dataset knows; None when it knows none of them."""
-    try:
-        written = yaml.safe_load(path.read_text(encoding="utf-8"))
-        terms = {str(label): tuple(str(term) for term in listed) for label, listed in written.items()}
-    except (OSError, yaml.YAMLError, AttributeError, TypeError) as error:
-        raise UserError(
-            f"cannot read the lexicon {path} ({type(error).__name__}); compare with {LEXICON_PATH}"
-        ) from error
+    terms = read_declared(
+        path, dict[str, tuple[str, ...]], what="the lexicon", way_out=f"compare with {LEXICON_PATH}"
+    )
     known = {label: listed for label, listed in terms.items() if label in labels and listed}
     return Lexicon(known, induced=False) if known else None
 

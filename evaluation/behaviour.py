@@ -18,15 +18,14 @@ from random import Random
 from typing import Annotated, Any, Literal, Protocol
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from data.dataset import read_messages
+from data.declared import read_declared
 from data.label_sets import members
 from data.model_input import classifier_input
 from data.redact import PLACEHOLDER
-from data.workspace import UserError
 from evaluation.metrics import Interval, wilson
 
 DEFAULT_PATH = Path(__file__).with_name("behaviour.yaml")
@@ -116,17 +115,13 @@ def load_behaviour(path: Path = DEFAULT_PATH) -> Declared:
     Raises:
         UserError: no such file, or a key that is unknown, missing or of another type.
     """
-    try:
-        content = path.read_bytes()
-        return Declared(**(yaml.safe_load(content) | {"digest": hashlib.sha256(content).hexdigest()}))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{path}: {key}: {first['msg']}; compare with {DEFAULT_PATH}") from error
-    except (OSError, yaml.YAMLError, TypeError) as error:
-        raise UserError(
-            f"cannot read the declared behaviour {path} ({type(error).__name__}); compare with {DEFAULT_PATH}"
-        ) from error
+    return read_declared(
+        path,
+        Declared,
+        what="the declared behaviour",
+        way_out=f"compare with {DEFAULT_PATH}",
+        beside=lambda content: {"digest": hashlib.sha256(content).hexdigest()},
+    )
 
 
 def measure_behaviour(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from data.workspace import UserError, locate
+from data.declared import read_declared
+from data.workspace import locate
 
 DEFAULT_PATH = Path(__file__).with_name("gate.yaml")
 
@@ -73,15 +73,10 @@ def load_rules(path: str | Path = "") -> Rules:
         UserError: no such file, or a key that is unknown, missing or out of range.
     """
     chosen = locate(path) if path else DEFAULT_PATH
-    try:
-        content = chosen.read_bytes()
-        digest = hashlib.sha256(content).hexdigest()
-        return Rules(**(yaml.safe_load(content) | {"digest": digest, "source": content}))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{chosen}: {key}: {first['msg']}; compare with {DEFAULT_PATH}") from error
-    except (OSError, yaml.YAMLError, TypeError) as error:
-        raise UserError(
-            f"cannot read the gate's rules {chosen} ({type(error).__name__}); compare with {DEFAULT_PATH}"
-        ) from error
+    return read_declared(
+        chosen,
+        Rules,
+        what="the gate's rules",
+        way_out=f"compare with {DEFAULT_PATH}",
+        beside=lambda content: {"digest": hashlib.sha256(content).hexdigest(), "source": content},
+    )

@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from data.declared import read_stated
 from data.workspace import UserError, locate
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -108,18 +108,9 @@ def load_recipe(name_or_path: str) -> Recipe:
         UserError: no such recipe, no YAML, an unknown or missing key, a value of the wrong type.
     """
     path = _recipe_path(name_or_path)
+    stated = read_stated(path, what="the recipe", way_out=f"compare it with {RECIPES / 'laptop.yaml'}")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = type(error).__name__
-        raise UserError(f"the recipe {path} cannot be read ({reason}); check the file") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        example = RECIPES / "laptop.yaml"
-        raise UserError(f"the recipe {path} is no YAML{line}; compare it with {example}") from error
-    try:
-        return Recipe.model_validate(content)
+        return Recipe.model_validate(stated.value)
     except ValidationError as error:
         raise UserError(f"recipe {name_or_path!r}: {_first_mistake(error)}") from error
 

@@ -17,6 +17,25 @@ class Door(BaseModel):
     width: int = 1
 
 
+def test_keys_that_are_merged_in_may_be_stated_anew(tmp_path: Path) -> None:
+    (tmp_path / "doors.yaml").write_text("a: &usual {width: 1}\nb: {<<: *usual, width: 2}\n")
+
+    doors = read_declared(tmp_path / "doors.yaml", dict[str, Door], what="the doors", way_out="mend them")
+
+    assert {"a": Door(width=1), "b": Door(width=2)} == doors
+
+
+def test_what_follows_from_the_bytes_stands_beside_what_they_say(tmp_path: Path) -> None:
+    (tmp_path / "door.yaml").write_text("width: 7\n")
+
+    def beside(content: bytes) -> dict[str, object]:
+        return {"width": len(content)}
+
+    door = read_declared(tmp_path / "door.yaml", Door, what="the door", way_out="mend it", beside=beside)
+
+    assert Door(width=9) == door
+
+
 def test_an_empty_file_declares_nothing(tmp_path: Path) -> None:
     (tmp_path / "door.yaml").write_text("# nothing yet\n")
 
@@ -32,6 +51,10 @@ def test_an_empty_file_declares_nothing(tmp_path: Path) -> None:
         (b"- 1", "the door PATH: the file: Input should be"),
         (b"width: [", "the door PATH is no YAML, line 1"),
         (b"width: \xff\xfe", "the door PATH cannot be read (UnicodeDecodeError)"),
+        (b"width: 1\nwidth: 2", "the door PATH has the key 'width' twice, line 2"),
+        (b"width: 1\nwidth: wide-secret", "the door PATH has the key 'width' twice, line 2"),
+        (b"#" * 1_100_000, "the door PATH is larger than 1,048,576 bytes"),
+        (b"anna.lindqvist@harbour.example: 2", "the door PATH: [EMAIL]: Extra inputs"),
         (b"[" * 5000, "the door PATH cannot be read (RecursionError)"),
         (None, "the door PATH cannot be read (FileNotFoundError)"),
     ],
