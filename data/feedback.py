@@ -13,6 +13,7 @@ import json
 import os
 import secrets
 import threading
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -24,6 +25,7 @@ from data.redact import redact
 from data.workspace import UserError, home, write_atomically
 
 LONGEST_REASON = 200
+UNFINISHED_S = 3_600.0  # no write takes so long
 SIGNERS_OF_OURS = ("gate", "gateway", "governance", "pipeline")
 Rule = Literal["", "random", "uncertain"]
 
@@ -233,6 +235,9 @@ def erase(message_ids: Collection[str]) -> int:
     }
     if new := sorted((gone & known) - told):  # what an interrupted write has left was never said
         _append({"kind": "erased", "records": new}, ledger.signer("governance"))
+    for left in (folder() / "records").glob("*.part"):  # by a write that was killed: nobody vouches for it
+        if time.time() - left.stat().st_mtime > UNFINISHED_S:
+            left.unlink(missing_ok=True)
     for path, lines in batches.items():
         staying = [line for line in lines if _digest(line) not in gone]
         if staying != lines:

@@ -7,11 +7,12 @@ keeps them in, which works on a server, too: what was measured and executed is t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from data.workspace import UserError, tracking
+from data.workspace import UserError, home, tracking
 from evaluation import decision
 from evaluation.registry import model_id_of
 from serving.champion import CLASSIFIER, EMBEDDER
@@ -42,6 +43,8 @@ def unneeded_weights(*, before: float, waiting: Collection[str]) -> tuple[Weight
     Raises:
         UserError: MLflow does not answer, or the decision log is damaged.
     """
+    if not os.environ.get("MLFLOW_TRACKING_URI") and not (home() / "mlflow.db").exists():
+        return ()  # nothing was ever logged
     import mlflow
 
     try:

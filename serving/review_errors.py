@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from data.schema import TABLES, top_of
 from data.workspace import UserError, locate
 from serving.digest import file_digest
 from serving.index import MARKER, read_index
+from serving.kept import kept_path
 from serving.reviews import GATE, ChangedEvidenceError, evidence_of, listed_errors, pending_release
 from serving.scope import Scope
 
@@ -98,10 +100,11 @@ def _dataset_of(release: Mapping[str, Any]) -> Path:
     if file_digest(marker) != release["index_digest"]:
         raise ChangedEvidenceError(f"the index of release {release['id']} was changed after it was proposed")
     index = read_index(marker.parent)
-    folder = locate(index.dataset)
-    if index.dataset_digest not in read_manifest(folder).names:
-        raise UserError("where the messages of this release lay, there is another dataset by now")
-    return folder
+    for folder in (locate(index.dataset), kept_path("dataset", index.dataset_digest)):
+        with suppress(UserError):  # gone, and maybe kept
+            if index.dataset_digest in read_manifest(folder).names:
+                return folder
+    raise UserError("the dataset that this release was judged on is gone, or another one by now")
 
 
 def _messages(dataset: Path, message_ids: Sequence[str], scope: Scope) -> dict[str, dict[str, Any]]:

@@ -199,7 +199,7 @@ def _add_reviews(app: FastAPI) -> None:
     ) -> ReviewErrors:
         try:
             found = errors_of(release_id, caller.scope)
-        except UserError:
+        except (UserError, OSError):
             raise HTTPException(503, "the messages that this release was judged on are not at hand") from None
         if found is None:
             raise HTTPException(404, "no release of this name waits for its decision")

@@ -25,25 +25,30 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as made:
         os.environ |= {"MAILROOM_HOME": f"{made}/home", "MAILROOM_KEYS": f"{made}/keys"}
-        report = propose(Path(made))
-        take_page(Path(made), folder)
+        dataset = write(Path(made) / "data")
+        report = propose(Path(made), dataset)
+        take_page(Path(made), dataset, folder)
         take_report(report, folder)
     print(f"wrote {len(list(folder.glob('*.png')))} pictures into {folder}")
 
 
-def propose(made: Path) -> Path:
+def write(dataset: Path) -> Path:
+    from made_dataset import write_dataset
+
+    return write_dataset(dataset, channels=("email", "chat"), languages=("en", "en", "en", "de"))
+
+
+def propose(made: Path, dataset: Path) -> Path:
     from made_review import propose_with_report
 
-    return propose_with_report(made / "evaluation")
+    return propose_with_report(made / "evaluation", dataset)
 
 
-def take_page(made: Path, folder: Path) -> None:
+def take_page(made: Path, dataset: Path, folder: Path) -> None:
     """Take every view of the page by a reviewer: on a phone and on a wide screen, in both schemes."""
-    from made_dataset import write_dataset
     from made_gateway import made_door
     from made_page import opened_page, served, tour
 
-    dataset = write_dataset(made / "data", channels=("email", "chat"), languages=("en", "en", "en", "de"))
     with served(made_door(made / "bundle", dataset)) as address:
         for width, scheme in ((width, scheme) for width in (390, 1400) for scheme in SCHEMES):
             with opened_page(address, width=width, scheme=scheme) as page:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,18 @@ def test_what_an_interrupted_write_has_left_is_erased_too() -> None:
     assert 0 == feedback.erase({"m2"})
     assert "m2" not in orphan.read_text()
     assert 1 == len(feedback.read().labels)
+
+
+def test_what_a_killed_write_has_left_goes_with_an_erasure() -> None:
+    feedback.add([Label("m1", "spam")], reviewer="ada")
+    old, new = (records()[0].with_name(f"{name}.part") for name in ("old", "new"))
+    for left in (old, new):
+        left.write_text(records()[0].read_text())
+    os.utime(old, (1, 1))
+
+    feedback.erase(())
+
+    assert (False, True) == (old.exists(), new.exists()), "one that is being written stays"
 
 
 @pytest.mark.parametrize("reason", ["x" * 201, "she wrote to anna.lindqvist@harbour.example"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,9 +12,10 @@ from made_decisions import decide
 from made_gateway import client_of, made_door
 from made_review import PENDING, propose_with_report
 
-from data.dataset import read_messages
+from data.dataset import read_manifest, read_messages
 from serving.access import Caller, Role
 from serving.guard import Guards
+from serving.kept import kept_path
 from serving.review_errors import LONGEST, cut
 from serving.scope import Scope
 
@@ -113,6 +115,21 @@ def test_changed_evidence_shows_nothing(
 
     assert reply.status_code >= 500
     assert "errors" not in reply.json()
+
+
+def test_a_dataset_that_only_the_workspace_keeps_is_read_there(
+    tmp_path: Path, small_dataset: Path, guards: Guards
+) -> None:
+    step = tmp_path / "step"
+    shutil.copytree(small_dataset, step)
+    propose_with_report(tmp_path / "evaluation", step)
+    client = client_of(made_door(tmp_path / "made", small_dataset), guards, "reviewer")
+    (step / "manifest.json").unlink()
+    assert 503 == client.get(ERRORS).status_code
+
+    shutil.copytree(small_dataset, kept_path("dataset", read_manifest(small_dataset).digest))
+
+    assert 90 == len(client.get(ERRORS).json()["errors"])
 
 
 def test_a_dataset_that_is_gone_is_said(tmp_path: Path, small_dataset: Path, guards: Guards) -> None:
