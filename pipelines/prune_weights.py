@@ -1,8 +1,9 @@
 """Weights in MLflow that no release names: their files go, by MLflow's own hand; runs and versions stay.
 
-MLflow's ``gc`` would take whatever anybody has deleted, with figures and evidence, and needs the database
-itself. So a model is deleted as MLflow deletes it, and its files are removed through the store that MLflow
-keeps them in, which works on a server, too: what was measured and executed is there as before.
+MLflow's ``gc`` would take whatever anybody has deleted, with figures and evidence. So a model is deleted as
+MLflow deletes it, and its files are removed through the store that MLflow keeps them in: what was measured
+and executed is there as before. What lies outside this workspace is left alone: a server's models may be
+another workspace's, whose decisions nobody reads here.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 from data.workspace import UserError, home, tracking
 from evaluation import decision
@@ -34,7 +38,7 @@ class Weights:
 
 
 def unneeded_weights(*, before: float, waiting: Collection[str]) -> tuple[Weights, ...]:
-    """Return the models of our experiment that nothing needs, made before then.
+    """Return the models in this workspace that nothing needs, made before then.
 
     Needed is what any release of the decision log names, decided or not: ``mailroom review verify`` reads
     it, and a rollback leads there. So is what any alias stands on, what somebody has registered under
@@ -66,7 +70,7 @@ def _unneeded(before: float, waiting: Collection[str]) -> Iterator[Weights]:
     needed_runs = {model.source_run_id for model in models if model.model_id in needed}
     for model in models:
         made, run_id = model.creation_timestamp / 1_000, model.source_run_id or ""
-        if model.model_id in needed or made > before:
+        if model.model_id in needed or made > before or not _is_here(model.artifact_location):
             continue
         size = _size(_files_of(model.artifact_location))
         yield Weights(model.model_id, run_id, made, size, adapters=run_id not in {"", *needed_runs})
@@ -93,6 +97,12 @@ def remove_weights(weights: Sequence[Weights]) -> None:
             client.set_model_version_tag(version.name, version.version, PRUNED, "the files are gone")
     for model_id in gone:
         client.delete_logged_model(model_id)
+
+
+def _is_here(uri: str) -> bool:
+    place = urlparse(uri)
+    path = Path(url2pathname(place.path)).resolve()
+    return place.scheme in ("file", "") and path.is_relative_to(home().resolve())
 
 
 def _logged(client: Any, experiment_id: str) -> Iterator[Any]:

@@ -12,10 +12,10 @@ import pytest
 from made_release import Proposed, write_release
 
 from data import governance
-from data.workspace import home
+from data.workspace import home, tracking
 from pipelines.prune import Plan, plan, prune
 from pipelines.prune_weights import PRUNED
-from serving.champion import CLASSIFIER
+from serving.champion import CLASSIFIER, EMBEDDER
 
 pytestmark = pytest.mark.slow  # MLflow's import and its database
 
@@ -52,10 +52,15 @@ Log = Callable[..., Logged]
 
 
 @pytest.fixture
-def log(log_home: Path, tmp_path: Path) -> Log:
+def log(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Log:
     """Log a model of three bytes, in a run with an adapter, an executed notebook and a figure."""
     import mlflow
 
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{workspace / 'mlflow.db'}")
+    workspace.mkdir()
+    tracking()
+    for name in (CLASSIFIER, EMBEDDER):
+        mlflow.MlflowClient().create_registered_model(name)
     weights = tmp_path / "weights"
     weights.mkdir()
     (weights / "model.safetensors").write_bytes(b"abc")
@@ -79,8 +84,8 @@ def planned(older_than_days: int = 0) -> Plan:
 
 
 def going(found: Plan, *models: Logged) -> list[Logged]:
-    """Return those of the models that would go: other tests have left some in the same MLflow."""
     ids = {each.model_id for each in found.weights}
+    assert len(ids) == len(found.weights) <= len(models)
     return [each for each in models if each.model_id in ids]
 
 
@@ -170,3 +175,22 @@ def test_interrupted_it_is_found_again(log: Log, monkeypatch: pytest.MonkeyPatch
     prune(planned())
 
     assert () == planned().weights
+
+
+def test_what_another_workspace_keeps_in_the_same_mlflow_stays(
+    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log()
+    assert 1 == len(planned().weights)
+    monkeypatch.setenv("MAILROOM_HOME", str(tmp_path / "other"))
+
+    assert () == planned().weights
+
+
+def test_where_nothing_was_ever_logged_no_database_is_made(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+
+    assert () == planned().weights
+    assert not (workspace / "mlflow.db").exists()
