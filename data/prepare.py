@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import errno
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from data import feedback
-from data.assign import assign, read_index
+from data.assign import Assignment, Index, assign, read_index
 from data.dataset import MANIFEST
-from data.erasing import clean_table, eraser_of
+from data.erasing import Eraser, clean_table, eraser_of
 from data.governance import record
 from data.incremental import recall
-from data.labels import read_labels, read_questions
+from data.labels import Question, read_labels, read_questions
 from data.landing import gather, is_landing
 from data.outputs import manifest_of, write_duplicates, write_manifest, write_questions, write_rejects
 from data.progress import stage
@@ -23,7 +23,7 @@ from data.retain import Retained, retain
 from data.retention import Orders, orders_of
 from data.review import settled_labels
 from data.schema import Manifest
-from data.sources import LABELS, QUESTIONS, discover
+from data.sources import LABELS, QUESTIONS, Item, discover
 from data.spark import session
 from data.stages import find_links, take_in, write_chunks, write_messages
 from data.unsaid import unsaid
@@ -56,31 +56,22 @@ def prepare(
         RuntimeError: the counts of a source do not balance; nothing is written then.
     """
     folder, place = locate(prepared), _archive(archive, seed)
-    root = place if place.is_dir() else place.parent
     _refuse_to_replace_other_files(folder, place)
-    labels_path = locate(labels) if labels else root / LABELS
-    stream = is_landing(place)
-    with stage("discover") as done:
-        with unsaid("looking through the archive"):
-            items = [] if stream else discover(place, skipped=(labels_path,))
-        done.said = "the landing of a stream" if stream else f"{len(items):,} files and ranges"
-    with unsaid("reading labels and questions"):
-        stated = read_labels(labels_path) if labels or labels_path.is_file() else {}
-        questions = read_questions(root / QUESTIONS)
+    found = _found(place, labels)
     key = secret("redaction")
     orders = orders_of(retention, key=key)
     with (
         _unwritable_in_one_line(folder),
-        recall(place, items, key, forget=reread, orders=orders.digest) as memory,
+        recall(place, found.items, key, forget=reread, orders=orders.digest) as memory,
         write_atomically(folder) as part,
         session(spark_master) as spark,
     ):
         part.mkdir()
         taken = part / "taken_in"
         with stage("take in", spark) as done:
-            if fresh := memory.fresh(items):
+            if fresh := memory.fresh(found.items):
                 take_in(spark, fresh, taken, key)
-            known = gather(place, taken) if stream else memory.carry_over(taken)
+            known = gather(place, taken) if found.is_stream else memory.carry_over(taken)
             eraser = eraser_of(orders, sorted(taken.glob("*.parquet")))
             retained = retain(taken, eraser)
             forgotten = feedback.erase(retained.message_ids)
@@ -89,29 +80,57 @@ def prepare(
             done.said = f"{len(index.message_ids):,} messages, redacted; {known}"
             done.said += "" if orders.asks_for_nothing else f"; {retained}"
         with stage("dedupe", spark) as done:
-            assigned = assign(
-                index, find_links(spark, taken, index), stated, seed=seed, reviewed=settled.labels
-            )
+            links = find_links(spark, taken, index)
+            assigned = assign(index, links, found.labels, seed=seed, reviewed=settled.labels)
             done.said = f"{len(assigned.copies):,} duplicates"
         with stage("write", spark) as done:
             write_messages(spark, taken, part / "messages", index, assigned)
-            write_duplicates(part / "duplicates", index, assigned)
-            write_rejects(part / "rejects", taken)
-            with unsaid("writing the questions"):
-                write_questions(part / "questions", questions, items, index, assigned, key=key)
-            clean_table(part / "questions", eraser)
-            done.said = f"{len(assigned.kept_ranks):,} messages, {len(questions):,} questions"
+            _write_small_tables(part, found, index, assigned, eraser, taken=taken, key=key)
+            done.said = f"{len(assigned.kept_ranks):,} messages, {len(found.questions):,} questions"
         with stage("chunk", spark) as done:
             write_chunks(spark, part / "messages", part / "chunks")
-            manifest = manifest_of(part, taken, assigned, stated, seed=seed, reviewed=settled)
+            manifest = manifest_of(part, taken, assigned, found.labels, seed=seed, reviewed=settled)
             done.said = f"{manifest.chunks:,} chunks"
-        if stream:
+        if found.is_stream:
             shutil.rmtree(taken)  # the landing itself remembers
         else:
-            memory.remember(taken, items)
+            memory.remember(taken, found.items)
         write_manifest(part, manifest)
     _record(retained, orders, manifest, forgotten)
     return manifest
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Found:
+    """What lies in an archive: its files, none of which is read yet, and what labels and asks of them."""
+
+    items: Sequence[Item]
+    labels: Mapping[str, str]
+    questions: Sequence[Question]
+    is_stream: bool
+
+
+def _found(place: Path, labels: str) -> _Found:
+    root = place if place.is_dir() else place.parent
+    labels_path = locate(labels) if labels else root / LABELS
+    is_stream = is_landing(place)
+    with stage("discover") as done:
+        with unsaid("looking through the archive"):
+            items = [] if is_stream else discover(place, skipped=(labels_path,))
+        done.said = "the landing of a stream" if is_stream else f"{len(items):,} files and ranges"
+    with unsaid("reading labels and questions"):
+        stated = read_labels(labels_path) if labels or labels_path.is_file() else {}
+        return _Found(items, stated, read_questions(root / QUESTIONS), is_stream)
+
+
+def _write_small_tables(
+    part: Path, found: _Found, index: Index, assigned: Assignment, eraser: Eraser, *, taken: Path, key: bytes
+) -> None:
+    write_duplicates(part / "duplicates", index, assigned)
+    write_rejects(part / "rejects", taken)
+    with unsaid("writing the questions"):
+        write_questions(part / "questions", found.questions, found.items, index, assigned, key=key)
+    clean_table(part / "questions", eraser)
 
 
 def _record(retained: Retained, orders: Orders, manifest: Manifest, forgotten: int) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from tqdm import tqdm
 
@@ -34,7 +35,7 @@ from evaluation.measure import (
     open_champion,
     todays_sketch,
 )
-from evaluation.metrics import Predictions, assess, calibration
+from evaluation.metrics import Calibration, Predictions, TestSet, assess, calibration
 from evaluation.origin import dataset_counts, origin_of_challenger, origin_of_champion
 from evaluation.paired import compare
 from evaluation.planning import Planning, measure_planning
@@ -85,10 +86,7 @@ def collect(
         _next(bar, "classifier")
         model, temperature = subject.classifier.merged, subject.classifier.temperature
         challenger = ask_classifier("challenger", model, case, rules.benign, temperature=temperature)
-        champion_says = None
-        if champion:
-            model_there, cooled = champion.classifier, champion.temperature
-            champion_says = ask_classifier("champion", model_there, case, rules.benign, temperature=cooled)
+        champion_says = _champion_says(champion, case, rules)
         _next(bar, "latency")
         latency = measure_latency(model, champion.classifier if champion else None, case.messages.texts)
         _next(bar, "registry")
@@ -110,16 +108,7 @@ def collect(
         leakage = _leakage(case)
         _next(bar, "workload")
         all_others = (*others, champion_says) if champion_says else others
-        planning = measure_planning(
-            subject.prepared,
-            case,
-            (challenger, *all_others),
-            rules,
-            ask=lambda texts: ask_classifier(
-                "challenger", model, case, rules.benign, temperature=temperature, texts=texts
-            ),
-            seed=subject.seed,
-        )
+        planning = _planning(subject, case, rules, (challenger, *all_others))
         _next(bar, "generator")
         answer_loss = _answer_loss(subject, rules, champion.release if champion else None)
         return Collected(
@@ -140,6 +129,22 @@ def collect(
 def _next(bar: Any, name: str) -> None:
     bar.set_postfix_str(name, refresh=False)
     bar.update()
+
+
+def _champion_says(champion: Champion | None, case: Case, rules: Rules) -> Predictions | None:
+    if champion is None:
+        return None
+    model, temperature = champion.classifier, champion.temperature
+    return ask_classifier("champion", model, case, rules.benign, temperature=temperature)
+
+
+def _planning(subject: Subject, case: Case, rules: Rules, answers: tuple[Predictions, ...]) -> Planning:
+    model, temperature = subject.classifier.merged, subject.classifier.temperature
+
+    def ask(texts: Sequence[str]) -> Predictions:
+        return ask_classifier("challenger", model, case, rules.benign, temperature=temperature, texts=texts)
+
+    return measure_planning(subject.prepared, case, answers, rules, ask=ask, seed=subject.seed)
 
 
 def _drift(
@@ -223,7 +228,7 @@ def _leakage(case: Case) -> Leakage:
 
 def findings_of(subject: Subject, case: Case, rules: Rules, collected: Collected) -> Findings:
     """Compute every figure with its interval; without a whole set of answers there is none."""
-    draws, confidence, seed = rules.draws, rules.confidence, subject.seed
+    drawn: _Drawn = {"draws": rules.draws, "confidence": rules.confidence, "seed": subject.seed}
     test, challenger, others = case.test, collected.challenger, collected.others
     whole = challenger.complete == len(test) and challenger.probabilities is not None
     reference = others[-1]
@@ -232,12 +237,9 @@ def findings_of(subject: Subject, case: Case, rules: Rules, collected: Collected
         messages=len(test),
         threads=test.thread_count,
         scored=challenger.complete,
-        challenger=assess(test, challenger, draws=draws, confidence=confidence, seed=seed) if whole else None,
-        others=tuple(assess(test, other, draws=draws, confidence=confidence, seed=seed) for other in others),
-        comparisons=tuple(
-            compare(test, challenger, other, draws=draws, confidence=confidence, seed=seed)
-            for other in (others if whole else ())
-        ),
+        challenger=assess(test, challenger, **drawn) if whole else None,
+        others=tuple(assess(test, other, **drawn) for other in others),
+        comparisons=tuple(compare(test, challenger, other, **drawn) for other in (others if whole else ())),
         has_champion=collected.champion is not None,
         slices=measure_slices(
             test,
@@ -245,30 +247,17 @@ def findings_of(subject: Subject, case: Case, rules: Rules, collected: Collected
             reference,
             case.slices,
             minimum=rules.limits.slice_messages,
-            draws=draws,
-            confidence=confidence,
-            seed=seed,
+            **drawn,
         ),
         slice_reference=reference.name,
-        calibration=calibration(
-            test,
-            challenger.probabilities,
-            given=challenger.given(test)[:, :-1] if challenger.predicted.ndim == 2 else None,
-            draws=draws,
-            confidence=confidence,
-            seed=seed,
-        )
-        if whole and challenger.probabilities is not None
-        else None,
-        curves=curves_of(test, challenger, rules, seed=seed),
+        calibration=_calibration(test, challenger, drawn) if whole else None,
+        curves=curves_of(test, challenger, rules, seed=subject.seed),
         workload=measure_workload(
             test,
             (challenger, *others, union_of(test, challenger, others[0], rules.benign)),
             rules.benign,
             minutes_per_alert=rules.minutes_per_alert,
-            draws=draws,
-            confidence=confidence,
-            seed=seed,
+            **drawn,
         ),
         questions=collected.search.questions,
         retrieval=collected.search.retrieval,
@@ -277,11 +266,7 @@ def findings_of(subject: Subject, case: Case, rules: Rules, collected: Collected
         drift=collected.drift,
         leakage=collected.leakage,
         round_trips=collected.round_trips,
-        adapter_megabytes=max(
-            subject.classifier.adapter_megabytes,
-            subject.embedder.adapter_megabytes,
-            subject.adapter.megabytes if subject.adapter else 0.0,
-        ),
+        adapter_megabytes=_largest_adapter(subject),
         model_megabytes=max(subject.classifier.model_megabytes, subject.embedder.model_megabytes),
         latency=collected.latency,
         provenance=Provenance(
@@ -302,6 +287,26 @@ def findings_of(subject: Subject, case: Case, rules: Rules, collected: Collected
         answer_loss=collected.answer_loss,
         multi_label=test.is_multi_label,
     )
+
+
+class _Drawn(TypedDict):
+    """How every range is drawn."""
+
+    draws: int
+    confidence: float
+    seed: int
+
+
+def _calibration(test: TestSet, challenger: Predictions, drawn: _Drawn) -> Calibration | None:
+    if challenger.probabilities is None:
+        return None
+    given = challenger.given(test)[:, :-1] if challenger.predicted.ndim == 2 else None
+    return calibration(test, challenger.probabilities, given=given, **drawn)
+
+
+def _largest_adapter(subject: Subject) -> float:
+    trained = subject.classifier.adapter_megabytes, subject.embedder.adapter_megabytes
+    return max(*trained, subject.adapter.megabytes if subject.adapter else 0.0)
 
 
 def _changes(subject: Subject, case: Case, rules: Rules, collected: Collected) -> Changes | None:

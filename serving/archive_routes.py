@@ -14,7 +14,7 @@ from serving import actions
 from serving.access import Caller
 from serving.archive import MOST
 from serving.asking import answer_events, composed, found_for
-from serving.door import Doors
+from serving.door import Door, Doors
 from serving.findings import Finding, Findings
 from serving.guard import Guards, audited, needs, saw
 from serving.problems import EVENTS, MISSING
@@ -35,7 +35,13 @@ Name = Annotated[str, Path(pattern=NAME)]
 
 def add_archive_routes(app: FastAPI, doors: Doors, guards: Guards) -> None:
     """Add search, answers, messages, threads, findings, summaries and labels."""
+    _add_questions(app, doors, guards)
+    _add_messages(app, doors, guards)
+    _add_findings(app, doors, guards)
+    _add_labels(app, doors, guards)
 
+
+def _add_questions(app: FastAPI, doors: Doors, guards: Guards) -> None:
     @app.post("/v1/search", responses=MISSING)
     def search(
         body: SearchRequest, request: Request, caller: Annotated[Caller, Depends(needs("search"))]
@@ -57,6 +63,8 @@ def add_archive_routes(app: FastAPI, doors: Doors, guards: Guards) -> None:
         saw(request, seen, answer=whole["id"])
         return whole
 
+
+def _add_messages(app: FastAPI, doors: Doors, guards: Guards) -> None:
     @app.get("/v1/messages/{message_id}", responses=MISSING)
     def message(
         message_id: Name, request: Request, caller: Annotated[Caller, Depends(needs("read"))]
@@ -79,6 +87,8 @@ def add_archive_routes(app: FastAPI, doors: Doors, guards: Guards) -> None:
         asked = ThreadRequest(thread_id=thread_id, limit=limit, before=before)
         return actions.thread(doors, guards, asked, request, caller)
 
+
+def _add_findings(app: FastAPI, doors: Doors, guards: Guards) -> None:
     @app.post("/v1/threads/{thread_id}/finding", responses=MISSING)
     def finding(
         thread_id: Name, request: Request, caller: Annotated[Caller, Depends(needs("find"))]
@@ -101,6 +111,8 @@ def add_archive_routes(app: FastAPI, doors: Doors, guards: Guards) -> None:
         asked = SummariseRequest(thread_id=thread_id, sentences=body.sentences)
         return actions.summarise(doors, guards, asked, request, caller)
 
+
+def _add_labels(app: FastAPI, doors: Doors, guards: Guards) -> None:
     @app.post("/v1/feedback", responses=MISSING)
     def label(
         body: FeedbackRequest, request: Request, caller: Annotated[Caller, Depends(needs("label"))]
@@ -108,11 +120,7 @@ def add_archive_routes(app: FastAPI, doors: Doors, guards: Guards) -> None:
         with doors.lease() as door:
             if actions.archive_of(door).message(body.message_id, caller.scope) is None:
                 raise HTTPException(404, "there is no such message")
-            said = as_written(body.label)
-            if not said or not set(members(said)) <= set(door.labels):
-                raise HTTPException(400, "the classifier does not know this label; see /v1/me")
-            if door.thresholds is None and is_multi_label([said]):
-                raise HTTPException(400, "messages have one label here; say one")
+            said = _known_label(door, body.label)
         try:
             feedback.refuse_telling_reason(body.reason)
         except UserError as error:
@@ -124,3 +132,13 @@ def add_archive_routes(app: FastAPI, doors: Doors, guards: Guards) -> None:
         feedback.add(feedback.as_proposed(labelled, proposed), reviewer=caller.signer)
         saw(request, [body.message_id], label=said)
         return {"message_id": body.message_id, "label": said, "reviewer": caller.signer}
+
+
+def _known_label(door: Door, label: str) -> str:
+    """Return a label, or a set of them, as it is written; 400 where the classifier does not say so."""
+    said = as_written(label)
+    if not said or not set(members(said)) <= set(door.labels):
+        raise HTTPException(400, "the classifier does not know this label; see /v1/me")
+    if door.thresholds is None and is_multi_label([said]):
+        raise HTTPException(400, "messages have one label here; say one")
+    return said
