@@ -9,9 +9,11 @@ from typing import Literal
 import numpy as np
 
 from evaluation.metrics import Floats, Interval, interval, resample
+from serving.reranker_proof import Change, Rankings
 
 Mode = Literal["dense", "bm25", "hybrid"]
 CUTOFF = 10
+MEASURES = {"nDCG@10": 4, "MRR@10": 3, "recall@10": 2}  # by their places among rank_scores
 MODES: tuple[Mode, ...] = ("dense", "bm25", "hybrid")
 
 
@@ -57,6 +59,33 @@ def rank_scores(found: Sequence[str], wanted: Sequence[str]) -> Floats:
             (gains * discounts).sum() / best,
         ]
     )
+
+
+def compare_orders(
+    before: Rankings,
+    after: Rankings,
+    wanted: Rankings,
+    *,
+    draws: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 7,
+) -> tuple[Change, ...]:
+    """Return what another order of the same findings changes, paired over the questions (at least one).
+
+    All three have one list of message ids a question.
+    """
+    one, other = (
+        np.array([rank_scores(found, relevant) for found, relevant in zip(each, wanted, strict=True)])
+        for each in (before, after)
+    )
+    weights = resample(np.eye(len(wanted)), draws=draws, seed=seed) / len(wanted)
+    changes = []
+    for measure, place in MEASURES.items():
+        gains = other[:, place] - one[:, place]
+        gain = interval(float(gains.mean()), weights @ gains, confidence)
+        means = float(one[:, place].mean()), float(other[:, place].mean())
+        changes.append(Change(measure, *means, gain.value, gain.low, gain.high))
+    return tuple(changes)
 
 
 def measure_retrieval(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from itertools import zip_longest
 from typing import Any
 
 from fastapi import HTTPException, Request
@@ -19,7 +20,7 @@ from serving.embed import question_input
 from serving.findings import FINDING_S, Finding, Findings, find_in_thread, most_risky_first
 from serving.guard import Guards, saw
 from serving.holds import TooManyHeldError, few_enough
-from serving.index import Hit, Mode
+from serving.index import Mode
 from serving.limits import deadline, seconds_left
 from serving.requests import (
     ClassifyRequest,
@@ -30,6 +31,7 @@ from serving.requests import (
     SummariseRequest,
     ThreadRequest,
 )
+from serving.reranking import Ranked, search_best
 from serving.scope import Among, Limit, Scope, within
 from serving.statistics import Statistics, TooManyGroupsError, count_messages
 from serving.summary import COMPARED, Summary, summarise_thread
@@ -39,17 +41,23 @@ FOUND = 50  # passages that are looked at for the threads that they stand in
 
 
 def search(
-    doors: Doors, _guards: Guards, body: SearchRequest, request: Request, caller: Caller
+    doors: Doors, guards: Guards, body: SearchRequest, request: Request, caller: Caller
 ) -> dict[str, Any]:
-    """Return the nearest chunks among what the caller may see."""
+    """Return the nearest chunks among what the caller may see; a reranker reads those of a hybrid search."""
     question = redacted(body.question)
     asked(question)
     with doors.lease() as door:
         limits = limits_of(door, body.filters, request, caller)
         vector = door.embed([question_input(question)])
-        hits = door.index.search([question], vector, k=body.k, mode=body.mode, within=limits)[0]
-    saw(request, list(dict.fromkeys(hit.message_id for hit in hits)))
-    return {"hits": [_as_json(hit, rank, body.mode) for rank, hit in enumerate(hits, start=1)]}
+        if body.mode == "hybrid":
+            seconds, model = guards.limits.reranking_seconds, door.reranker
+            ranked = search_best(question, vector, index=door.index, k=body.k,
+                                 reranker=model, seconds=seconds, within=limits)  # fmt: skip
+        else:
+            hits = door.index.search([question], vector, k=body.k, mode=body.mode, within=limits)[0]
+            ranked = Ranked(tuple(hits))
+    saw(request, list(dict.fromkeys(hit.message_id for hit in ranked.hits)))
+    return {"hits": _as_json(ranked, body.mode), "reranking": ranked.reranking}
 
 
 def thread(
@@ -253,8 +261,11 @@ def redacted(text: str) -> str:
     return redact(text, key=secret("redaction")).text
 
 
-def _as_json(hit: Hit, rank: int, mode: Mode) -> dict[str, Any]:
-    """Return a hit without its BM25 weight, which counts how many other messages use a word."""
-    similarity = hit.similarity if hit.similarity == hit.similarity else None  # JSON knows no NaN
-    score = 1 / rank if mode == "bm25" else hit.score
-    return asdict(hit) | {"similarity": similarity, "score": score}
+def _as_json(ranked: Ranked, mode: Mode) -> list[dict[str, Any]]:
+    """Return the hits without their BM25 weight, which counts how many other messages use a word."""
+    shown = []
+    for rank, (hit, relevance) in enumerate(zip_longest(ranked.hits, ranked.relevance), start=1):
+        similarity = hit.similarity if hit.similarity == hit.similarity else None  # JSON knows no NaN
+        score = 1 / rank if mode == "bm25" else hit.score
+        shown.append(asdict(hit) | {"similarity": similarity, "score": score, "relevance": relevance})
+    return shown

@@ -12,6 +12,7 @@ from serving.client import EngineClient
 from serving.embed import question_input
 from serving.evidence import RETRIEVED, Embed, Evidence, evidence_for
 from serving.index import OpenIndex
+from serving.reranking import RERANKING_S, Reranker, Reranking, search_best
 from serving.scope import EVERYTHING
 from serving.sentences import Sentence, content_words, sentences_in
 from serving.traces import asked
@@ -50,6 +51,7 @@ class Found:
     question: str
     evidence: tuple[Evidence, ...]
     similarity: float
+    reranking: Reranking = "off"
 
     @property
     def shown(self) -> tuple[Sentence, ...]:
@@ -65,14 +67,22 @@ def answer(
     client: EngineClient,
     prompts: Prompts,
     thresholds: Thresholds,
+    reranker: Reranker | None = None,
 ) -> Answer:
     """Answer a question (redacted) from the archive: ``find``, then ``compose``."""
-    found = find(question, index=index, embed=client.embed, thresholds=thresholds)
+    found = find(question, index=index, embed=client.embed, thresholds=thresholds, reranker=reranker)
     return compose(found, client=client, prompts=prompts)
 
 
 def find(
-    question: str, *, index: OpenIndex, embed: Embed, thresholds: Thresholds, within: str = EVERYTHING
+    question: str,
+    *,
+    index: OpenIndex,
+    embed: Embed,
+    thresholds: Thresholds,
+    within: str = EVERYTHING,
+    reranker: Reranker | None = None,
+    seconds: float = RERANKING_S,
 ) -> Found:
     """Retrieve the sentences that speak of what the question asks, from messages that meet a condition.
 
@@ -80,10 +90,13 @@ def find(
     """
     asked(question)
     vector = embed([question_input(question)])
-    hits = index.search([question], vector, k=RETRIEVED, within=within)[0]
-    evidence = evidence_for(question, hits, embed)
+    ranked = search_best(
+        question, vector, index=index, k=RETRIEVED, reranker=reranker, seconds=seconds, within=within
+    )
+    evidence = evidence_for(question, ranked.hits, embed)
     nearest = evidence[0].similarity if evidence else 0.0
-    return Found(question, tuple(evidence) if nearest >= thresholds.similarity else (), nearest)
+    near_enough = tuple(evidence) if nearest >= thresholds.similarity else ()
+    return Found(question, near_enough, nearest, ranked.reranking)
 
 
 def compose(found: Found, *, client: EngineClient, prompts: Prompts) -> Answer:

@@ -17,7 +17,7 @@ from serving.asking import answer_events, composed, found_for
 from serving.door import Door, Doors
 from serving.findings import Finding, Findings
 from serving.guard import Guards, audited, needs, saw
-from serving.problems import EVENTS, MISSING
+from serving.problems import EVENTS, MISSING, Documented
 from serving.requests import (
     NAME,
     AskRequest,
@@ -31,6 +31,15 @@ from serving.requests import (
 from serving.summary import Summary
 
 Name = Annotated[str, Path(pattern=NAME)]
+HIT = {
+    "chunk_id": "b1b4a6033de8a20e1d05280c:0", "message_id": "b1b4a6033de8a20e1d05280c",
+    "thread_id": "0c85da06e1d4b2f59c7a3b11", "start": 0, "end": 64, "score": 0.0325, "similarity": 0.71,
+    "text": "The lease of the harbour warehouse ends on 30 June.", "subject": "Harbour lease",
+    "sent_at": "2026-03-01T00:00:00+00:00", "channel": "email", "relevance": 0.97,
+}  # fmt: skip
+FOUND: Documented = {
+    200: {"content": {"application/json": {"example": {"hits": [HIT], "reranking": "done"}}}}
+}
 
 
 def add_archive_routes(app: FastAPI, doors: Doors, guards: Guards) -> None:
@@ -42,7 +51,7 @@ def add_archive_routes(app: FastAPI, doors: Doors, guards: Guards) -> None:
 
 
 def _add_questions(app: FastAPI, doors: Doors, guards: Guards) -> None:
-    @app.post("/v1/search", responses=MISSING)
+    @app.post("/v1/search", responses=FOUND | MISSING)
     def search(
         body: SearchRequest, request: Request, caller: Annotated[Caller, Depends(needs("search"))]
     ) -> dict[str, Any]:
@@ -59,7 +68,7 @@ def _add_questions(app: FastAPI, doors: Doors, guards: Guards) -> None:
             events = answer_events(doors, guards, request.scope["visit"], question, limits)
             return StreamingResponse(events, media_type="text/event-stream")
         with doors.lease() as door:
-            whole, seen = composed(door, guards, found_for(door, question, limits))
+            whole, seen = composed(door, guards, found_for(door, guards, question, limits))
         saw(request, seen, answer=whole["id"])
         return whole
 

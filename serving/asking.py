@@ -15,10 +15,17 @@ from serving.problems import told
 from serving.streams import event
 
 
-def found_for(door: Door, question: str, limits: str) -> Found:
+def found_for(door: Door, guards: Guards, question: str, limits: str) -> Found:
     """Retrieve what speaks of a question (redacted) among messages that meet a condition of Milvus."""
-    thresholds = door.bundle.thresholds
-    return find(question, index=door.index, embed=door.embed, thresholds=thresholds, within=limits)
+    return find(
+        question,
+        index=door.index,
+        embed=door.embed,
+        thresholds=door.bundle.thresholds,
+        within=limits,
+        reranker=door.reranker,
+        seconds=guards.limits.reranking_seconds,
+    )
 
 
 def composed(door: Door, guards: Guards, found: Found) -> tuple[dict[str, Any], list[str]]:
@@ -26,14 +33,15 @@ def composed(door: Door, guards: Guards, found: Found) -> tuple[dict[str, Any], 
     given = compose(found, client=door.client, prompts=door.bundle.prompts)
     name = record_answer(given, found.question, bundle=door.bundle, index=door.index.index)
     guards.metrics.answers.labels(given.origin).inc()
-    return {"id": name, **asdict(given)}, list(dict.fromkeys(each.message_id for each in given.citations))
+    whole = {"id": name, **asdict(given), "reranking": found.reranking}
+    return whole, list(dict.fromkeys(each.message_id for each in given.citations))
 
 
 def answer_events(doors: Doors, guards: Guards, visit: Visit, question: str, limits: str) -> Iterator[str]:
     """Yield the sources as soon as they are found, then the answer: no word before its source is verified."""
     try:
         with doors.lease() as door:
-            found = found_for(door, question, limits)
+            found = found_for(door, guards, question, limits)
             seen = list(dict.fromkeys(sentence.message_id for sentence in found.shown))
             guards.audit.write(audited(visit, 200, messages=seen, event="sources"))
             yield event({"citations": [asdict(citation_of(each)) for each in found.shown]}, name="sources")

@@ -22,6 +22,8 @@ from serving.embed import servable_folder
 from serving.generator import generator_path
 from serving.index import read_index
 from serving.launch import engine_model
+from serving.reranker import CANDIDATES, RERANKER, RERANKING, check_candidates
+from serving.reranking import Reranker
 
 MANIFEST = "manifest.json"
 DEPLOYED = "deploy.json"
@@ -64,6 +66,13 @@ class Bundle:
         inside = {name: name.removeprefix(f"{part}/") for name in self.files if name.startswith(f"{part}/")}
         return stated_digest({short: self.files[name] for name, short in inside.items()})
 
+    @cached_property
+    def candidates(self) -> int:
+        """How many of the found chunks the bundle's reranker puts in order; 0 where it has none."""
+        if RERANKING not in self.files:
+            return 0
+        return int(json.loads(self._stated(RERANKING))["candidates"])
+
     def _stated(self, name: str) -> bytes:
         """Return the bytes of a file, of which the manifest has the hash."""
         path = self.folder / name
@@ -73,8 +82,17 @@ class Bundle:
         return content
 
 
-def build_bundle(release: str | Path, bundle: str | Path, prepared: str | Path) -> Bundle:
+def build_bundle(
+    release: str | Path,
+    bundle: str | Path,
+    prepared: str | Path,
+    *,
+    reranker: str | Path = "",
+    candidates: int = CANDIDATES,
+) -> Bundle:
     """Build the bundle of a release, with the generator's adapter that it names, if any.
+
+    With ``reranker``, the folder of a cross-encoder, it puts the first ``candidates`` of a search in order.
 
     ``release`` is the folder of 06_promote. The bundle holds the champion, by the decision log, or what
     is proposed in its place (:func:`serving.champion.release_to_prove`).
@@ -87,7 +105,8 @@ def build_bundle(release: str | Path, bundle: str | Path, prepared: str | Path) 
     champion = release_to_prove(release)
     with champion_models(champion) as models:
         index = champion_index(champion)
-        similarity = refusal_threshold(prepared, index, models.embedder, SIMILARITY)
+        reorder = _in_process(reranker, candidates) if reranker else None
+        similarity = refusal_threshold(prepared, index, models.embedder, SIMILARITY, reorder)
         return bundle_of(
             classifier=models.classifier,
             embedder=models.embedder,
@@ -96,6 +115,8 @@ def build_bundle(release: str | Path, bundle: str | Path, prepared: str | Path) 
             thresholds=Thresholds(temperature=models.temperature, similarity=similarity),
             champion=champion,
             adapter=decided_adapter(champion.digests),
+            reranker=reranker,
+            candidates=candidates,
         )
 
 
@@ -108,6 +129,8 @@ def bundle_of(
     thresholds: Thresholds | None = None,
     champion: Champion | None = None,
     adapter: Path | None = None,
+    reranker: str | Path = "",
+    candidates: int = CANDIDATES,
 ) -> Bundle:
     """Put models and index into one folder; the manifest with all hashes is written last.
 
@@ -119,6 +142,9 @@ def bundle_of(
         "embedder": servable_folder(embedder),
         "generator": generator_path(),
     }
+    if reranker:
+        check_candidates(candidates)
+        sources[RERANKER] = servable_folder(reranker)
     for role, folder in sources.items():
         engine_model(role, folder)  # type: ignore[arg-type]  # the keys are the roles
     _check_belongs(index, sources["embedder"])
@@ -131,6 +157,8 @@ def bundle_of(
         copy_tree(locate(index), unfinished / "index")
         if adapter:
             copy_tree(adapter, unfinished / ADAPTER)
+        if reranker:
+            (unfinished / RERANKING).write_text(json.dumps({"candidates": candidates}))
         shutil.copy(PROMPTS, unfinished / "prompts.yaml")
         (unfinished / "thresholds.json").write_text(json.dumps(asdict(thresholds or Thresholds()), indent=1))
         document = {
@@ -227,6 +255,16 @@ def copy_tree(source: Path, target: Path, *, links: bool = False) -> None:
             except OSError:
                 pass  # another file system, or one without links: a copy does
         shutil.copyfile(source / name, destination)
+
+
+def _in_process(reranker: str | Path, candidates: int) -> Reranker:
+    """Return a reranker that transformers runs here: no engine is up before there is a bundle."""
+    from serving.transformers_engine import PairScorer
+
+    folder = servable_folder(reranker)
+    check_candidates(candidates)
+    engine_model(RERANKER, folder)
+    return Reranker(PairScorer(folder).scores, candidates)
 
 
 def _check_belongs(index: str | Path, embedder: Path) -> None:

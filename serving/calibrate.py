@@ -10,14 +10,22 @@ from data.dataset import read_questions
 from serving.embed import embed_texts, load_embedder, question_input
 from serving.evidence import RETRIEVED, evidence_for
 from serving.index import search_many
+from serving.reranking import Reranker
 
 FEWEST = 5  # questions of each kind; with fewer the default stands
 MOST = 16  # of each kind; more would take longer than they sharpen
 
 
-def refusal_threshold(prepared: str | Path, index: str | Path, embedder: Path, default: float) -> float:
+def refusal_threshold(
+    prepared: str | Path,
+    index: str | Path,
+    embedder: Path,
+    default: float,
+    reranker: Reranker | None = None,
+) -> float:
     """Return the threshold that tells answerable from unanswerable questions best.
 
+    It is fitted on what an answer will be looked for in: in the reranker's order, where there is one.
     Best is the balanced accuracy, ties to the lower threshold. Returns ``default`` when the
     archive brings too few questions of either kind.
     """
@@ -30,10 +38,12 @@ def refusal_threshold(prepared: str | Path, index: str | Path, embedder: Path, d
     questions = [*kinds[0], *kinds[1]]
     model = load_embedder(embedder)
     vectors = embed_texts(model, [question_input(each) for each in questions])
-    found = search_many(index, questions, vectors, k=RETRIEVED)
+    depth = max(RETRIEVED, reranker.candidates if reranker else 0)
+    found = search_many(index, questions, vectors, k=depth)
     nearest = []
     for question, hits in zip(questions, found, strict=True):
-        evidence = evidence_for(question, hits, lambda texts: embed_texts(model, texts))
+        ordered = reranker.reorder(question, hits).hits if reranker else hits
+        evidence = evidence_for(question, ordered[:RETRIEVED], lambda texts: embed_texts(model, texts))
         nearest.append(evidence[0].similarity if evidence else 0.0)
     return best_threshold(nearest[: len(kinds[0])], nearest[len(kinds[0]) :])
 

@@ -22,6 +22,7 @@ from serving.engines import Engines
 from serving.launch import Role
 from serving.limits import DeadlineError, seconds_left
 from serving.request_id import id_headers
+from serving.reranker import RERANKER
 from serving.sleep import Sleeper
 from serving.traces import step
 
@@ -115,6 +116,24 @@ class EngineClient:
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Return normalised vectors, float32 of shape (texts, dimension)."""
         return self._rows("embedder", "/v1/embeddings", texts, "embedding")
+
+    def score(self, question: str, texts: Sequence[str]) -> Vectors:
+        """Return how well each text answers a question, as logits of the reranker, in the texts' order.
+
+        Raises:
+            EngineStartingError: it sleeps and begins to start; nobody waits for what can be done without.
+        """
+        sleeper = self._sleepers.get(RERANKER)
+        if sleeper and not sleeper.wake(0):
+            raise EngineStartingError(RERANKER)
+        scores = [np.zeros(0, np.float32)]
+        for start in range(0, len(texts), BATCH):
+            batch = [text or " " for text in texts[start : start + BATCH]]  # or vLLM would see no pair
+            body = {"queries": question, "documents": batch, "truncate_prompt_tokens": -1,
+                    "use_activation": False}  # fmt: skip
+            data = self.ask(RERANKER, "/score", body)["data"]
+            scores.append(np.array([row["score"] for row in sorted(data, key=lambda row: row["index"])]))
+        return np.concatenate(scores).astype(np.float32)
 
     def chat(
         self,

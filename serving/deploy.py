@@ -25,9 +25,10 @@ from serving.embed import question_input
 from serving.engines import Engines, engines
 from serving.index import OpenIndex, open_index
 from serving.live import go_live, keep, require_unchanged
-from serving.parity import Parity, check_parity, read_probes, reference_of
-
-QUESTION = "What was agreed, and by when?"  # asked of archives that bring no questions
+from serving.parity import QUESTION, Parity, check_parity, read_probes, reference_of
+from serving.reranker import CANDIDATES
+from serving.reranker_proof import Compare, RerankerProof, prove_reranker, reranker_of
+from serving.reranking import search_best
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class Deployment:
     smoke: Smoke
     is_live: bool
     deployed_at: str
+    reranker: RerankerProof | None = None
 
     def __str__(self) -> str:
         smoke = self.smoke
@@ -70,6 +72,7 @@ class Deployment:
                 f"{self._standing}: bundle {self.digest[:12]} of release {self.release_id or '(folders)'}",
                 f"{self.engine} engines ready in {self.seconds_to_ready:.0f} s, stopped cleanly",
                 str(self.parity),
+                *([str(self.reranker)] if self.reranker else []),
                 f"classified {smoke.message_id} as {smoke.label} ({smoke.probability:.3f})",
                 f"search found {', '.join(smoke.hits[:3])} (nearest {smoke.best_similarity:.3f})",
                 f"answer {smoke.answer_origin}, cites {cited}",
@@ -90,29 +93,42 @@ def deploy(
     bundle: str | Path,
     *,
     engine: str = "auto",
+    reranker: str | Path = "",
+    candidates: int = CANDIDATES,
+    compare: Compare | None = None,
 ) -> Deployment:
     """Build the champion's bundle and make it live once its engines have proved themselves.
 
     Where the champion is live, or there is none, what waits for a decision is proved and stays a candidate.
 
+    With ``reranker``, the folder of a cross-encoder, the bundle's search is put in its order, and
+    ``compare`` (:func:`evaluation.retrieval.compare_orders`) says whether that is worse.
+
     Writes ``deploy.json`` (figures) into the bundle, and beside the bundle ``<bundle>.smoke.json``
     with the question and the cited answer (redacted), which notebooks do not show.
 
     Raises:
-        UserError: the decision log does not verify, or a part of the release is missing.
+        UserError: the decision log does not verify, a part of the release is missing, or the reranker
+            cannot be served or makes the search worse.
         RuntimeError: an engine died, or does not agree with transformers; what was live stays live.
     """
-    built = build_bundle(release, bundle, prepared)
-    return deploy_bundle(built, prepared, engine=engine)
+    built = build_bundle(release, bundle, prepared, reranker=reranker, candidates=candidates)
+    return deploy_bundle(built, prepared, engine=engine, compare=compare)
 
 
-def deploy_bundle(built: Bundle, prepared: str | Path, *, engine: str = "auto") -> Deployment:
+def deploy_bundle(
+    built: Bundle, prepared: str | Path, *, engine: str = "auto", compare: Compare | None = None
+) -> Deployment:
     """Prove a bundle and make it live: the one that was given, whatever its folder holds afterwards.
 
     Raises:
-        UserError: it was changed while it was being proved, or it may not go live.
+        UserError: it was changed while it was being proved, its reranker makes the search worse, or it
+            may not go live.
         RuntimeError: an engine died, or does not agree with transformers.
+        ValueError: it has a reranker, and nothing to compare it by.
     """
+    if built.candidates and compare is None:
+        raise ValueError("a reranker is proved by a comparison: evaluation.retrieval.compare_orders")
     before = _children_cpu_seconds()
     probes = read_probes(prepared)
     with ThreadPoolExecutor(1) as beside:
@@ -120,6 +136,7 @@ def deploy_bundle(built: Bundle, prepared: str | Path, *, engine: str = "auto") 
         with engines(built.folder, engine) as running, engine_client(running) as client:
             parity = check_parity(reference.result(), client, probes)
             parity.require()
+            proof = _proof(built, prepared, client, compare)
             smoke, question, answered = _smoke(built, prepared, client)
     deployment = Deployment(
         bundle=str(built.folder),
@@ -132,6 +149,7 @@ def deploy_bundle(built: Bundle, prepared: str | Path, *, engine: str = "auto") 
         smoke=smoke,
         is_live=is_decided(built.release_id),
         deployed_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        reranker=proof,
     )
     require_unchanged(built.folder, built.digest)
     _write_json(built.folder / DEPLOYED, asdict(deployment))
@@ -144,6 +162,18 @@ def deploy_bundle(built: Bundle, prepared: str | Path, *, engine: str = "auto") 
     return deployment
 
 
+def _proof(
+    bundle: Bundle, prepared: str | Path, client: EngineClient, compare: Compare | None
+) -> RerankerProof | None:
+    if compare is None:
+        return None
+    with open_index(bundle.folder / "index") as index:
+        proof = prove_reranker(bundle, prepared, index, client, compare)
+    if proof:
+        proof.require()
+    return proof
+
+
 def _smoke(bundle: Bundle, prepared: str | Path, client: EngineClient) -> tuple[Smoke, str, Answer]:
     message = read_messages(prepared, columns=["message_id", "subject", "text"]).slice(0, 1).to_pylist()[0]
     asked = classifier_input(message["subject"] or "", message["text"] or "")
@@ -153,7 +183,8 @@ def _smoke(bundle: Bundle, prepared: str | Path, client: EngineClient) -> tuple[
     stated = calibrated(scores, bundle.thresholds.temperature, several=thresholds is not None)
     question = _question(prepared)
     with open_index(bundle.folder / "index") as index:
-        hits = index.search([question], client.embed([question_input(question)]))[0]
+        vector, model = client.embed([question_input(question)]), reranker_of(bundle, client)
+        hits = search_best(question, vector, index=index, k=10, reranker=model).hits
         answered = _ask(question, index, client, bundle)
     near = [hit.similarity for hit in hits if not math.isnan(hit.similarity)]
     smoke = Smoke(
@@ -171,7 +202,14 @@ def _smoke(bundle: Bundle, prepared: str | Path, client: EngineClient) -> tuple[
 
 
 def _ask(question: str, index: OpenIndex, client: EngineClient, bundle: Bundle) -> Answer:
-    return answer(question, index=index, client=client, prompts=bundle.prompts, thresholds=bundle.thresholds)
+    return answer(
+        question,
+        index=index,
+        client=client,
+        prompts=bundle.prompts,
+        thresholds=bundle.thresholds,
+        reranker=reranker_of(bundle, client),
+    )
 
 
 def _question(prepared: str | Path) -> str:

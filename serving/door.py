@@ -16,9 +16,11 @@ from serving.client import EngineClient, Observe, calibrated, engine_client, lab
 from serving.embed import Vectors
 from serving.engines import Engines
 from serving.index import OpenIndex, open_index
-from serving.launch import Role
+from serving.launch import ROLES, Role
 from serving.metrics import Metrics
-from serving.traces import as_step
+from serving.reranker import RERANKER
+from serving.reranking import Reranker, Reranking
+from serving.traces import as_step, step
 
 if TYPE_CHECKING:
     from serving.canary import Trial
@@ -39,6 +41,12 @@ class Door:
     embed_afresh: Ask  # for texts that callers bring: what is remembered would tell what others read
     archive: Archive | None = None
     thresholds: tuple[float, ...] | None = None  # of a classifier that may give a message several labels
+    reranker: Reranker | None = None
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """The roles of the bundle's engines."""
+        return (*ROLES, RERANKER) if self.reranker else ROLES
 
     def called(self, scores: Vectors) -> list[str]:
         """Return what the classifier's scores (``classify``) call every message: a label, or a set."""
@@ -76,6 +84,7 @@ def open_door(bundle: Bundle, running: Engines, metrics: Metrics) -> Iterator[Do
             embed_afresh=embedder,
             embed=remembered(embedder, observe=lambda hit: cached.labels("yes" if hit else "no").inc()),
             archive=archive,
+            reranker=_reranker_of(bundle, client, metrics),
         )
 
 
@@ -87,6 +96,22 @@ def _woken(role: Role, client: EngineClient, ask: Ask) -> Ask:
         return ask(texts)
 
     return woken
+
+
+def _reranker_of(bundle: Bundle, client: EngineClient, metrics: Metrics) -> Reranker | None:
+    """Return the bundle's reranker, if it has one; its calls are batches of one question each."""
+    if not bundle.candidates:
+        return None
+
+    def score(question: str, texts: Sequence[str]) -> Vectors:
+        metrics.batch_texts.labels(RERANKER).observe(len(texts))
+        with step(RERANKER, texts=len(texts)):
+            return client.score(question, texts)
+
+    def observe(outcome: Reranking) -> None:
+        metrics.rerankings.labels(outcome).inc()
+
+    return Reranker(score, bundle.candidates, observe)
 
 
 def _observer(metrics: Metrics) -> Observe:

@@ -21,12 +21,12 @@ from serving.digest import folder_digest
 from serving.fork_server import ServerPlan, write_plan
 from serving.launch import (
     ANYWHERE,
-    ROLES,
     EngineModel,
     Placements,
     Role,
     engine_environment,
     engine_model,
+    roles_of,
     vllm_arguments,
     vllm_device,
 )
@@ -87,13 +87,14 @@ def engines(
     bundle: Path,
     engine: str = "auto",
     *,
-    roles: tuple[Role, ...] = ROLES,
+    roles: tuple[Role, ...] = (),
     timeout_s: float = READY_S,
     stop: threading.Event | None = None,
     placements: Placements | None = None,
 ) -> Iterator[Engines]:
     """Serve a bundle's models on free loopback ports until the block ends; ``stop`` ends the waiting.
 
+    All of them, or those of some ``roles``.
     On GPUs each runs where ``placements`` says, or shares the first one with the others.
 
     Raises:
@@ -101,7 +102,7 @@ def engines(
         RuntimeError: a server died or was not ready in time; the message has its last telling log line.
     """
     kind = choose_engine(engine)
-    models = [engine_model(role, bundle / role) for role in roles]
+    models = [engine_model(role, bundle / role) for role in roles or roles_of(bundle)]
     started = time.monotonic()
     scratch = Path(tempfile.mkdtemp(prefix="mailroom-engines-"))
     servers: list[ServerProcess] = []

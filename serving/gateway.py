@@ -24,7 +24,7 @@ from serving.door import Doors
 from serving.engines import runs_on_gpu
 from serving.findings import read_policy
 from serving.guard import Checks, Guards
-from serving.launch import ROLES, Placements, Role
+from serving.launch import Placements, Role, roles_of
 from serving.limits import Limits
 from serving.live import served_bundle
 from serving.metrics import Metrics
@@ -138,7 +138,7 @@ def serve(
         stack.callback(stop_tracing)
         stack.callback(doors.close)
         stack.callback(stop.set)
-        asleep = ROLES if lazy else ()
+        asleep = roles_of(served.folder) if lazy else ()
         doors.open(*start_door(served, pool, metrics, asleep=asleep))
         for check in tokens:
             threading.Thread(target=keep_fresh, args=(check, stop), name="issuer", daemon=True).start()

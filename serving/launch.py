@@ -18,9 +18,10 @@ from serving.embed import longest_input
 from serving.engine_key import VARIABLE, engine_key
 from serving.placement import Placement
 from serving.ports import LOOPBACK
+from serving.reranker import RERANKER, RERANKING, check_reranker, longest_pair
 
-Role = Literal["classifier", "embedder", "generator"]
-ROLES: tuple[Role, ...] = ("classifier", "embedder", "generator")
+Role = Literal["classifier", "embedder", "generator", "reranker"]
+ROLES: tuple[Role, ...] = ("classifier", "embedder", "generator")  # of every bundle; see roles_of
 Placements = Mapping[Role, Placement]
 ANYWHERE = Placement()
 CLASSIFIER_TOKENS = 256
@@ -30,6 +31,7 @@ ENDINGS: dict[Role, tuple[str, ...]] = {
     "classifier": ("ForSequenceClassification",),
     "embedder": ("Model", "ForMaskedLM"),
     "generator": ("ForCausalLM", "LMHeadModel"),
+    "reranker": ("ForSequenceClassification",),
 }
 
 
@@ -43,6 +45,11 @@ class EngineModel:
     longest_input: int
 
 
+def roles_of(bundle: Path) -> tuple[Role, ...]:
+    """Return the roles of a bundle's models: a reranker is there or not."""
+    return (*ROLES, RERANKER) if (bundle / RERANKING).is_file() else ROLES
+
+
 def engine_model(role: Role, folder: Path) -> EngineModel:
     """Check a model folder before minutes are spent on starting a server for it.
 
@@ -51,7 +58,7 @@ def engine_model(role: Role, folder: Path) -> EngineModel:
     """
     config = folder / "config.json"
     if not config.exists() or not any(folder.glob("*.safetensors")):
-        raise UserError(f"the {role} folder {folder} holds no model; train it, or choose another bundle")
+        raise UserError(f"the {role} folder {folder} holds no model; train it, or choose another one")
     if not (folder / "tokenizer.json").exists() and not (folder / "tokenizer_config.json").exists():
         raise UserError(f"the {role} folder {folder} holds no tokenizer; train it again")
     architectures = json.loads(config.read_text()).get("architectures") or ["none"]
@@ -61,8 +68,16 @@ def engine_model(role: Role, folder: Path) -> EngineModel:
             f"a {role} of architecture {architecture} cannot be served; "
             "use BERT, RoBERTa, XLM-R, ModernBERT or a decoder model"
         )
+    if role == RERANKER:
+        check_reranker(folder)
+    return EngineModel(role, folder, architecture, _longest(role, folder))
+
+
+def _longest(role: Role, folder: Path) -> int:
+    if role == RERANKER:
+        return longest_pair(folder)
     longest = {"classifier": CLASSIFIER_TOKENS, "generator": GENERATOR_TOKENS}.get(role)
-    return EngineModel(role, folder, architecture, longest or longest_input(folder))
+    return longest or longest_input(folder)
 
 
 def vllm_device() -> Literal["cpu", "cuda", ""]:

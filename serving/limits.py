@@ -28,6 +28,9 @@ class Limits(BaseModel):
     requests_per_minute: int = Field(default=1_200, ge=1, description="counted in the same way")
     burst: int = Field(default=100, ge=1, description="requests that a caller may send without a pause")
     seconds: float = Field(default=30.0, gt=0, description="a request that takes longer gets 504")
+    reranking_seconds: float = Field(
+        default=5.0, gt=0, description="of them, for a reranker; then the order of the search stands"
+    )
 
 
 class DeadlineError(Exception):

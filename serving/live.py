@@ -127,7 +127,8 @@ def served_bundle(folder: str | Path | None = None) -> Bundle:
             f"({deployed[:12] or 'none'}); it is not served: deploy again, mailroom run"
         )
     _check_models(bundle)
-    _ = bundle.prompts, bundle.thresholds  # read now, while they are what was verified, and kept
+    # read now, while they are what was verified, and kept
+    _ = bundle.prompts, bundle.thresholds, bundle.candidates
     return bundle
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -72,6 +73,12 @@ class Metrics:
         self.summaries = Counter(
             "mailroom_summaries", "summaries by origin: generated, extracted", ("origin",), registry=registry
         )
+        self.rerankings = Counter(
+            "mailroom_rerankings",
+            "searches and answers of a bundle with a reranker: done, starting, late, unavailable",
+            ("outcome",),
+            registry=registry,
+        )
         self.tokens = Counter(
             "mailroom_generator_tokens", "tokens of the generator", ("kind",), registry=registry
         )
@@ -108,9 +115,15 @@ class Metrics:
             registry=registry,
         )
 
-    def show_engines(self, *, asleep: Collection[Role], down: Collection[Role]) -> None:
+    def show_engines(
+        self, *, asleep: Collection[Role], down: Collection[Role], roles: Collection[Role] = ROLES
+    ) -> None:
         """Say which engines of the bundle that is served sleep, and which of the others run."""
-        for role in ROLES:
+        for role in get_args(Role):
+            if role not in roles:  # of a former bundle: it is not down, there is none
+                self.engine_sleeping.remove(role)
+                self.engine_up.remove(role)
+                continue
             self.engine_sleeping.labels(role).set(role in asleep)
             if role not in asleep:
                 self.engine_up.labels(role).set(role not in down)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from data.model_input import classifier_input
 from serving.bundle import Bundle
 from serving.client import EngineClient, thresholds_of
 from serving.embed import Vectors, embed_texts, load_embedder, passage_input
+from serving.reranker import RERANKER
+from serving.reranking import Score
 
 MESSAGES = 64
 PROMPTS = (
@@ -23,8 +26,11 @@ PROMPTS = (
     "Say in one sentence what a contract is.",
 )
 PROMPT_TOKENS = 24
+QUESTION = "What was agreed, and by when?"
+QUESTIONS = (QUESTION, " ".join([QUESTION] * 50))  # of a reranker
 PROBABILITY_TOLERANCE = 1e-3
 COSINE_TOLERANCE = 1e-4
+SCORE_TOLERANCE = 1e-2  # logits, of which a cross-encoder's span some twenty
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,7 @@ class Parity:
     max_cosine_distance: float
     generator_agreement: float  # share of leading words that greedy decoding has in common
     passed: bool
+    max_score_difference: float | None = None  # of the logits of a reranker, where there is one
 
     def require(self) -> None:
         """Refuse engines that say something else than the trained models.
@@ -48,10 +55,12 @@ class Parity:
             raise RuntimeError(f"{self}; the bundle does not go live")
 
     def __str__(self) -> str:
+        difference = self.max_score_difference
+        reranker = "" if difference is None else f"reranker within {difference:.1e}, "
         return (
             f"parity on {self.messages} messages: probability within {self.max_probability_difference:.1e}, "
             f"labels {self.label_agreement:.0%}, embeddings within {self.max_cosine_distance:.1e}, "
-            f"generator {self.generator_agreement:.0%}: {'passed' if self.passed else 'FAILED'}"
+            f"{reranker}generator {self.generator_agreement:.0%}: {'passed' if self.passed else 'FAILED'}"
         )
 
 
@@ -71,6 +80,7 @@ class Reference:
     vectors: Vectors
     generated: tuple[str, ...]
     thresholds: tuple[float, ...] | None = None  # of a classifier that may give a message several labels
+    scores: Vectors | None = None  # of a reranker: logits of the probes for every one of QUESTIONS
 
 
 def read_probes(prepared: str | Path, count: int = MESSAGES) -> tuple[Probe, ...]:
@@ -97,6 +107,7 @@ def reference_of(bundle: Bundle, probes: Sequence[Probe]) -> Reference:
         ),
         generated=reference_generations(bundle.folder / "generator"),
         thresholds=thresholds_of(bundle.folder / "classifier"),
+        scores=reference_scores(bundle.folder / RERANKER, probes) if bundle.candidates else None,
     )
 
 
@@ -107,7 +118,7 @@ def check_parity(reference: Reference, client: EngineClient, probes: Sequence[Pr
     """
     from tqdm import tqdm
 
-    with tqdm(total=3, desc="check parity", unit="model", leave=False) as bar:
+    with tqdm(total=4, desc="check parity", unit="model", leave=False) as bar:
         served = client.classify([probe.classifier_text for probe in probes])
         expected = reference.probabilities
         difference = float(np.abs(expected - served).max())
@@ -117,6 +128,10 @@ def check_parity(reference: Reference, client: EngineClient, probes: Sequence[Pr
         vectors = client.embed([probe.embedder_text for probe in probes])
         distance = float((1.0 - (reference.vectors * vectors).sum(axis=1)).max())
         bar.update()
+        apart = None
+        if reference.scores is not None:
+            apart = float(np.abs(reference.scores - scores_by(client.score, probes)).max())
+        bar.update()
         written = [client.chat(_turns(prompt), max_tokens=PROMPT_TOKENS).text for prompt in PROMPTS]
         bar.update()
     return Parity(
@@ -125,7 +140,11 @@ def check_parity(reference: Reference, client: EngineClient, probes: Sequence[Pr
         label_agreement=agreement,
         max_cosine_distance=distance,
         generator_agreement=_agreement(reference.generated, written),
-        passed=difference <= PROBABILITY_TOLERANCE and agreement == 1.0 and distance <= COSINE_TOLERANCE,
+        passed=difference <= PROBABILITY_TOLERANCE
+        and agreement == 1.0
+        and distance <= COSINE_TOLERANCE
+        and (apart is None or apart <= SCORE_TOLERANCE),
+        max_score_difference=apart,
     )
 
 
@@ -137,6 +156,21 @@ def reference_probabilities(folder: Path, texts: Sequence[str]) -> Vectors:
 
     torch.set_num_threads(1)
     return TextClassifier(folder).probabilities(list(texts), batch=1)
+
+
+def reference_scores(folder: Path, probes: Sequence[Probe]) -> Vectors:
+    """Return the reranker's scores of transformers in this process, one pair at a time, no padding."""
+    import torch
+
+    from serving.transformers_engine import PairScorer
+
+    torch.set_num_threads(1)
+    return scores_by(partial(PairScorer(folder).scores, batch=1), probes)
+
+
+def scores_by(score: Score, probes: Sequence[Probe]) -> Vectors:
+    """Return the scores of all probes, one row per question; a question may be too long for its text."""
+    return np.stack([score(question, [probe.embedder_text for probe in probes]) for question in QUESTIONS])
 
 
 def reference_generations(folder: Path) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from serving.adapter import ADAPTER, adapter_arguments, adapter_name
 from serving.bundle import Bundle
 from serving.engines import EngineKind, Engines, choose_engine
-from serving.launch import ROLES, Placements, Role, engine_model
+from serving.launch import Placements, Role, engine_model, roles_of
 from serving.metrics import Metrics
 from serving.supervise import POLL_S, Lessee, Starting, SupervisedEngine, Together
 
@@ -53,7 +53,7 @@ class EnginePool:
             UserError: a model that cannot be served, an engine that cannot run here.
             RuntimeError: an engine died while starting, or does not take the bundle's adapter.
         """
-        keys = {role: _key(bundle, role, self._starting.kind) for role in ROLES}
+        keys = {role: _key(bundle, role, self._starting.kind) for role in roles_of(bundle.folder)}
         lessee = Lessee(bundle, Engines(self._starting.kind, {}, 0.0, (), models=self._models(bundle)))
         held: dict[Role, SupervisedEngine] = {}
         try:

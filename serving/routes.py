@@ -99,7 +99,7 @@ class Readiness:
     def _look(self) -> dict[str, bool]:
         with self._doors.lease() as door:
             self.sleeping = sorted(door.client.asleep)
-            return {role: role not in self.sleeping and door.client.is_ready(role) for role in ROLES}
+            return {role: role not in self.sleeping and door.client.is_ready(role) for role in door.roles}
 
 
 def _add_health(app: FastAPI, doors: Doors, guards: Guards) -> None:
@@ -113,7 +113,8 @@ def _add_health(app: FastAPI, doors: Doors, guards: Guards) -> None:
     async def readyz(response: Response) -> dict[str, Any]:
         ready = await readiness.engines()
         sleeping = readiness.sleeping  # whoever asks for one wakes it: that is ready, too
-        response.status_code = 200 if all(ready[role] or role in sleeping for role in ready) else 503
+        answers = all(ready[role] or role in sleeping for role in ROLES)  # without a reranker, too
+        response.status_code = 200 if answers else 503
         return {"engines": ready, "sleeping": sleeping}
 
     @app.get("/v1/me")
@@ -130,7 +131,7 @@ def _add_health(app: FastAPI, doors: Doors, guards: Guards) -> None:
     @app.get("/metrics", dependencies=[Depends(needs("metrics"))], responses=TEXT, response_model=None)
     def metrics() -> Response:
         with doors.lease() as door:  # the engines of a bundle on trial, or still starting, do not count
-            guards.metrics.show_engines(asleep=door.client.asleep, down=door.client.down)
+            guards.metrics.show_engines(asleep=door.client.asleep, down=door.client.down, roles=door.roles)
         return Response(generate_latest(guards.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 

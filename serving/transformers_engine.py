@@ -25,6 +25,7 @@ from serving.engine_log import RequestLog
 from serving.launch import CLASSIFIER_TOKENS, GENERATOR_TOKENS
 from serving.ports import LOOPBACK
 from serving.processes import end_with_parent
+from serving.reranker import longest_pair
 from serving.streams import Events, event, streamed
 
 BATCH = 32
@@ -40,6 +41,16 @@ class TextsRequest(BaseModel):
 
     def texts(self) -> list[str]:
         return [self.input] if isinstance(self.input, str) else self.input
+
+
+class PairsRequest(BaseModel):
+    """Texts to score with a question; scores are logits."""
+
+    queries: str
+    documents: list[str]
+    model: str = ""
+    truncate_prompt_tokens: Literal[-1] = -1  # pairs are always cut at the model's length
+    use_activation: Literal[False] = False
 
 
 class ChatMessage(BaseModel):
@@ -99,6 +110,36 @@ class TextClassifier:
                 stated = torch.sigmoid(logits) if self._several else torch.softmax(logits, dim=-1)
                 rows.append(stated.numpy())
         return np.concatenate(rows) if rows else np.zeros((0, len(self.labels)), np.float32)
+
+
+class PairScorer:
+    """A cross-encoder in float32: how well each text answers a question, as the logit of its one label."""
+
+    def __init__(self, folder: Path) -> None:
+        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+        self._tokenizer = AutoTokenizer.from_pretrained(folder)
+        self._model = AutoModelForSequenceClassification.from_pretrained(folder).float().eval()
+        self._longest = longest_pair(folder)
+
+    def scores(self, question: str, texts: Sequence[str], *, batch: int = BATCH) -> Vectors:
+        """Return one score per text, higher for a better one."""
+        import torch
+
+        rows = [np.zeros(0, np.float32)]
+        for start in range(0, len(texts), batch):
+            part = list(texts[start : start + batch])
+            encoded = self._tokenizer(
+                [question] * len(part),
+                part,
+                truncation=True,
+                max_length=self._longest,
+                padding=True,
+                return_tensors="pt",
+            )
+            with torch.inference_mode():
+                rows.append(self._model(**encoded).logits[:, 0].numpy())
+        return np.concatenate(rows)
 
 
 class TextGenerator:
@@ -287,6 +328,17 @@ def build_app(folders: dict[str, Path]) -> FastAPI:
             return {"object": "list", "model": "embedder", "data": [
                 {"object": "embedding", "index": index, "embedding": row.tolist()}
                 for index, row in enumerate(rows)
+            ]}  # fmt: skip
+
+    if "reranker" in folders:
+        scorer = PairScorer(folders["reranker"])
+
+        @app.post("/score")
+        def score(request: PairsRequest) -> dict[str, Any]:
+            with one_at_a_time:
+                scores = scorer.scores(request.queries, request.documents)
+            return {"object": "list", "model": "reranker", "data": [
+                {"object": "score", "index": index, "score": float(each)} for index, each in enumerate(scores)
             ]}  # fmt: skip
 
     if "generator" in folders:

@@ -262,7 +262,8 @@ async function search() {
     row.querySelector("button").addEventListener("click", () => attempt("Opening the thread…", () => thread(hit.thread_id, { message_id: hit.message_id, sought })));
     return row;
   }));
-  say(reply.hits.length ? `${reply.hits.length} passages, best first` : "Nothing found. Try other words, or fewer limits.");
+  const order = ["off", "done"].includes(reply.reranking) ? "" : " (the reranker did not answer: in the order of the search alone)";
+  say(reply.hits.length ? `${reply.hits.length} passages, best first${order}` : "Nothing found. Try other words, or fewer limits.");
 }
 
 // --- threads and messages

@@ -175,7 +175,7 @@ def test_figures_stand_beside_the_model_and_the_gates_run_has_no_model(
 
 
 def test_another_gate_file_is_a_users_mistake(parts: Parts) -> None:
-    with pytest.raises(UserError, match="the gate's rules .* cannot be read"):
+    with pytest.raises(UserError, match=r"the gate's rules .* cannot be read"):
         evaluate(
             parts.prepared,
             parts.classifier,

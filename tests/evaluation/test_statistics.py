@@ -21,7 +21,7 @@ from evaluation.metrics import (
     wilson,
 )
 from evaluation.paired import compare, holm, mcnemar
-from evaluation.retrieval import measure_retrieval, rank_scores
+from evaluation.retrieval import compare_orders, measure_retrieval, rank_scores
 from evaluation.slices import length_bands, measure_slices, months, most_frequent, quarters
 from evaluation.workload import measure_workload
 
@@ -253,3 +253,32 @@ def test_an_empty_ranking_is_counted_and_found_nothing() -> None:
     assert (2, 1) == (measured.questions, measured.answered)
     assert measured.results[0].recall_at_10.value == 0.5
     assert measure_retrieval({}, []) is None
+
+
+def test_another_order_is_compared_on_the_same_questions() -> None:
+    wanted = [[f"m{number}"] for number in range(20)]
+    first = [[*names, "x", "y"] for names in wanted]
+    second = [["x", *names, "y"] for names in wanted]
+
+    better, same, worse = (
+        {change.measure: change for change in compare_orders(*orders, wanted)}
+        for orders in ((second, first), (first, first), (first, second))
+    )
+
+    assert ["nDCG@10", "MRR@10", "recall@10"] == list(better)
+    assert (0.5, 1.0, 0.5) == (better["MRR@10"].before, better["MRR@10"].after, better["MRR@10"].gain)
+    assert better["nDCG@10"].gain == pytest.approx(1 - 1 / np.log2(3))
+    assert 0 == better["recall@10"].gain, "the same ten were found"
+    assert [False, False, True] == [each["nDCG@10"].is_loss for each in (better, same, worse)]
+
+
+def test_an_order_that_is_worse_on_some_questions_alone_is_not_shown_to_be() -> None:
+    wanted = [[f"m{number}"] for number in range(20)]
+    before = [["x", *names] for names in wanted]
+    after = [["x", "y", *names] if place < 2 else ["x", *names] for place, names in enumerate(wanted)]
+
+    change = compare_orders(before, after, wanted)[0]
+
+    assert change.gain < 0
+    assert change.high >= 0
+    assert not change.is_loss

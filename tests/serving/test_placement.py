@@ -70,7 +70,7 @@ def test_a_place_is_told_to_the_engine(tmp_path: Path, role: Role):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("generators: {}", "engines.generators.[key]: Input should be 'classifier', 'embedder' or 'gen"),
+        ("generators: {}", "engines.generators.[key]: Input should be 'classifier', 'embedder', 'gen"),
         ("generator: {gpu: 1}", "engines.generator.gpu: Extra inputs are not permitted"),
         ("generator: {memory: 1.5}", "engines.generator.memory: Input should be less than or equal to 1"),
         ("generator: {tensor_parallel: 0}", "engines.generator.tensor_parallel: Input should be greater"),

@@ -34,6 +34,8 @@ from serving.client import Completion
 from serving.digest import file_digest
 from serving.door import Door, Doors
 from serving.embed import Vectors
+from serving.reranker import CANDIDATES
+from serving.reranking import Reranker
 from serving.routes import build_app
 from serving.scope import Scope
 from serving.statistics import By
@@ -233,7 +235,19 @@ def overheard_door(door: Door, told: list[str]) -> Door:
     bundle = with_prompts(door.bundle)
     embed = overheard(remembered(door.embed), told)
     classify = overheard(by_words, told)
-    return replace(door, bundle=bundle, client=Overhearing(told), embed=embed, classify=classify)  # type: ignore[arg-type]
+
+    def by_length(question: str, texts: Sequence[str]) -> Vectors:
+        told.extend([question, *texts])
+        return np.array([len(text) for text in texts], np.float32)
+
+    return replace(
+        door,
+        bundle=bundle,
+        client=Overhearing(told),  # type: ignore[arg-type]
+        embed=embed,
+        classify=classify,
+        reranker=Reranker(by_length, CANDIDATES),
+    )
 
 
 def with_prompts(bundle: Bundle) -> Bundle:
