@@ -22,6 +22,7 @@ from pipelines.options import (
     Archive,
     Broker,
     Cache,
+    Candidates,
     ClientConfig,
     Endpoint,
     Engine,
@@ -34,12 +35,14 @@ from pipelines.options import (
     Reason,
     RecipeName,
     ReleaseId,
+    RerankerFolder,
     Retention,
     Reviewer,
     Seed,
     SparkMaster,
 )
 from pipelines.searching import search_command
+from serving.reranker import CANDIDATES
 
 if TYPE_CHECKING:
     from data.kafka import Topic
@@ -74,6 +77,8 @@ def run(
     milvus_uri: MilvusUri = "",
     retention: Retention = "",
     gate: Gate = "",
+    reranker: RerankerFolder = "",
+    candidates: Candidates = CANDIDATES,
     cache: Cache = True,
 ) -> None:
     """Run every notebook on this machine, from the archive to the deployed champion."""
@@ -83,7 +88,9 @@ def run(
     from pipelines.run import run as run_graph
     from pipelines.summary import show as show_summary
 
-    request = Request(archive, labels, recipe, seed, spark_master, milvus_uri, engine, retention, gate)
+    request = Request(
+        archive, labels, recipe, seed, spark_master, milvus_uri, engine, retention, gate, reranker, candidates
+    )
     console = Console(file=sys.stdout)
     try:
         show_summary(run_graph(check(request), use_cache=cache), console)
@@ -155,6 +162,8 @@ def submit(
     milvus_uri: MilvusUri = "",
     retention: Retention = "",
     gate: Gate = "",
+    reranker: RerankerFolder = "",
+    candidates: Candidates = CANDIDATES,
     image: Image = IMAGE,
     gpu: Gpu = "",
     gpus: Gpus = 1,
@@ -164,7 +173,9 @@ def submit(
     from pipelines.kubeflow import submit as submit_graph
     from pipelines.run import Request, check_anywhere, graph_for, parameters_of
 
-    request = Request(archive, labels, recipe, seed, spark_master, milvus_uri, engine, retention, gate)
+    request = Request(
+        archive, labels, recipe, seed, spark_master, milvus_uri, engine, retention, gate, reranker, candidates
+    )
     check_anywhere(request)
     on = cluster(image=image, gpu=gpu, gpus=gpus)
     typer.echo(submit_graph(endpoint, on, parameters_of(request), graph_for(request)))

@@ -15,6 +15,10 @@ RecipeName = Annotated[
 Retention = Annotated[str, typer.Option(help="A retention policy (YAML): what expires, what is held.")]
 Cache = Annotated[bool, typer.Option(help="Take finished steps, and files read before, from the cache.")]
 Gate = Annotated[str, typer.Option(help="The gate's rules (YAML); empty: evaluation/gate.yaml.")]
+RerankerFolder = Annotated[
+    str, typer.Option("--reranker", help="A cross-encoder's folder that puts search results in order.")
+]
+Candidates = Annotated[int, typer.Option(help="How many of the found chunks the reranker reads.")]
 Seed = Annotated[int, typer.Option(help="One seed for every random choice.")]
 Engine = Annotated[str, typer.Option(help="vllm, transformers, or auto: vllm where it is installed.")]
 SparkMaster = Annotated[str, typer.Option(help="local[*], spark://host:7077 or k8s://...")]

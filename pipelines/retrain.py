@@ -64,6 +64,8 @@ def retrain_graph(
         engine: str = "auto",
         retention: str = "",
         gate: str = "",
+        reranker: str = "",
+        candidates: int = 50,
         archive_fingerprint: str = "",
         decisions_fingerprint: str = "",
     ) -> Outputs:
@@ -109,6 +111,8 @@ def retrain_graph(
             release=promote.outputs["release"],
             prepared=prepared,
             engine=engine,
+            reranker=reranker,
+            candidates=candidates,
             fingerprint=decisions_fingerprint,
         )
         return Outputs(

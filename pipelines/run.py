@@ -35,6 +35,8 @@ from pipelines.fingerprint import (
     governance_fingerprint,
 )
 from pipelines.retrain import NOTEBOOKS, Configure, prepare_graph, retrain_graph
+from serving.launch import engine_model
+from serving.reranker import CANDIDATES, RERANKER, check_candidates
 from training.recipe import RECIPES, load_recipe
 
 ENVIRONMENT = {
@@ -66,6 +68,8 @@ class Request:
     engine: str = "auto"
     retention: str = ""
     gate: str = ""
+    reranker: str = ""
+    candidates: int = CANDIDATES
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +119,15 @@ def check(request: Request) -> Request:
         recipe = str(locate(recipe))
     if request.spark_master.startswith("local"):
         java_home()
-    return replace(request, archive=archive, labels=labels, recipe=recipe, retention=retention, gate=gate)
+    return replace(
+        request,
+        archive=archive,
+        labels=labels,
+        recipe=recipe,
+        retention=retention,
+        gate=gate,
+        reranker=_checked_reranker(request),
+    )
 
 
 def check_anywhere(request: Request) -> None:
@@ -137,7 +149,8 @@ def run(request: Request, *, use_cache: bool = True, notebooks: Path = NOTEBOOKS
         lambda configure: build(notebooks=notebooks, configure=configure),
         parameters_of(request),
         notebooks=notebooks,
-        files={"recipe": Path(request.recipe), "gate": Path(request.gate)},
+        files={"recipe": Path(request.recipe), "gate": Path(request.gate)}
+        | ({"reranker": Path(request.reranker)} if request.reranker else {}),
         use_cache=use_cache,
     )
     paths = {name: Path(artifact.uri) for name, artifact in finished.outputs.items()}
@@ -198,7 +211,7 @@ def run_graph(
     """Run any graph of notebook components and show its steps.
 
     ``build`` gets what configures a step here: our code's fingerprint, which belongs to the cache's key.
-    So does what the ``files`` say, by the parameter that names them, in the steps that have it.
+    So does what the ``files`` (and folders) say, by the parameter that names them, in the steps that have it.
 
     Raises:
         StepError: a step failed; its executed notebook is kept.
@@ -241,19 +254,37 @@ def _titles(notebooks: Path) -> dict[str, str]:
 
 
 def _code(notebooks: Path, files: Mapping[str, Path]) -> dict[str, str]:
-    """Return every step's code fingerprint; a file of one's own counts where a step takes it.
+    """Return every step's code fingerprint; a file or a model of one's own counts where a step takes it.
 
     So does the judge in the step that asks it.
     """
     found = {}
     for path in notebooks.glob("*.ipynb"):
         taken = [item.name for item in read_contract(path).parameters]
-        own = tuple(file for name, file in files.items() if name in taken and file.is_file())
+        own = tuple(file for name, place in files.items() if name in taken for file in _files_of(place))
         found[function_name(path)] = code_fingerprint(path, own)
     if EVALUATE in found and (judge := configured_judge(os.environ)):
         named = f"{judge.model} at {judge.url}"  # hashed: an address may hold a password
         found[EVALUATE] += hashlib.sha256(named.encode()).hexdigest()[:16]
     return found
+
+
+def _files_of(place: Path) -> list[Path]:
+    """Return a file, or the files of a model's folder; nothing of what is neither."""
+    if place.is_file():
+        return [place]
+    is_model = (place / "config.json").is_file()
+    return sorted(path for path in place.rglob("*") if path.is_file()) if is_model else []
+
+
+def _checked_reranker(request: Request) -> str:
+    """Return the reranker's absolute path: one that cannot be served is refused hours before it is needed."""
+    check_candidates(request.candidates)
+    if not request.reranker:
+        return ""
+    folder = locate(request.reranker)
+    engine_model(RERANKER, folder)
+    return str(folder)
 
 
 def _check_archive(archive: Path) -> None:
@@ -283,6 +314,8 @@ def parameters_of(request: Request) -> dict[str, Any]:
         "engine": request.engine,
         "retention": request.retention,
         "gate": request.gate,
+        "reranker": request.reranker,
+        "candidates": request.candidates,
         "archive_fingerprint": _of_files(request.archive)
         + _of_files(request.labels)
         + governance_fingerprint(request.retention)

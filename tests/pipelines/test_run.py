@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -229,6 +230,31 @@ def test_rules_of_ones_own_count_in_the_step_that_judges(tmp_path: Path) -> None
     rules.write_text("benign: [ordinary]\n")
     with pytest.raises(UserError, match="critical: Field required; compare with"):
         check(request)
+
+
+def test_a_reranker_counts_in_the_step_that_proves_it_and_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = {"architectures": ["BertForSequenceClassification"], "id2label": {"0": "LABEL_0"}}
+    (tmp_path / "model").mkdir()
+    for name, words in {"config.json": json.dumps(config), "tokenizer.json": "", "a.safetensors": ""}.items():
+        (tmp_path / "model" / name).write_text(words)
+    asked = Request("s3://bucket/mail", spark_master="spark://elsewhere:7077", reranker="model")
+    request = check(asked)
+
+    before = _code(NOTEBOOKS, {"reranker": Path(request.reranker)})
+    (tmp_path / "model" / "a.safetensors").write_text("other weights")
+    after = _code(NOTEBOOKS, {"reranker": Path(request.reranker)})
+
+    parameters = parameters_of(request)
+    assert (str(tmp_path / "model"), 50) == (parameters["reranker"], parameters["candidates"])
+    assert {"deploy"} == {step for step, code in after.items() if code != before[step]}
+    with pytest.raises(UserError, match="choose from 2 to 200"):
+        check(replace(asked, candidates=1))
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config | {"id2label": {"0": "a", "1": "b"}}))
+    with pytest.raises(UserError, match="has 2 labels"):
+        check(asked)
 
 
 def test_evaluates_again_what_was_compared_with_a_champion_of_the_past_and_nothing_else(
