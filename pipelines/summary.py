@@ -95,8 +95,26 @@ def _deployment(deployment: Mapping[str, Any]) -> Iterator[Row]:
     if parity := deployment.get("parity"):
         yield (
             "parity",
-            ", ".join(f"{name.replace('_', ' ')} {_figure(value)}" for name, value in parity.items()),
+            ", ".join(
+                f"{name.replace('_', ' ')} {_figure(value)}"
+                for name, value in parity.items()
+                if value is not None
+            ),
         )
+    if reranker := deployment.get("reranker"):
+        yield "reranker", _reranker(reranker)
+
+
+def _reranker(proof: Mapping[str, Any]) -> str:
+    """Return what the search gained by its reranker, with the range."""
+    if not proof["questions"]:
+        return "not measured: the archive brings no questions"
+    gains = (
+        f"{each['measure']} {each['before']:.3f} to {each['after']:.3f} "
+        f"({each['gain']:+.3f} [{each['low']:+.3f}, {each['high']:+.3f}])"
+        for each in proof["changes"]
+    )
+    return f"{', '.join(gains)} on {proof['questions']} questions, {proof['seconds_each']:.2f} s each"
 
 
 def _answer(shown: Mapping[str, Any]) -> Iterator[Row]:

@@ -27,6 +27,7 @@ from serving.sleep import Sleeper
 from serving.traces import step
 
 BATCH = 32
+PAIRS = 16  # of one call: what an engine goes on with, and others wait for, when nobody waits for it any more
 REQUEST_S = 120.0
 
 
@@ -127,8 +128,8 @@ class EngineClient:
         if sleeper and not sleeper.wake(0):
             raise EngineStartingError(RERANKER)
         scores = [np.zeros(0, np.float32)]
-        for start in range(0, len(texts), BATCH):
-            batch = [text or " " for text in texts[start : start + BATCH]]  # or vLLM would see no pair
+        for start in range(0, len(texts), PAIRS):
+            batch = [text or " " for text in texts[start : start + PAIRS]]  # or vLLM would see no pair
             body = {"queries": question, "documents": batch, "truncate_prompt_tokens": -1,
                     "use_activation": False}  # fmt: skip
             data = self.ask(RERANKER, "/score", body)["data"]

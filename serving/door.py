@@ -19,7 +19,7 @@ from serving.index import OpenIndex, open_index
 from serving.launch import ROLES, Role
 from serving.metrics import Metrics
 from serving.reranker import RERANKER
-from serving.reranking import Reranker, Reranking
+from serving.reranking import FAILURES, Reranker, Reranking
 from serving.traces import as_step, step
 
 if TYPE_CHECKING:
@@ -111,6 +111,8 @@ def _reranker_of(bundle: Bundle, client: EngineClient, metrics: Metrics) -> Rera
     def observe(outcome: Reranking) -> None:
         metrics.rerankings.labels(outcome).inc()
 
+    for outcome in FAILURES:
+        metrics.rerankings.labels(outcome)  # at 0 from the start: the first one is an increase too
     return Reranker(score, bundle.candidates, observe)
 
 

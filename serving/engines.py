@@ -87,7 +87,7 @@ def engines(
     bundle: Path,
     engine: str = "auto",
     *,
-    roles: tuple[Role, ...] = (),
+    roles: tuple[Role, ...] | None = None,
     timeout_s: float = READY_S,
     stop: threading.Event | None = None,
     placements: Placements | None = None,
@@ -102,7 +102,8 @@ def engines(
         RuntimeError: a server died or was not ready in time; the message has its last telling log line.
     """
     kind = choose_engine(engine)
-    models = [engine_model(role, bundle / role) for role in roles or roles_of(bundle)]
+    wanted = roles_of(bundle) if roles is None else roles
+    models = [engine_model(role, bundle / role) for role in wanted]
     started = time.monotonic()
     scratch = Path(tempfile.mkdtemp(prefix="mailroom-engines-"))
     servers: list[ServerProcess] = []

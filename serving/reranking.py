@@ -19,6 +19,7 @@ from serving.limits import DeadlineError, Limits, deadline, seconds_left
 from serving.scope import EVERYTHING
 
 Reranking = Literal["off", "done", "starting", "late", "unavailable"]
+FAILURES: tuple[Reranking, ...] = ("starting", "late", "unavailable")
 Score = Callable[[str, Sequence[str]], Vectors]  # of a question and texts, higher for a better one
 RERANKING_S = Limits().reranking_seconds
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,11 @@ from serving.answered import Answered, answered_of, answers_path
 from serving.answers import Citation
 from serving.bundle import Bundle, read_bundle, verify_bundle
 from serving.decisions import log_path
-from serving.digest import file_digest
+from serving.digest import file_digest, folder_digest
 from serving.erase import bundles_below, indexes_below
 from serving.index import MARKER, read_index
 from serving.judged import check_evidence
+from serving.reranker import RERANKER, RERANKING
 
 NO_RELEASE = "a bundle of plain folders"
 
@@ -78,9 +79,16 @@ def _bundle(walk: Walk, bundle: Bundle, note: str) -> Line:
     below = (
         Line("folder", str(bundle.folder), holds=walk.holds(lambda: _is_whole(bundle.folder))),
         Line("index", bundle.files.get(f"index/{MARKER}", ""), below=(dataset,)),
+        *_reranker(bundle),
         release or Line("release", bundle.release_id, "unknown here" if bundle.release_id else NO_RELEASE),
     )
     return Line("bundle", bundle.digest, note, below=below)
+
+
+def _reranker(bundle: Bundle) -> Iterator[Line]:
+    if RERANKING in bundle.files:
+        digest = folder_digest(bundle.folder / RERANKER)
+        yield Line("reranker", digest, "named at the deployment; no release names it")
 
 
 def release_line(walk: Walk, release_id: str) -> Line | None:

@@ -199,6 +199,9 @@ def _bundle(folder: Path, index: Path, release: str, trained: dict[Role, tuple[s
     (folder / "index").mkdir()
     (folder / "index" / "index.json").write_bytes((index / "index.json").read_bytes())
     (folder / "thresholds.json").write_text("{}")
+    (folder / "reranker").mkdir()
+    (folder / "reranker" / "config.json").write_text("{}")
+    (folder / "reranking.json").write_text('{"candidates": 50}')
     document = {
         "release_id": release,
         "classifier_version": trained["classifier"][0],

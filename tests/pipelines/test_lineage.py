@@ -15,6 +15,7 @@ from data.workspace import UserError, keys
 from pipelines import cli
 from pipelines.lineage.line import Line, Walk, as_json, is_broken, show
 from pipelines.lineage.trace import lineage
+from serving.digest import folder_digest
 
 slow = pytest.mark.slow  # MLflow's import and its database
 
@@ -59,6 +60,7 @@ def test_an_answer_leads_to_the_decision_the_run_and_the_bytes(served: Served) -
     told = facts(found)
     assert served.bundle.digest == told["bundle"]
     assert served.release == told["release"]
+    assert folder_digest(served.bundle.folder / "reranker") == told["reranker"]
     assert told["decision"].startswith("approved by gate")
     assert "adapter, as signed in the decision" in {each.note for each in lines_of(found)}
     assert served.runs["embedder"] in {each.value for each in lines_of(found)}

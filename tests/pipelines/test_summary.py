@@ -39,7 +39,19 @@ def test_says_what_was_produced_and_where(tmp_path: Path, monkeypatch: pytest.Mo
             "seconds_to_ready": 61.2,
             "digest": "2e51548c736b0f",
             "release_id": "fd37",
-            "parity": {"messages": 64, "max_cosine_distance": 1.2e-7, "passed": True},
+            "parity": {
+                "messages": 64,
+                "max_cosine_distance": 1.2e-7,
+                "passed": True,
+                "max_score_difference": None,
+            },
+            "reranker": {
+                "questions": 60,
+                "seconds_each": 0.72,
+                "changes": [
+                    {"measure": "MRR@10", "before": 0.5, "after": 0.6, "gain": 0.1, "low": -0.01, "high": 0.2}
+                ],
+            },
         },
         "b.smoke.json": {
             "question": "Who signs?",
@@ -58,6 +70,8 @@ def test_says_what_was_produced_and_where(tmp_path: Path, monkeypatch: pytest.Mo
 
     assert "1,200 read = 1,000 kept + 150 duplicates + 50 rejects" in text
     assert "50 no_text" in text
+    assert "MRR@10 0.500 to 0.600 (+0.100 [-0.010, +0.200]) on 60 questions, 0.72 s each" in text
+    assert "score difference" not in text, "there was no reranker then"
     assert "macro-F1 0.761" in text
     assert "recall of harassment not shown" in text
     assert "mailroom review approve fd37" in text

@@ -283,7 +283,7 @@ def test_texts_are_scored_in_batches_and_an_empty_one_is_a_text():
         assert [] == client.score("q", []).tolist()
 
     assert list(map(float, range(70))) == scores.tolist()
-    assert [32, 32, 6, 1] == [len(body["documents"]) for body in asked]
+    assert [16, 16, 16, 16, 6, 1] == [len(body["documents"]) for body in asked]
     assert " " == asked[-1]["documents"][0]
 
 
