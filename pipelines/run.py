@@ -134,8 +134,9 @@ def check_anywhere(request: Request) -> None:
     """Refuse what is wrong wherever it runs; archive, labels and policy may lie where only the steps see.
 
     Raises:
-        UserError: no such engine, a recipe that does not load.
+        UserError: no such engine, too many or few candidates, a recipe that does not load.
     """
+    check_candidates(request.candidates)
     if request.engine not in ("auto", "vllm", "transformers"):
         raise UserError(f"no engine called {request.engine!r}; choose auto, vllm or transformers")
     load_recipe(request.recipe)
@@ -143,14 +144,15 @@ def check_anywhere(request: Request) -> None:
 
 def run(request: Request, *, use_cache: bool = True, notebooks: Path = NOTEBOOKS) -> Produced:
     """Run the graph and return where its results lie; raises what :func:`run_graph` raises."""
-    build = graph_for(request)
+    build, parameters = graph_for(request), parameters_of(request)
     _forget_outdated()
     finished = run_graph(
         lambda configure: build(notebooks=notebooks, configure=configure),
-        parameters_of(request),
+        parameters,
         notebooks=notebooks,
-        files={"recipe": Path(request.recipe), "gate": Path(request.gate)}
-        | ({"reranker": Path(request.reranker)} if request.reranker else {}),
+        files={
+            name: Path(str(parameters[name])) for name in ("recipe", "gate", "reranker") if parameters[name]
+        },
         use_cache=use_cache,
     )
     paths = {name: Path(artifact.uri) for name, artifact in finished.outputs.items()}
@@ -279,7 +281,6 @@ def _files_of(place: Path) -> list[Path]:
 
 def _checked_reranker(request: Request) -> str:
     """Return the reranker's absolute path: one that cannot be served is refused hours before it is needed."""
-    check_candidates(request.candidates)
     if not request.reranker:
         return ""
     folder = locate(request.reranker)

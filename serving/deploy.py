@@ -165,12 +165,12 @@ def deploy_bundle(
 def _proof(
     bundle: Bundle, prepared: str | Path, client: EngineClient, compare: Compare | None
 ) -> RerankerProof | None:
-    if compare is None:
+    reranker = reranker_of(bundle, client)
+    if reranker is None or compare is None:
         return None
     with open_index(bundle.folder / "index") as index:
-        proof = prove_reranker(bundle, prepared, index, client, compare)
-    if proof:
-        proof.require()
+        proof = prove_reranker(bundle, prepared, reranker, index=index, embed=client.embed, compare=compare)
+    proof.require()
     return proof
 
 

@@ -13,6 +13,7 @@ from serving.bundle import Bundle
 from serving.client import EngineClient
 from serving.digest import folder_digest
 from serving.embed import question_input
+from serving.evidence import Embed
 from serving.index import OpenIndex
 from serving.reranker import RERANKER
 from serving.reranking import Reranker
@@ -85,22 +86,25 @@ def reranker_of(bundle: Bundle, client: EngineClient) -> Reranker | None:
 
 
 def prove_reranker(
-    bundle: Bundle, prepared: str | Path, index: OpenIndex, client: EngineClient, compare: Compare
-) -> RerankerProof | None:
+    bundle: Bundle,
+    prepared: str | Path,
+    reranker: Reranker,
+    *,
+    index: OpenIndex,
+    embed: Embed,
+    compare: Compare,
+) -> RerankerProof:
     """Search for the archive's answerable questions, with and without the reranker, and compare.
 
     Raises:
         RuntimeError: the engine failed to score.
     """
-    reranker = reranker_of(bundle, client)
-    if reranker is None:
-        return None
     rows = [row for row in read_questions(prepared).to_pylist() if row["answerable"] and row["message_ids"]]
     rows, digest = rows[:MOST_QUESTIONS], folder_digest(bundle.folder / RERANKER)
     if not rows:
         return RerankerProof(digest, reranker.candidates, 0, 0.0)
     questions = [row["question"] for row in rows]
-    vectors = client.embed([question_input(question) for question in questions])
+    vectors = embed([question_input(question) for question in questions])
     found = index.search(questions, vectors, k=reranker.candidates)
     began = time.monotonic()
     ordered = []

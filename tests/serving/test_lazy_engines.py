@@ -172,6 +172,21 @@ def test_a_model_that_cannot_be_served_is_refused_though_it_sleeps(tmp_path: Pat
         pass
 
 
+def test_what_the_next_bundle_has_not_does_not_sleep_on_and_what_it_has_is_started(
+    tmp_path: Path, starts: Starts
+):
+    starts.may_start.set()
+    without, having = write_bundle(tmp_path / "without"), write_bundle(tmp_path / "having")
+    (having.folder / "reranking.json").write_text('{"candidates": 50}')
+    asleep: tuple[Role, ...] = ("generator", "reranker")
+
+    for bundle, sleeping in ((without, {"generator"}), (having, {"generator", "reranker"})):
+        with supervised(bundle, "transformers", Metrics(), stop=threading.Event(), asleep=asleep) as running:
+            assert sleeping == running.sleepers.asleep
+    with supervised(having, "transformers", Metrics(), stop=threading.Event()) as running:
+        assert {*ROLES, "reranker"} == running.urls.keys()
+
+
 @pytest.mark.slow
 def test_the_transformers_engine_wakes_alone_and_is_watched(
     tmp_path: Path, workspace: Path, frozen_embedder: Path, random_classifier: Path

@@ -29,7 +29,7 @@ from serving.index import Hit
 from serving.launch import ROLES, roles_of
 from serving.live import live_bundle, served_bundle
 from serving.parity import Parity
-from serving.reranker_proof import RerankerProof, prove_reranker
+from serving.reranker_proof import RerankerProof, prove_reranker, reranker_of
 
 QUESTIONS = 20
 
@@ -83,8 +83,17 @@ def parts(random_classifier: Path, frozen_embedder: Path, small_index: Path) -> 
     return {"classifier": random_classifier, "embedder": frozen_embedder, "index": small_index}
 
 
-def proof_of(bundle: Bundle, prepared: Path, engines: Any) -> RerankerProof | None:
-    return prove_reranker(bundle, prepared, MadeSearch(), engines, compare_orders)  # type: ignore[arg-type]
+def proof_of(bundle: Bundle, prepared: Path, engines: Any) -> RerankerProof:
+    reranker = reranker_of(bundle, engines)
+    assert reranker is not None
+    return prove_reranker(
+        bundle,
+        prepared,
+        reranker,
+        index=MadeSearch(),  # type: ignore[arg-type]
+        embed=engines.embed,
+        compare=compare_orders,
+    )
 
 
 def test_a_bundle_says_what_its_reranker_reads_and_one_without_has_none(reranking: Bundle, tmp_path: Path):
@@ -105,7 +114,6 @@ def test_a_changed_number_of_candidates_is_refused(reranking: Bundle):
 def test_a_better_order_is_on_record_with_its_range(reranking: Bundle, small_dataset: Path, tmp_path: Path):
     proof = proof_of(reranking, with_questions(small_dataset, tmp_path / "data", "m1"), MadeEngines(1.0))
 
-    assert proof is not None
     proof.require()
     assert (QUESTIONS, 12) == (proof.questions, proof.candidates)
     assert folder_digest(reranking.folder / "reranker") == proof.digest
@@ -121,7 +129,6 @@ def test_a_reranker_that_makes_the_search_worse_is_refused_with_the_figures(
 ):
     proof = proof_of(reranking, with_questions(small_dataset, tmp_path / "data", "m1"), MadeEngines(-1.0))
 
-    assert proof is not None
     with pytest.raises(
         UserError, match=r"worse on 20 questions: nDCG@10 0\.631 to 0\.000 .*does not go live"
     ):
@@ -131,7 +138,6 @@ def test_a_reranker_that_makes_the_search_worse_is_refused_with_the_figures(
 def test_without_questions_nothing_is_known_and_that_is_said(reranking: Bundle, small_dataset: Path):
     proof = proof_of(reranking, small_dataset, MadeEngines(-1.0))
 
-    assert proof is not None
     proof.require()
     assert "not measured, the archive brings no questions" in str(proof)
 
