@@ -181,9 +181,10 @@ def test_what_the_next_bundle_has_not_does_not_sleep_on_and_what_it_has_is_start
     asleep: tuple[Role, ...] = ("generator", "reranker")
 
     for bundle, sleeping in ((without, {"generator"}), (having, {"generator", "reranker"})):
-        with supervised(bundle, "transformers", Metrics(), stop=threading.Event(), asleep=asleep) as running:
-            assert sleeping == running.sleepers.asleep
-    with supervised(having, "transformers", Metrics(), stop=threading.Event()) as running:
+        engines = EnginePool("transformers", Metrics(), stop=threading.Event())
+        with engines.lease(bundle, asleep=asleep) as running:
+            assert sleeping == {role for role, sleeper in running.sleepers.items() if sleeper.asleep}
+    with EnginePool("transformers", Metrics(), stop=threading.Event()).lease(having) as running:
         assert {*ROLES, "reranker"} == running.urls.keys()
 
 

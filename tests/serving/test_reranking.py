@@ -37,7 +37,7 @@ from serving.limits import DeadlineError, Limits, deadline, seconds_left
 from serving.parity import SCORE_TOLERANCE
 from serving.reranker import check_candidates, longest_pair
 from serving.reranking import Reranker
-from serving.sleep import Sleepers
+from serving.sleep import Sleeper
 from serving.transformers_engine import PairScorer
 
 ASKED = {"question": "When does the lease of the harbour warehouse end?"}
@@ -243,7 +243,7 @@ def test_a_hanging_engine_holds_up_nobody_longer_than_the_settings_say(
 
 
 def test_nobody_waits_for_a_reranker_that_sleeps_and_it_starts(door: Door, guards: Guards):
-    app, sleepers = FastAPI(), Sleepers(["reranker"])
+    app, sleeper = FastAPI(), Sleeper(asleep=True)
 
     @app.post("/score")
     def score(body: dict[str, Any]) -> dict[str, Any]:
@@ -251,11 +251,11 @@ def test_nobody_waits_for_a_reranker_that_sleeps_and_it_starts(door: Door, guard
         return {"data": rows[::-1]}  # an engine may answer in any order
 
     with served(app) as url, httpx.Client(trust_env=False) as http:
-        client = EngineClient({"reranker": url}, http, sleepers=sleepers)
+        client = EngineClient({"reranker": url}, http, sleepers={"reranker": sleeper})
         gateway = client_of(replace(door, reranker=Reranker(client.score, 50)), guards)
         first = gateway.post("/v1/search", json=ASKED)
-        is_wanted = sleepers.is_wanted("reranker", 0)
-        sleepers.awake("reranker")
+        is_wanted = sleeper.is_wanted(0)
+        sleeper.awake()
         second = gateway.post("/v1/search", json=ASKED)
 
     assert ("starting", True, "done") == (first.json()["reranking"], is_wanted, second.json()["reranking"])
