@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 from made_gateway import client_of, made_door
-from test_bundle import write_bundle
+from test_bundle import write_bundle, write_manifest
 from test_door import wait_until
 
 from serving import supervise
+from serving.adapter import ADAPTER
+from serving.bundle import Bundle
 from serving.client import engine_client
 from serving.engines import Engines
 from serving.guard import Guards
@@ -21,6 +23,7 @@ from serving.launch import ROLES, Placements, Role
 from serving.metrics import Metrics
 from serving.placement import Placement
 from serving.pool import EnginePool
+from serving.supervise import Lessee
 
 
 class MadeServer:
@@ -173,3 +176,69 @@ def test_an_engine_that_is_started_again_gets_the_same_place(tmp_path: Path, mad
         wait_until(lambda: len(made.servers) == 2 and not running.down)
 
     assert [places, places] == made.placements
+
+
+def test_a_gateway_that_ends_starts_nothing_again(
+    tmp_path: Path, made: MadeEngines, monkeypatch: pytest.MonkeyPatch
+):
+    bundle, stop, looks, wait = write_bundle(tmp_path / "bundle"), threading.Event(), [], threading.Event.wait
+
+    def counted(event: threading.Event, timeout: float | None = None) -> bool:
+        looks.append(threading.current_thread().name)
+        return wait(event, timeout)
+
+    with EnginePool("transformers", Metrics(), stop=stop).lease(bundle) as running:
+        stop.set()
+        made.servers[0].dead.add("classifier")
+        monkeypatch.setattr(threading.Event, "wait", counted)
+        wait_until(lambda: looks.count("supervise classifier") > 3)
+
+        assert (set(), 1) == (running.down, len(made.servers))
+
+
+def test_without_vllm_another_adapter_is_another_generator(tmp_path: Path, made: MadeEngines):
+    (bundle, other), pool = (
+        _two_adapters(tmp_path),
+        EnginePool("transformers", Metrics(), stop=threading.Event()),
+    )
+
+    with ExitStack() as former:
+        former.enter_context(pool.lease(bundle))
+        with pool.lease(other):
+            former.close()
+
+            assert [ROLES, ("generator",)] == [server.roles for server in made.servers]
+            assert [{"generator"}] == made.servers[0].told
+            assert 0 == made.ended
+
+    assert 2 == made.ended
+
+
+def _two_adapters(folder: Path) -> list[Bundle]:
+    bundles = []
+    for words in ("first", "second"):
+        written = write_bundle(folder / words, "the same weights")
+        (written.folder / ADAPTER).mkdir()
+        (written.folder / ADAPTER / "adapter_model.safetensors").write_text(words)
+        bundles.append(write_manifest(written.folder))
+    return bundles
+
+
+def test_a_bundle_that_comes_as_an_engine_ends_waits_for_the_next_one(tmp_path: Path, made: MadeEngines):
+    bundle, pool = (
+        write_bundle(tmp_path / "bundle"),
+        EnginePool("transformers", Metrics(), stop=threading.Event()),
+    )
+    late = Lessee(bundle, Engines("transformers", {}, 0.0, ()))
+    with pool.lease(bundle) as running:
+        made.held = {"generator"}
+        made.servers[0].dead.add("generator")
+        wait_until(lambda: "generator" in running.down)
+        engine = next(each for each in pool._engines.values() if each.role == "generator")
+        engine.admit(late)
+        assert {"generator"} == late.engines.down
+
+        made.held = set()
+        wait_until(lambda: not late.engines.down)
+        assert {"generator": "http://engine"} == late.engines.urls
+        engine.dismiss(late)
