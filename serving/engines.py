@@ -36,6 +36,7 @@ from serving.sleep import Sleeper
 
 EngineKind = Literal["vllm", "transformers"]
 READY_S = 600.0
+HEALTHY_S = 10.0  # a busy one may take a while
 POLL_S = 0.3
 
 
@@ -240,6 +241,12 @@ def _await_ready(
             bar.update(0)
             if waiting and stop.wait(POLL_S):
                 raise RuntimeError("the start of the engines was stopped")
+
+
+def is_healthy(url: str) -> bool:
+    """Return whether an engine that runs answers: a process may hang."""
+    with httpx.Client(timeout=HEALTHY_S, trust_env=False) as client:
+        return _healthy(client, url)
 
 
 def _healthy(client: httpx.Client, url: str) -> bool:

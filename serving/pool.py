@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 from serving.adapter import ADAPTER, adapter_arguments, adapter_name
 from serving.bundle import Bundle
@@ -76,7 +76,11 @@ class EnginePool:
     def _share(self, lessee: Lessee, held: dict[Role, SupervisedEngine], keys: Mapping[Role, Key]) -> None:
         for role, key in keys.items():
             engine = self._engines.get(key)
-            if engine and engine.may_be_shared():
+            if engine is None or not engine.may_be_shared():
+                continue
+            with suppress(
+                RuntimeError
+            ):  # it does not take the adapter; an engine of its own may, or says why
                 engine.admit(lessee)
                 held[role] = engine
 

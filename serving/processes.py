@@ -71,7 +71,10 @@ class ServerProcess:
     def _events(self) -> list[dict[str, Any]]:
         if self.events_path is None:
             return []
-        lines = self.events_path.read_text().splitlines()
+        try:
+            lines = self.events_path.read_text().splitlines()
+        except FileNotFoundError:  # all of it was ended meanwhile
+            return []
         return [json.loads(line) for line in lines if line.endswith("}")]
 
     def last_words(self, role: str) -> str:

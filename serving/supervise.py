@@ -12,7 +12,7 @@ from pathlib import Path
 from data.workspace import UserError
 from serving.adapter import ADAPTER, drop_adapter, serve_adapter
 from serving.bundle import Bundle, check_files
-from serving.engines import EngineKind, Engines, engines
+from serving.engines import EngineKind, Engines, engines, is_healthy
 from serving.launch import Placements, Role
 from serving.metrics import Metrics
 from serving.sleep import Sleeper
@@ -103,9 +103,12 @@ class SupervisedEngine:
         return bool(self._lessees)
 
     def may_be_shared(self) -> bool:
-        """Say whether it runs, or would for the first request: nobody begins with a dead one."""
+        """Say whether it answers, or would wake: nobody begins with an engine that is dead, or hangs."""
         with self._lock:
-            return self.sleeper.asleep if self.together is None else not self.together.is_dead(self.role)
+            together = self.together
+        if together is None:
+            return self.sleeper.asleep
+        return not together.is_dead(self.role) and is_healthy(together.url(self.role))
 
     def begin(self) -> None:
         """Begin to watch it."""

@@ -260,18 +260,28 @@ def test_a_bundle_that_cannot_be_served_leaves_the_present_one_as_it_was(
         assert (servers, {name_of(first)}) == (fork_servers(), loaded(present))
 
 
-def test_a_dead_engine_is_not_shared(lease: Lease, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["dead", "hangs"])
+def test_an_engine_that_does_not_answer_is_not_shared(
+    lease: Lease, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: signal.Signals
+):
     monkeypatch.setattr(supervise, "FIRST_PAUSE_S", 60.0)
-    first, second = made_bundle(tmp_path / "first"), made_bundle(tmp_path / "second")
+    monkeypatch.setattr(started, "HEALTHY_S", 1.0)
+    first = made_bundle(tmp_path / "first", adapter="the first")
+    second = made_bundle(tmp_path / "second", adapter="the second")
 
     with lease(first) as present:
         before = present.processes()
-        kill_generator(present)
+        os.kill(before[GENERATOR], how)
+        wait_until(lambda: how == signal.SIGSTOP or GENERATOR in present.engines.down)
         with lease(second) as following:
             after = following.processes()
+            said = following.says()
+        if how == signal.SIGSTOP:
+            os.kill(before[GENERATOR], signal.SIGCONT)
 
     assert before["classifier"] == after["classifier"]
     assert before[GENERATOR] != after[GENERATOR]
+    assert "the second" == said
 
 
 def test_an_engine_that_sleeps_is_woken_once_for_all_its_bundles(lease: Lease, tmp_path: Path):

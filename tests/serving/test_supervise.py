@@ -81,6 +81,7 @@ class MadeEngines:
 def made(monkeypatch: pytest.MonkeyPatch) -> MadeEngines:
     engines = MadeEngines()
     monkeypatch.setattr(supervise, "engines", engines)
+    monkeypatch.setattr(supervise, "is_healthy", lambda _url: True)
     monkeypatch.setattr(supervise, "POLL_S", 0.01)
     monkeypatch.setattr(supervise, "FIRST_PAUSE_S", 0.01)
     return engines
@@ -197,14 +198,12 @@ def test_a_gateway_that_ends_starts_nothing_again(
 
 
 def test_without_vllm_another_adapter_is_another_generator(tmp_path: Path, made: MadeEngines):
-    (bundle, other), pool = (
-        _two_adapters(tmp_path),
-        EnginePool("transformers", Metrics(), stop=threading.Event()),
-    )
+    first, second = _two_adapters(tmp_path)
+    pool = EnginePool("transformers", Metrics(), stop=threading.Event())
 
     with ExitStack() as former:
-        former.enter_context(pool.lease(bundle))
-        with pool.lease(other):
+        former.enter_context(pool.lease(first))
+        with pool.lease(second):
             former.close()
 
             assert [ROLES, ("generator",)] == [server.roles for server in made.servers]
@@ -225,10 +224,8 @@ def _two_adapters(folder: Path) -> list[Bundle]:
 
 
 def test_a_bundle_that_comes_as_an_engine_ends_waits_for_the_next_one(tmp_path: Path, made: MadeEngines):
-    bundle, pool = (
-        write_bundle(tmp_path / "bundle"),
-        EnginePool("transformers", Metrics(), stop=threading.Event()),
-    )
+    bundle = write_bundle(tmp_path / "bundle")
+    pool = EnginePool("transformers", Metrics(), stop=threading.Event())
     late = Lessee(bundle, Engines("transformers", {}, 0.0, ()))
     with pool.lease(bundle) as running:
         made.held = {"generator"}
