@@ -37,6 +37,13 @@ HIT = {
     "text": "The lease of the harbour warehouse ends on 30 June.", "subject": "Harbour lease",
     "sent_at": "2026-03-01T00:00:00+00:00", "channel": "email", "relevance": 0.97,
 }  # fmt: skip
+ANSWER = {
+    "id": "answer-0123456789abcdef", "text": "The lease of the harbour warehouse ends on 30 June.",
+    "citations": [{"message_id": "b1b4a6033de8a20e1d05280c", "start": 0, "end": 51,
+                   "chunk_id": "b1b4a6033de8a20e1d05280c:0"}],
+    "supported": True, "origin": "generated", "similarity": 0.71, "reranking": "done",
+}  # fmt: skip
+ANSWERED: Documented = {200: {"content": EVENTS[200]["content"] | {"application/json": {"example": ANSWER}}}}
 FOUND: Documented = {
     200: {"content": {"application/json": {"example": {"hits": [HIT], "reranking": "done"}}}}
 }
@@ -57,7 +64,7 @@ def _add_questions(app: FastAPI, doors: Doors, guards: Guards) -> None:
     ) -> dict[str, Any]:
         return actions.search(doors, guards, body, request, caller)
 
-    @app.post("/v1/ask", responses=EVENTS | MISSING, response_model=None)
+    @app.post("/v1/ask", responses=ANSWERED | MISSING, response_model=None)
     def ask(
         body: AskRequest, request: Request, caller: Annotated[Caller, Depends(needs("ask"))]
     ) -> dict[str, Any] | StreamingResponse:
