@@ -1,28 +1,59 @@
-"""The embedder's training: LoRA with in-batch negatives, and how well partners find each other."""
+"""The embedder's training: LoRA, contrastive; the other texts of a batch are what must not be found."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data.workspace import model_path
-from training.encode import autocast, by_length, choose_device, quietly
+from training import checkpoint as checkpoints
+from training.data_parallel import add_up, is_first, put_together, seed_step, share, trained_together
+from training.encode import autocast, by_length, choose_device, cut, pad, quietly, tokenise
 from training.lora import adapted_layers, take_step, warm_up_and_decay
 from training.negatives import mine_negatives
 from training.pairs import Pair, batches_of_strangers
 from training.recipe import EmbedderRecipe
-from training.results import Retrieval
+from training.results import Effort, effort_of
+from training.state import moving_parts, set_moving_parts
 
 if TYPE_CHECKING:
+    import torch
     from sentence_transformers import SentenceTransformer
+    from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LRScheduler
 
 MAX_LENGTH = 256  # tokens of a text that the saved model reads, whatever length it was tuned on
 SLICE = 64
+PARTS = 8  # of a step's texts, each padded by itself
+
+
+@dataclass(frozen=True, slots=True)
+class TunedEmbedder:
+    """How the training went; the model's transformer is a PEFT model with the tuned weights."""
+
+    losses: tuple[float, ...]
+    effort: Effort
+
+
+@dataclass(slots=True)
+class _Standing:
+    model: SentenceTransformer
+    optimiser: Optimizer
+    schedule: LRScheduler
+    losses: list[float] = field(default_factory=list)  # one a step
+    tokens: int = 0
+    positions: int = 0  # tokens and padding
+    seconds: float = 0.0
+    resumed_at: int = 0
 
 
 def base_model(name: str) -> SentenceTransformer:
@@ -36,93 +67,82 @@ def base_model(name: str) -> SentenceTransformer:
     return SentenceTransformer(modules=modules, device=str(choose_device()))
 
 
-def tune(
-    model: SentenceTransformer, pairs: Sequence[Pair], recipe: EmbedderRecipe, *, seed: int
-) -> Iterator[float]:
-    """Train LoRA with in-batch negatives (MultipleNegativesRankingLoss); yield each step's loss.
+def fit_embedder(
+    model: SentenceTransformer,
+    pairs: Sequence[Pair],
+    recipe: EmbedderRecipe,
+    *,
+    seed: int,
+    checkpoint: Path | None = None,
+) -> TunedEmbedder:
+    """Tune the base model on pairs of texts that belong together; the same seed gives the same weights.
 
     With ``hard_negatives`` in the recipe, every pair also brings so many texts that the frozen model
-    takes for its partner. Texts are cut at the recipe's length, which is shorter than what the model
-    reads later. The model's transformer is a PEFT model afterwards.
+    takes for its partner. With ``processes`` they train together.
     """
-    import torch
-    from peft import LoraConfig, get_peft_model
-    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
-    from sentence_transformers.util import batch_to_device
-    from tqdm import tqdm
-
-    model.max_seq_length = recipe.max_length
     batches = list(islice(_endless(pairs, recipe, seed), recipe.max_steps))
     read, count = [pair for batch in batches for pair in batch], recipe.hard_negatives
     negatives = mine_negatives(partial(encode, model), read, count) if count else {}
+    itself = partial(_take_part, batches, negatives, recipe, seed=seed)
+    with trained_together(recipe.processes, itself, checkpoint) as saved:
+        return tune(model, batches, negatives, recipe, seed=seed, checkpoint=saved)
+
+
+def tune(
+    model: SentenceTransformer,
+    batches: Sequence[Sequence[Pair]],
+    negatives: Mapping[Pair, tuple[str, ...]],
+    recipe: EmbedderRecipe,
+    *,
+    seed: int,
+    checkpoint: Path | None = None,
+) -> TunedEmbedder:
+    """Train LoRA, one step a batch.
+
+    Texts are cut at the recipe's length, which is shorter than what the model reads later. With a
+    ``checkpoint``, a training that was killed goes on where it was saved last, to the same weights.
+    """
+    import torch
+    from tqdm import tqdm
+
     torch.manual_seed(seed)
-    config = LoraConfig(
-        r=recipe.lora.rank,
-        lora_alpha=recipe.lora.alpha,
-        lora_dropout=recipe.lora.dropout,
-        target_modules=adapted_layers(model[0].model, recipe.lora),
-    )
-    model[0].model = get_peft_model(model[0].model, config)
-    loss_of = MultipleNegativesRankingLoss(model, scale=recipe.scale)
-    rows = torch.arange(recipe.batch_size, device=model.device)
-    trainable = [weight for weight in model.parameters() if weight.requires_grad]
-    optimiser = torch.optim.AdamW(trainable, lr=recipe.learning_rate, weight_decay=0.0)
-    schedule = warm_up_and_decay(optimiser, recipe.max_steps, recipe.warm_up)
-    if model.device.type == "cpu":
-        model[0].model.set_attn_implementation("eager")  # as the classifier: docs/log.md
+    now = _set_up(model, recipe)
+    if checkpoint and (saved := checkpoints.load_checkpoint(checkpoint)):
+        _restore(now, saved, of=len(batches))
+    written = time.monotonic()
     model.train()
-    for batch in tqdm(batches, "training the embedder", unit="step"):
-        sides = [[pair.anchor for pair in batch], [pair.positive for pair in batch]]
-        if all(pair in negatives for pair in batch):
-            sides += [[negatives[pair][place] for pair in batch] for place in range(count)]
-        features = [batch_to_device(model.preprocess(side), model.device) for side in sides]
-        with autocast(recipe.precision, model.device):
-            loss = loss_of(features, rows[: len(batch)])
-        loss.backward()
-        take_step(model, optimiser, schedule)
-        yield loss.item()
-    model.max_seq_length = MAX_LENGTH
+    with tqdm(
+        total=len(batches),
+        initial=len(now.losses),
+        desc="training the embedder",
+        unit="step",
+        disable=not is_first() or len(now.losses) == len(batches),
+    ) as progress:
+        for batch in batches[len(now.losses) :]:
+            seed_step(seed, len(now.losses))
+            _learn(now, batch, negatives, recipe)
+            progress.update()
+            if checkpoint and is_first() and time.monotonic() - written > checkpoints.EVERY_S:
+                checkpoints.save_checkpoint(checkpoint, _snapshot(now))
+                written = time.monotonic()
+    if checkpoint and is_first():
+        checkpoints.save_checkpoint(checkpoint, _snapshot(now))
     model.eval()
+    return TunedEmbedder(tuple(now.losses), effort_of(now.tokens, now.positions, now.seconds, now.resumed_at))
 
 
-def find_partners(model: SentenceTransformer, pairs: Sequence[Pair], sentences: Sequence[Pair]) -> Retrieval:
-    """Look for every anchor's positive among all positives, and for texts by a sentence of their own.
+def contrastive_loss(vectors: torch.Tensor, pairs: int, scale: float) -> torch.Tensor:
+    """Return the mean cross-entropy of finding every anchor's positive among all other texts (InfoNCE).
 
-    Other texts of the anchor's own thread are left out: finding them is no mistake.
+    ``vectors`` holds the anchors, the positives in the same order, and whatever else is to be told from
+    them, one row a text.
     """
-    ahead = _ranked_ahead(model, pairs)
-    own = _ranked_ahead(model, sentences) if sentences else np.zeros(1)
-    return Retrieval(
-        pairs=len(pairs),
-        recall_at_10=float((ahead < 10).mean()),
-        mrr=float((1 / (ahead + 1)).mean()),
-        own_mrr=float((1 / (own + 1)).mean()),
-    )
+    import torch
+    from torch.nn.functional import cross_entropy, normalize
 
-
-def _ranked_ahead(model: SentenceTransformer, pairs: Sequence[Pair]) -> NDArray[np.int64]:
-    """Return for every pair how many texts of other threads come before its own positive."""
-    with autocast("bf16", model.device):
-        anchors = encode(model, [pair.anchor for pair in pairs])
-        positives = encode(model, [pair.positive for pair in pairs])
-    similarity = anchors @ positives.T
-    threads = np.array([pair.thread_id for pair in pairs])
-    own = similarity.diagonal()[:, None]
-    ahead: NDArray[np.int64] = ((similarity > own) & (threads[:, None] != threads[None, :])).sum(axis=1)
-    return ahead
-
-
-def is_better(tuned: Retrieval, frozen: Retrieval) -> bool:
-    """Tuned weights must find more at the top, not less within ten, and not unlearn plain search.
-
-    Pairs that have little to do with each other teach a model to forget: on such an archive partners
-    were found better while the recall of questions fell from .88 to .28.
-    """
-    return (
-        tuned.mrr > frozen.mrr
-        and tuned.recall_at_10 >= frozen.recall_at_10
-        and tuned.own_mrr >= frozen.own_mrr
-    )
+    directions = normalize(vectors)
+    similarity = directions[:pairs] @ directions[pairs:].T
+    return cross_entropy(scale * similarity, torch.arange(pairs, device=vectors.device))
 
 
 def encode(model: SentenceTransformer, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -140,6 +160,87 @@ def encode(model: SentenceTransformer, texts: Sequence[str]) -> NDArray[np.float
             )
             progress.update(len(batch))
     return vectors
+
+
+def _take_part(
+    batches: Sequence[Sequence[Pair]],
+    negatives: Mapping[Pair, tuple[str, ...]],
+    recipe: EmbedderRecipe,
+    *,
+    seed: int,
+    checkpoint: Path,
+) -> None:
+    tune(base_model(recipe.base_model), batches, negatives, recipe, seed=seed, checkpoint=checkpoint)
+
+
+def _set_up(model: SentenceTransformer, recipe: EmbedderRecipe) -> _Standing:
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        r=recipe.lora.rank,
+        lora_alpha=recipe.lora.alpha,
+        lora_dropout=recipe.lora.dropout,
+        target_modules=adapted_layers(model[0].model, recipe.lora),
+    )
+    adapted = get_peft_model(model[0].model, config)
+    if model.device.type == "cpu":
+        adapted.set_attn_implementation("eager")  # as the classifier: docs/log.md
+    model[0].model = adapted
+    trainable = [weight for weight in model.parameters() if weight.requires_grad]
+    optimiser = torch.optim.AdamW(trainable, lr=recipe.learning_rate, weight_decay=0.0)
+    return _Standing(model, optimiser, warm_up_and_decay(optimiser, recipe.max_steps, recipe.warm_up))
+
+
+def _learn(
+    now: _Standing, batch: Sequence[Pair], negatives: Mapping[Pair, tuple[str, ...]], recipe: EmbedderRecipe
+) -> None:
+    """Take one step: the processes share the texts out, and each computes the loss of the whole batch."""
+    import torch
+
+    started = time.monotonic()
+    device = now.model.device
+    texts = [pair.anchor for pair in batch] + [pair.positive for pair in batch]
+    if all(pair in negatives for pair in batch):
+        texts += [text for pair in batch for text in negatives[pair]]
+    ids = tokenise(now.model.tokenizer, texts, recipe.max_length)
+    own = share(sorted(range(len(texts)), key=lambda place: len(ids[place])))
+    figures = torch.zeros(2, dtype=torch.float64)  # tokens, tokens and padding
+    vectors = [torch.zeros((0, int(now.model.get_embedding_dimension() or 0)), device=device)]
+    for part in cut(own, max(1, math.ceil(len(own) / PARTS))):
+        read = [ids[place] for place in part]
+        inputs = pad(read, now.model.tokenizer.pad_token_id, device, longest=recipe.max_length)
+        figures += torch.tensor([sum(map(len, read)), inputs["input_ids"].numel()], dtype=torch.float64)
+        with autocast(recipe.precision, device):
+            vectors.append(now.model(inputs)["sentence_embedding"].float())
+    whole = put_together(torch.cat(vectors), own, len(texts))
+    loss = contrastive_loss(whole, len(batch), recipe.scale)
+    if own:
+        loss.backward()  # type: ignore[no-untyped-call]
+    take_step(now.model, now.optimiser, now.schedule)
+    add_up(figures)
+    now.losses.append(loss.item())
+    now.tokens += round(figures[0].item())
+    now.positions += round(figures[1].item())
+    now.seconds += time.monotonic() - started
+
+
+def _snapshot(now: _Standing) -> dict[str, Any]:
+    return moving_parts(now.model[0].model, now.optimiser, now.schedule) | {
+        "losses": now.losses,
+        "tokens": now.tokens,
+        "positions": now.positions,
+        "seconds": now.seconds,
+        "resumed_at": now.resumed_at,
+    }
+
+
+def _restore(now: _Standing, saved: Mapping[str, Any], *, of: int) -> None:
+    """Bring what has just been set up to where it was saved; a training that is over was not resumed."""
+    set_moving_parts(now.model[0].model, now.optimiser, now.schedule, saved)
+    now.losses = list(saved["losses"])
+    now.tokens, now.positions, now.seconds = saved["tokens"], saved["positions"], saved["seconds"]
+    now.resumed_at = len(now.losses) if len(now.losses) < of else saved["resumed_at"]
 
 
 def _endless(pairs: Sequence[Pair], recipe: EmbedderRecipe, seed: int) -> Iterator[list[Pair]]:

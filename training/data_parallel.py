@@ -96,6 +96,22 @@ def add_up(*tensors: torch.Tensor) -> None:
         tensor.copy_(part.view_as(tensor))
 
 
+def put_together(own: torch.Tensor, places: Sequence[int], count: int) -> torch.Tensor:
+    """Return the ``count`` rows of all processes, each in its place; ``own`` are this process's.
+
+    Gradients flow into the own rows alone: where every process computes the same loss from all rows, the
+    sum of their gradients is that of a single process.
+    """
+    import torch
+
+    whole = own.new_zeros((count, *own.shape[1:]))
+    rows = torch.tensor(places, dtype=torch.long, device=own.device)
+    if not is_alone():
+        whole[rows] = own.detach()
+        add_up(whole)
+    return whole.index_copy(0, rows, own)
+
+
 def add_up_gradients(weights: Sequence[torch.Tensor]) -> None:
     """Sum the gradients; a process that had no text of the batch brings zeros."""
     import torch

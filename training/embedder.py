@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from data.dataset import read_messages
 from data.redact import model_view
 from data.workspace import UserError, locate, write_atomically
-from training.contrast import base_model, encode, find_partners, is_better, tune
+from training.checkpoint import checkpoint_path, sweep_checkpoints
+from training.contrast import base_model, encode, fit_embedder
 from training.encode import choose_device, merged_folder, quietly
 from training.pairs import COLUMNS, Pair, own_sentences, training_pairs
+from training.partners import find_partners, is_better
 from training.recipe import load_recipe
 from training.results import TrainedEmbedder, write_training_json
 from training.tracking import (
@@ -43,6 +45,7 @@ def train_embedder(
 
     The folder holds ``merged`` (a sentence-transformers folder: mean pooling, normalised),
     ``training.json`` and, when the tuned weights find more on valid than the frozen ones, ``adapter``.
+    A training that was killed goes on from its checkpoint in the workspace.
 
     Raises:
         UserError: no dataset, a wrong recipe, too few pairs to learn from or to check with.
@@ -53,6 +56,7 @@ def train_embedder(
     valid = _pairs(source, "valid", MOST_VALID_PAIRS)
     sentences = own_sentences(read_messages(source, columns=COLUMNS, split="valid"), most=MOST_VALID_PAIRS)
     provenance = provenance_of(chosen, source, seed)
+    checkpoint = checkpoint_path(provenance, chosen.embedder.base_model, "embedder")
     with (
         training_run("embedder", provenance, chosen) as run,
         write_atomically(target) as folder,
@@ -60,7 +64,7 @@ def train_embedder(
         started = time.monotonic()
         model = base_model(chosen.embedder.base_model)
         frozen = find_partners(model, valid, sentences)
-        losses = tuple(tune(model, train, chosen.embedder, seed=seed))
+        trained = fit_embedder(model, train, chosen.embedder, seed=seed, checkpoint=checkpoint)
         tuned = find_partners(model, valid, sentences)
         kept: Literal["tuned", "frozen"] = "tuned" if is_better(tuned, frozen) else "frozen"
         _save(model, folder, [pair.positive for pair in valid[:15]], kept=kept)
@@ -76,8 +80,11 @@ def train_embedder(
             "frozen_own_mrr": frozen.own_mrr,
             "tuned_own_mrr": tuned.own_mrr,
             "train_seconds": seconds,
+            "train_tokens_per_second": trained.effort.tokens_per_second,
+            "train_padding_share": trained.effort.padding_share,
+            "train_resumed_at_step": trained.effort.resumed_at_step,
         }
-        logged = _log(folder, losses, figures, dataset)
+        logged = _log(folder, trained.losses, figures, dataset)
         result = TrainedEmbedder(
             path=str(target),
             provenance=provenance,
@@ -85,7 +92,8 @@ def train_embedder(
             kept=kept,
             frozen=frozen,
             tuned=tuned,
-            losses=losses,
+            losses=trained.losses,
+            effort=trained.effort,
             dimension=int(model.get_embedding_dimension()),
             weights_digest=keep_weights_digest("embedder", folder / "merged"),
             mlflow_run_id=run.info.run_id,
@@ -94,6 +102,7 @@ def train_embedder(
             seconds=seconds,
         )
         write_training_json(folder, result)
+    sweep_checkpoints(checkpoint)
     return result
 
 

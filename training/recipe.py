@@ -66,6 +66,7 @@ class EmbedderRecipe(_Part):
     max_pairs: Count
     max_steps: Count
     batch_size: Annotated[int, Field(strict=True, ge=2)]
+    processes: Count | None = None
     learning_rate: Rate
     warm_up: Share
     scale: Positive

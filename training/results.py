@@ -33,6 +33,15 @@ class Effort:
     resumed_at_step: int  # 0: in one go
 
 
+def effort_of(tokens: int, positions: int, seconds: float, resumed_at: int) -> Effort:
+    """Return the effort of steps that read so many tokens, and with padding so many positions."""
+    return Effort(
+        tokens_per_second=tokens / seconds if seconds else 0.0,
+        padding_share=1 - tokens / positions if positions else 0.0,
+        resumed_at_step=resumed_at,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Retrieval:
     """How well texts are found by their partner among all valid positives of other threads.
@@ -92,7 +101,7 @@ class TrainedClassifier(_Shown):
             "best epoch": str(self.best_epoch) if self.best_epoch else "0: the warm start was not bettered",
             "temperature": f"{self.temperature:.2f}",
             **self._thresholds(),
-            "time": f"{self.seconds:.0f} s{self._resumed()}",
+            "time": f"{self.seconds:.0f} s{_resumed(self.effort)}",
             "tokens per second": f"{self.effort.tokens_per_second:,.0f}",
             "padding": f"{self.effort.padding_share:.1%}",
             "MLflow run": self.mlflow_run_id,
@@ -103,9 +112,6 @@ class TrainedClassifier(_Shown):
         if not self.thresholds:
             return {}
         return {"thresholds": ", ".join(f"{label} {bound:.2f}" for label, bound in self.thresholds.items())}
-
-    def _resumed(self) -> str:
-        return f" since step {self.effort.resumed_at_step}" if self.effort.resumed_at_step else ""
 
     def plot(self) -> Curve:
         """Return the learning curve."""
@@ -124,6 +130,7 @@ class TrainedEmbedder(_Shown):
     frozen: Retrieval
     tuned: Retrieval
     losses: tuple[float, ...]
+    effort: Effort
     dimension: int
     weights_digest: str
     mlflow_run_id: str
@@ -141,7 +148,9 @@ class TrainedEmbedder(_Shown):
             "valid MRR": f"{self.tuned.mrr:.3f} (frozen {self.frozen.mrr:.3f})",
             "valid MRR of own sentences": f"{self.tuned.own_mrr:.3f} (frozen {self.frozen.own_mrr:.3f})",
             "kept": self.kept,
-            "time": f"{self.seconds:.0f} s",
+            "time": f"{self.seconds:.0f} s{_resumed(self.effort)}",
+            "tokens per second": f"{self.effort.tokens_per_second:,.0f}",
+            "padding": f"{self.effort.padding_share:.1%}",
             "MLflow run": self.mlflow_run_id,
             "written to": self.path,
         }
@@ -190,6 +199,10 @@ def write_training_json(folder: Path, result: TrainedClassifier | TrainedEmbedde
     del content["path"]
     document = json.dumps(content | content.pop("provenance"), indent=1, sort_keys=True, allow_nan=False)
     (folder / "training.json").write_text(document + "\n", encoding="utf-8")
+
+
+def _resumed(effort: Effort) -> str:
+    return f" since step {effort.resumed_at_step}" if effort.resumed_at_step else ""
 
 
 def _as_text(rows: Mapping[str, str]) -> str:

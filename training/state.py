@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from training.results import Effort, Epoch
+from training.results import Effort, Epoch, effort_of
 from training.scores import Metrics
 
 if TYPE_CHECKING:
@@ -43,11 +43,7 @@ class Training:
 
     @property
     def effort(self) -> Effort:
-        return Effort(
-            tokens_per_second=self.tokens / self.seconds if self.seconds else 0.0,
-            padding_share=1 - self.tokens / self.positions if self.positions else 0.0,
-            resumed_at_step=self.resumed_at,
-        )
+        return effort_of(self.tokens, self.positions, self.seconds, self.resumed_at)
 
     def trained_weights(self) -> dict[str, torch.Tensor]:
         """Return a copy of the weights that training moves."""

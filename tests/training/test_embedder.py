@@ -7,8 +7,8 @@ import pytest
 
 from data.workspace import UserError, tracking
 from tests.training.made_messages import message_row, read_json, thread_rows, write_prepared
-from training.contrast import is_better
 from training.embedder import embed, train_embedder
+from training.partners import is_better
 from training.results import Retrieval, TrainedEmbedder
 
 TEXTS = ["Soup at noon.", "A much longer text about the canteen, " * 20, "Soup at noon."]
