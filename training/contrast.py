@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.workspace import model_path
+from data.workspace import UserError, model_path
 from training import checkpoint as checkpoints
 from training.data_parallel import add_up, is_first, put_together, seed_step, share, trained_together
 from training.encode import autocast, by_length, choose_device, cut, pad, quietly, tokenise
 from training.lora import adapted_layers, take_step, warm_up_and_decay
-from training.negatives import mine_negatives
+from training.negatives import Negatives, mine_negatives, related
 from training.pairs import Pair, batches_of_strangers
 from training.recipe import EmbedderRecipe
 from training.results import Effort, effort_of
@@ -63,8 +63,25 @@ def base_model(name: str) -> SentenceTransformer:
 
     with quietly():
         transformer = Transformer(str(model_path(name)), max_seq_length=MAX_LENGTH)
+    config = transformer.model.config
+    if "roberta" in config.model_type:  # vLLM 0.32 asks for what transformers 5 leaves out
+        config.position_embedding_type = "absolute"
     modules = [transformer, Pooling(transformer.get_embedding_dimension(), "mean"), Normalize()]
     return SentenceTransformer(modules=modules, device=str(choose_device()))
+
+
+def check_dimensions(model: SentenceTransformer, recipe: EmbedderRecipe) -> None:
+    """Refuse prefixes that are no part of the model's vectors.
+
+    Raises:
+        UserError: a dimension of the recipe is not below the model's.
+    """
+    whole, largest = int(model.get_embedding_dimension() or 0), max(recipe.matryoshka or (0,))
+    if largest >= whole:
+        raise UserError(
+            f"the recipe's embedder.matryoshka names {largest}, and the vectors of {recipe.base_model!r} "
+            f"have {whole} dimensions; name smaller ones"
+        )
 
 
 def fit_embedder(
@@ -77,12 +94,12 @@ def fit_embedder(
 ) -> TunedEmbedder:
     """Tune the base model on pairs of texts that belong together; the same seed gives the same weights.
 
-    With ``hard_negatives`` in the recipe, every pair also brings so many texts that the frozen model
-    takes for its partner. With ``processes`` they train together.
+    With ``hard_negatives`` in the recipe, every pair also brings up to so many texts that a search with
+    the frozen model finds in place of its partner. With ``processes`` they train together.
     """
     batches = list(islice(_endless(pairs, recipe, seed), recipe.max_steps))
-    read, count = [pair for batch in batches for pair in batch], recipe.hard_negatives
-    negatives = mine_negatives(partial(encode, model), read, count) if count else {}
+    read = [pair for batch in batches for pair in batch]
+    negatives = _mined(model, read, recipe) if recipe.hard_negatives else {}
     itself = partial(_take_part, batches, negatives, recipe, seed=seed)
     with trained_together(recipe.processes, itself, checkpoint) as saved:
         return tune(model, batches, negatives, recipe, seed=seed, checkpoint=saved)
@@ -91,7 +108,7 @@ def fit_embedder(
 def tune(
     model: SentenceTransformer,
     batches: Sequence[Sequence[Pair]],
-    negatives: Mapping[Pair, tuple[str, ...]],
+    negatives: Negatives,
     recipe: EmbedderRecipe,
     *,
     seed: int,
@@ -131,18 +148,34 @@ def tune(
     return TunedEmbedder(tuple(now.losses), effort_of(now.tokens, now.positions, now.seconds, now.resumed_at))
 
 
-def contrastive_loss(vectors: torch.Tensor, pairs: int, scale: float) -> torch.Tensor:
+def contrastive_loss(
+    vectors: torch.Tensor,
+    pairs: int,
+    scale: float,
+    *,
+    prefixes: Sequence[int] = (),
+    answers: torch.Tensor | None = None,
+) -> torch.Tensor:
     """Return the mean cross-entropy of finding every anchor's positive among all other texts (InfoNCE).
 
     ``vectors`` holds the anchors, the positives in the same order, and whatever else is to be told from
-    them, one row a text.
+    them, one row a text; of these, ``answers`` (pairs, others) marks what belongs to an anchor all the
+    same and is not compared with it. The losses of ``prefixes`` of the vectors are added to that of the whole
+    (Matryoshka representation learning: Kusupati et al. 2022).
     """
     import torch
     from torch.nn.functional import cross_entropy, normalize
 
-    directions = normalize(vectors)
-    similarity = directions[:pairs] @ directions[pairs:].T
-    return cross_entropy(scale * similarity, torch.arange(pairs, device=vectors.device))
+    wanted = torch.arange(pairs, device=vectors.device)
+    loss = vectors.new_zeros(())
+    left_out = torch.zeros((pairs, len(vectors) - pairs), dtype=torch.bool, device=vectors.device)
+    if answers is not None:
+        left_out[:, pairs:] = answers
+    for dimension in (vectors.shape[1], *prefixes):
+        directions = normalize(vectors[:, :dimension])
+        similarity = directions[:pairs] @ directions[pairs:].T
+        loss = loss + cross_entropy((scale * similarity).masked_fill(left_out, -math.inf), wanted)
+    return loss
 
 
 def encode(model: SentenceTransformer, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -162,9 +195,18 @@ def encode(model: SentenceTransformer, texts: Sequence[str]) -> NDArray[np.float
     return vectors
 
 
+def _mined(model: SentenceTransformer, pairs: Sequence[Pair], recipe: EmbedderRecipe) -> Negatives:
+    """Mine with the frozen model, which reads as much of a text as training does."""
+    model.max_seq_length = recipe.max_length
+    with autocast(recipe.precision, model.device):
+        negatives = mine_negatives(partial(encode, model), pairs, recipe.hard_negatives)
+    model.max_seq_length = MAX_LENGTH
+    return negatives
+
+
 def _take_part(
     batches: Sequence[Sequence[Pair]],
-    negatives: Mapping[Pair, tuple[str, ...]],
+    negatives: Negatives,
     recipe: EmbedderRecipe,
     *,
     seed: int,
@@ -193,16 +235,34 @@ def _set_up(model: SentenceTransformer, recipe: EmbedderRecipe) -> _Standing:
 
 
 def _learn(
-    now: _Standing, batch: Sequence[Pair], negatives: Mapping[Pair, tuple[str, ...]], recipe: EmbedderRecipe
+    now: _Standing,
+    batch: Sequence[Pair],
+    negatives: Negatives,
+    recipe: EmbedderRecipe,
 ) -> None:
     """Take one step: the processes share the texts out, and each computes the loss of the whole batch."""
     import torch
 
     started = time.monotonic()
-    device = now.model.device
     texts = [pair.anchor for pair in batch] + [pair.positive for pair in batch]
-    if all(pair in negatives for pair in batch):
-        texts += [text for pair in batch for text in negatives[pair]]
+    others = [each for pair in batch for each in negatives.get(pair, ())]
+    vectors = _vectors_of(now, [*texts, *(each.text for each in others)], recipe)
+    answers = torch.tensor(related(batch, others), device=vectors.device) if others else None
+    loss = contrastive_loss(
+        vectors, len(batch), recipe.scale, prefixes=recipe.matryoshka or (), answers=answers
+    )
+    if vectors.requires_grad:  # not in a process that had no text to read
+        loss.backward()  # type: ignore[no-untyped-call]
+    take_step(now.model, now.optimiser, now.schedule)
+    now.losses.append(loss.item())
+    now.seconds += time.monotonic() - started
+
+
+def _vectors_of(now: _Standing, texts: Sequence[str], recipe: EmbedderRecipe) -> torch.Tensor:
+    """Return the vectors of all texts; those that this process has read, in parts by length, can teach."""
+    import torch
+
+    device = now.model.device
     ids = tokenise(now.model.tokenizer, texts, recipe.max_length)
     own = share(sorted(range(len(texts)), key=lambda place: len(ids[place])))
     figures = torch.zeros(2, dtype=torch.float64)  # tokens, tokens and padding
@@ -213,16 +273,10 @@ def _learn(
         figures += torch.tensor([sum(map(len, read)), inputs["input_ids"].numel()], dtype=torch.float64)
         with autocast(recipe.precision, device):
             vectors.append(now.model(inputs)["sentence_embedding"].float())
-    whole = put_together(torch.cat(vectors), own, len(texts))
-    loss = contrastive_loss(whole, len(batch), recipe.scale)
-    if own:
-        loss.backward()  # type: ignore[no-untyped-call]
-    take_step(now.model, now.optimiser, now.schedule)
     add_up(figures)
-    now.losses.append(loss.item())
     now.tokens += round(figures[0].item())
     now.positions += round(figures[1].item())
-    now.seconds += time.monotonic() - started
+    return put_together(torch.cat(vectors), own, len(texts))
 
 
 def _snapshot(now: _Standing) -> dict[str, Any]:

@@ -15,12 +15,12 @@ from data.dataset import read_messages
 from data.redact import model_view
 from data.workspace import UserError, locate, write_atomically
 from training.checkpoint import checkpoint_path, sweep_checkpoints
-from training.contrast import base_model, encode, fit_embedder
+from training.contrast import base_model, check_dimensions, encode, fit_embedder
 from training.encode import choose_device, merged_folder, quietly
 from training.pairs import COLUMNS, Pair, own_sentences, training_pairs
-from training.partners import find_partners, is_better
+from training.partners import find_partners, is_better, shortened
 from training.recipe import load_recipe
-from training.results import TrainedEmbedder, write_training_json
+from training.results import Effort, Retrieval, TrainedEmbedder, write_training_json
 from training.tracking import (
     dataset_input,
     keep_weights_digest,
@@ -63,27 +63,17 @@ def train_embedder(
     ):
         started = time.monotonic()
         model = base_model(chosen.embedder.base_model)
-        frozen = find_partners(model, valid, sentences)
+        check_dimensions(model, chosen.embedder)
+        whole, shown = int(model.get_embedding_dimension() or 0), chosen.embedder.matryoshka or ()
+        served = chosen.embedder.dimension or whole
+        frozen = find_partners(model, valid, sentences, served, prefixes=shown)
         trained = fit_embedder(model, train, chosen.embedder, seed=seed, checkpoint=checkpoint)
-        tuned = find_partners(model, valid, sentences)
+        tuned = find_partners(model, valid, sentences, served, prefixes=shown)
         kept: Literal["tuned", "frozen"] = "tuned" if is_better(tuned, frozen) else "frozen"
-        _save(model, folder, [pair.positive for pair in valid[:15]], kept=kept)
+        _save(model, folder, [pair.positive for pair in valid[:15]], served, kept=kept)
         seconds = time.monotonic() - started
+        figures = _figures(frozen, tuned, trained.effort, kept=kept) | {"train_seconds": seconds}
         dataset = dataset_input(source, provenance.dataset_digest)
-        figures = {
-            "valid_recall_at_10": (tuned if kept == "tuned" else frozen).recall_at_10,
-            "valid_mrr": (tuned if kept == "tuned" else frozen).mrr,
-            "frozen_recall_at_10": frozen.recall_at_10,
-            "frozen_mrr": frozen.mrr,
-            "tuned_recall_at_10": tuned.recall_at_10,
-            "tuned_mrr": tuned.mrr,
-            "frozen_own_mrr": frozen.own_mrr,
-            "tuned_own_mrr": tuned.own_mrr,
-            "train_seconds": seconds,
-            "train_tokens_per_second": trained.effort.tokens_per_second,
-            "train_padding_share": trained.effort.padding_share,
-            "train_resumed_at_step": trained.effort.resumed_at_step,
-        }
         logged = _log(folder, trained.losses, figures, dataset)
         result = TrainedEmbedder(
             path=str(target),
@@ -94,7 +84,7 @@ def train_embedder(
             tuned=tuned,
             losses=trained.losses,
             effort=trained.effort,
-            dimension=int(model.get_embedding_dimension()),
+            dimension=served,
             weights_digest=keep_weights_digest("embedder", folder / "merged"),
             mlflow_run_id=run.info.run_id,
             model_id=logged.model_id,
@@ -129,8 +119,34 @@ def _pairs(prepared: Path, split: str, most: int) -> tuple[Pair, ...]:
     return pairs
 
 
+def _figures(
+    frozen: Retrieval, tuned: Retrieval, effort: Effort, *, kept: Literal["tuned", "frozen"]
+) -> dict[str, float]:
+    chosen = tuned if kept == "tuned" else frozen
+    figures = {
+        "valid_recall_at_10": chosen.recall_at_10,
+        "valid_mrr": chosen.mrr,
+        "train_tokens_per_second": effort.tokens_per_second,
+        "train_padding_share": effort.padding_share,
+        "train_resumed_at_step": effort.resumed_at_step,
+    }
+    for name, found in (("frozen", frozen), ("tuned", tuned)):
+        figures[f"{name}_recall_at_10"] = found.recall_at_10
+        figures[f"{name}_mrr"] = found.mrr
+        figures[f"{name}_own_mrr"] = found.own_mrr
+        for each in found.prefixes:
+            figures[f"{name}_recall_at_10_by_{each.dimension}"] = each.recall_at_10
+            figures[f"{name}_ndcg_at_10_by_{each.dimension}"] = each.ndcg_at_10
+    return figures
+
+
 def _save(
-    model: SentenceTransformer, folder: Path, texts: Sequence[str], *, kept: Literal["tuned", "frozen"]
+    model: SentenceTransformer,
+    folder: Path,
+    texts: Sequence[str],
+    dimension: int,
+    *,
+    kept: Literal["tuned", "frozen"],
 ) -> None:
     """Write the kept weights merged, and refuse a folder whose embeddings differ from the model's."""
     probes = [EXAMPLE, *texts]
@@ -143,10 +159,30 @@ def _save(
         model[0].model = adapted.unload()
         before = encode(model, probes)
     with quietly():
-        model.save(str(folder / "merged"), create_model_card=False)
-    difference = float(np.abs(before - embed(folder / "merged", probes)).max())
+        _that_gives(dimension, model).save(str(folder / "merged"), create_model_card=False)
+    difference = float(np.abs(shortened(before, dimension) - embed(folder / "merged", probes)).max())
     if not difference < LARGEST_DIFFERENCE:
         raise RuntimeError(f"merged and trained embedder differ by {difference:.1e}")
+
+
+def _that_gives(dimension: int, model: SentenceTransformer) -> SentenceTransformer:
+    """Return the model with the first dimensions alone as its vectors, normalised.
+
+    A dense module without bias picks them: sentence-transformers, vLLM and MLflow read it of the folder, so
+    that index and engines give what was measured here without being told.
+    """
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules import Dense
+
+    transformer, pooling, normalisation = model
+    whole = int(model.get_embedding_dimension() or 0)
+    if dimension == whole:
+        return model
+    first = Dense(
+        whole, dimension, bias=False, activation_function=None, init_weight=torch.eye(dimension, whole)
+    )
+    return SentenceTransformer(modules=[transformer, pooling, first, normalisation], device=str(model.device))
 
 
 def _log(folder: Path, losses: Sequence[float], figures: Mapping[str, float], dataset: Any) -> Any:

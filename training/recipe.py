@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from data.declared import read_stated
 from data.workspace import UserError, locate
@@ -18,6 +18,7 @@ Count = Annotated[int, Field(strict=True, ge=1)]  # strict: neither true nor "3"
 Rate = Annotated[float, Field(gt=0, lt=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
+Dimension = Annotated[int, Field(strict=True, ge=8)]
 
 
 class _Part(BaseModel):
@@ -71,6 +72,16 @@ class EmbedderRecipe(_Part):
     warm_up: Share
     scale: Positive
     hard_negatives: Annotated[int, Field(strict=True, ge=0, le=8)]
+    matryoshka: Annotated[tuple[Dimension, ...], Field(min_length=1)] | None = None  # prefixes taught too
+    dimension: Dimension | None = None  # the one of them that is saved and served; None: the whole vector
+
+    @field_validator("dimension")
+    @classmethod
+    def _is_taught(cls, dimension: int | None, others: ValidationInfo) -> int | None:
+        taught = others.data.get("matryoshka") or ()
+        if dimension is not None and dimension not in taught:
+            raise ValueError(f"matryoshka names {', '.join(map(str, taught)) or 'none'}; add it there")
+        return dimension
 
 
 class GeneratorRecipe(_Part):

@@ -43,6 +43,15 @@ def effort_of(tokens: int, positions: int, seconds: float, resumed_at: int) -> E
 
 
 @dataclass(frozen=True, slots=True)
+class Prefix:
+    """How well texts are found by their partner when only so many dimensions are compared."""
+
+    dimension: int
+    recall_at_10: float
+    ndcg_at_10: float
+
+
+@dataclass(frozen=True, slots=True)
 class Retrieval:
     """How well texts are found by their partner among all valid positives of other threads.
 
@@ -53,6 +62,7 @@ class Retrieval:
     recall_at_10: float
     mrr: float
     own_mrr: float
+    prefixes: tuple[Prefix, ...] = ()  # of an embedder that was taught some, the whole vector first
 
 
 class _Shown:
@@ -147,12 +157,21 @@ class TrainedEmbedder(_Shown):
             "valid recall@10": f"{self.tuned.recall_at_10:.3f} (frozen {self.frozen.recall_at_10:.3f})",
             "valid MRR": f"{self.tuned.mrr:.3f} (frozen {self.frozen.mrr:.3f})",
             "valid MRR of own sentences": f"{self.tuned.own_mrr:.3f} (frozen {self.frozen.own_mrr:.3f})",
+            **self._prefixes(),
+            "dimension": str(self.dimension),
             "kept": self.kept,
             "time": f"{self.seconds:.0f} s{_resumed(self.effort)}",
             "tokens per second": f"{self.effort.tokens_per_second:,.0f}",
             "padding": f"{self.effort.padding_share:.1%}",
             "MLflow run": self.mlflow_run_id,
             "written to": self.path,
+        }
+
+    def _prefixes(self) -> dict[str, str]:
+        return {
+            f"valid by {tuned.dimension} dimensions": f"recall@10 {tuned.recall_at_10:.3f} (frozen "
+            f"{frozen.recall_at_10:.3f}), nDCG@10 {tuned.ndcg_at_10:.3f} (frozen {frozen.ndcg_at_10:.3f})"
+            for tuned, frozen in zip(self.tuned.prefixes, self.frozen.prefixes, strict=True)
         }
 
     def plot(self) -> Curve:

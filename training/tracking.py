@@ -126,9 +126,9 @@ def keep_weights_digest(name: Role, merged: Path) -> str:
 
 
 def weights_digest(model_path: Path) -> str:
-    """Return the SHA-256 of a saved model's weights."""
+    """Return the SHA-256 of a saved model's weights, those of its modules' folders among them."""
     digest = hashlib.sha256()
-    for path in sorted(model_path.glob("*.safetensors")):
+    for path in sorted(model_path.rglob("*.safetensors")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

