@@ -134,7 +134,7 @@ def read_policy(path: str | Path) -> Policy:
         UserError: it cannot be read, or says something that no policy says; in one line, without its values.
     """
     return read_declared(
-        locate(path), Policy, what="the retention policy", way_out="docs/operations.md has an example"
+        locate(path), Policy, what="the retention policy", way_out="docs/archive.md has an example"
     )
 
 

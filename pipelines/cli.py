@@ -208,7 +208,7 @@ def serve(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
     engine: Engine = "auto",
     settings: Annotated[
-        str, typer.Option(help="YAML with limits, issuers of tokens, GPUs and TLS; see docs/operations.md.")
+        str, typer.Option(help="YAML with limits, issuers of tokens, GPUs and TLS; see docs/gateway.md.")
     ] = "",
     *,
     lazy: Annotated[bool, typer.Option("--lazy", help="Start each engine when it is first needed.")] = False,

@@ -68,7 +68,7 @@ def read_settings(path: str | Path) -> Settings:
     if not path:
         return Settings()
     settings = read_declared(
-        path, Settings, what="the gateway's settings", way_out="docs/operations.md has an example"
+        path, Settings, what="the gateway's settings", way_out="docs/gateway.md has an example"
     )
     if (settings.tls_certificate is None) != (settings.tls_key is None):
         raise UserError(f"the gateway's settings {path}: tls_certificate and tls_key belong together")

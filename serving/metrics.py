@@ -1,4 +1,4 @@
-"""What a running gateway measures, in Prometheus' form; docs/operations.md lists every name."""
+"""What a running gateway measures, in Prometheus' form; docs/gateway.md lists every name."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ from training.tracking import (
 
 FEWEST_PAIRS = 8
 MOST_VALID_PAIRS = 50  # of each kind
-HOW_TO_SWITCH_ON = "the generator stays as it is; docs/operations.md shows the section to add"
+HOW_TO_SWITCH_ON = "the generator stays as it is; docs/training.md shows the section to add"
 
 
 def train_generator(

@@ -17,7 +17,7 @@ from serving.launch import EngineModel, Role, vllm_arguments
 from serving.placement import Placement
 from serving.processes import ServerProcess, stop_processes
 
-OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
+GATEWAY = Path(__file__).parents[2] / "docs" / "gateway.md"
 TELLS = """
 import json, os, sys, time
 shown = {name: os.environ.get(name, "") for name in ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")}
@@ -86,11 +86,11 @@ def test_a_mistake_is_one_line_with_its_place(tmp_path: Path, content: str, said
         settings_of(tmp_path, f"engines: {{{content}}}" if "{}" in content else f"engines:\n  {content}")
 
     assert "\n" not in str(mistake.value)
-    assert "docs/operations.md has an example" in str(mistake.value)
+    assert "docs/gateway.md has an example" in str(mistake.value)
 
 
 def test_the_documented_example_is_understood(tmp_path: Path):
-    example = re.search(r"```yaml\n(engines:\n.*?)```", OPERATIONS.read_text(), re.DOTALL)
+    example = re.search(r"```yaml\n(engines:\n.*?)```", GATEWAY.read_text(), re.DOTALL)
 
     assert example
     assert {

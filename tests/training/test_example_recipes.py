@@ -74,7 +74,7 @@ def test_an_example_trains_an_embedder_that_engines_serve(path: Path, tmp_path: 
 
 
 def test_every_key_of_a_recipe_is_in_the_table_of_the_operations() -> None:
-    told = (DOCS / "operations.md").read_text(encoding="utf-8")
+    told = (DOCS / "training.md").read_text(encoding="utf-8")
     table = told[told.index("## Recipes") :].split("\n## ", 2)[0]
     parts: tuple[type[BaseModel], ...] = (
         Recipe,
