@@ -13,6 +13,7 @@ from evaluation.findings import Findings
 from evaluation.registry import Version
 from evaluation.rules import Rules
 from evaluation.verdict import Verdict
+from training.tracking import log_dataset
 
 FOLDER = "report"
 WORD = {"promote": "PASS", "hold": "HOLD", "reject": "FAIL"}  # the versions list shows 28 plain characters
@@ -26,7 +27,7 @@ def declare(rules: Rules, dataset: Any, *, seed: int) -> None:
     mlflow.log_params(
         {"gate.digest": rules.digest, "gate.benign": ", ".join(rules.benign), "evaluation.seed": seed}
     )
-    mlflow.log_input(dataset, context="test")
+    log_dataset(dataset, "test")
 
 
 def report_link(run: Any) -> str:

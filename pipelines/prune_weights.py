@@ -9,6 +9,7 @@ another workspace's, whose decisions nobody reads here.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from serving.champion import CLASSIFIER, EMBEDDER
 OURS = (CLASSIFIER, EMBEDDER)
 ADAPTERS = ("classifier_adapter", "embedder_adapter")  # in the runs that trained; merged into the weights
 PRUNED = "mailroom.pruned"
+COPIED = re.compile(r"models:/([^/]+)/(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,19 @@ def _named(client: Any) -> Iterator[str]:
         named |= {(registered.name, str(number)) for number in registered.aliases.values()}
     for version in _pages(client.search_model_versions):
         if version.name not in OURS or (version.name, str(version.version)) in named:
-            yield model_id_of(version)
+            yield _model_below(client, version)
+
+
+def _model_below(client: Any, version: Any) -> str:
+    """Return the logged model of a version; a copy names the version that it was copied from.
+
+    Raises:
+        MlflowException: that version is gone, and with it which model it was.
+    """
+    source = COPIED.fullmatch(str(version.source))
+    return (
+        _model_below(client, client.get_model_version(*source.groups())) if source else model_id_of(version)
+    )
 
 
 def _pages(search: Any) -> Iterator[Any]:

@@ -36,6 +36,7 @@ from pipelines.fingerprint import (
 )
 from pipelines.retrain import NOTEBOOKS, Configure, prepare_graph, retrain_graph
 from serving.launch import engine_model
+from serving.live import replaced_deployments
 from serving.reranker import CANDIDATES, RERANKER, check_candidates
 from training.recipe import RECIPES, load_recipe
 
@@ -175,10 +176,13 @@ def prepare(request: Request, *, use_cache: bool = True, notebooks: Path = NOTEB
 def _forget_outdated() -> None:
     """Take evaluations out of the cache that compare with a champion of the past: nobody may approve them.
 
+    And deployments whose place another one took, with a reranker or without: asked for again, they are meant.
+
     Others stay: a reviewer who approves a release does not have it evaluated again.
     """
+    deployed = (home() / "pipeline").glob("*/*/deploy/bundle")
     with suppress(UserError):  # of a log that does not verify, the step that needs it speaks
-        forget_cached(map(Path, outdated_evaluations()))
+        forget_cached([*map(Path, outdated_evaluations()), *replaced_deployments(deployed)])
 
 
 def forget_cached(folders: Iterable[Path]) -> None:

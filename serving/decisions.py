@@ -107,8 +107,15 @@ def record_deployed(release_id: str, bundle: str, why: str = "", *, instead_of: 
             "see mailroom review list"
         )
     if deployed_bundle(entries) != bundle:
-        reason = f"bundle {bundle[:12]}: {why}" if why else f"bundle {bundle[:12]}"
-        append("deployed", release, reviewer=MACHINE, reason=reason, bundle=bundle)
+        reason = deployment_reason(bundle)
+        append(
+            "deployed", release, reviewer=MACHINE, reason=f"{reason}: {why}" if why else reason, bundle=bundle
+        )
+
+
+def deployment_reason(bundle: str) -> str:
+    """Return the reason that stands in the log where a bundle goes live because it was deployed."""
+    return f"bundle {bundle[:12]}"
 
 
 def is_rollback(release_id: str) -> bool:

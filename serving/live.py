@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,15 @@ from data import governance
 from data.workspace import UserError, home, write_atomically
 from serving.adapter import DIGEST, NONE, held_adapter
 from serving.bundle import DEPLOYED, MANIFEST, Bundle, copy_bundle, read_bundle, verify_bundle
-from serving.decisions import bundles_of, deployed_bundle, made_live, record_deployed, statuses, verified
+from serving.decisions import (
+    bundles_of,
+    deployed_bundle,
+    deployment_reason,
+    made_live,
+    record_deployed,
+    statuses,
+    verified,
+)
 from serving.digest import folder_digest
 from serving.engines import choose_engine
 from serving.judged import COPIES
@@ -71,6 +79,30 @@ def go_live(bundle: Bundle, why: str = "", *, instead_of: str = "") -> None:
         temporary = pointer.with_name(f".live.{uuid.uuid4().hex[:8]}")
         temporary.symlink_to(bundle.folder)
         os.replace(temporary, pointer)
+
+
+def replaced_deployments(bundles: Iterable[Path]) -> list[Path]:
+    """Return those of the deployed bundles that went live, and in whose place another deployment put its own.
+
+    To deploy one of them again is no repetition. What a canary, an erasure or a rollback put in their place
+    is meant to stay.
+
+    Raises:
+        UserError: the decision log does not verify.
+    """
+    last = next((entry.event for entry in reversed(verified()) if entry.event["kind"] == "deployed"), None)
+    if last is None or last["reason"] != deployment_reason(last["bundle"]):
+        return []
+    return [folder for folder in bundles if _went_live_as(folder) not in ("", last["bundle"])]
+
+
+def _went_live_as(folder: Path) -> str:
+    """Return the digest that a deployed bundle went live under; "" when it did not."""
+    try:
+        stated = json.loads((folder / DEPLOYED).read_text(encoding="utf-8"))
+        return str(stated["digest"]) if stated["is_live"] else ""
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def live_bundle() -> Bundle:

@@ -28,6 +28,7 @@ from training.scores import Scores, fit_temperature
 from training.tracking import (
     dataset_input,
     keep_weights_digest,
+    log_dataset,
     provenance_of,
     requirements,
     training_run,
@@ -71,6 +72,7 @@ def train_classifier(
         _prove_merge(tuned, tokenizer, folder / "merged", train.texts, chosen.classifier)
         seconds = time.monotonic() - started
         dataset = dataset_input(source, provenance.dataset_digest)
+        log_dataset(dataset, "train")
         model = _log(tuned, folder, dataset, temperature=temperature, seconds=seconds)
         result = TrainedClassifier(
             path=str(target),

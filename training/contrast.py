@@ -19,7 +19,7 @@ from training import checkpoint as checkpoints
 from training.data_parallel import add_up, is_first, put_together, seed_step, share, trained_together
 from training.encode import autocast, by_length, choose_device, cut, pad, quietly, tokenise
 from training.lora import adapted_layers, take_step, warm_up_and_decay
-from training.negatives import Negatives, mine_negatives, related
+from training.negatives import Answers, Negatives, answers_of, mine_negatives, related
 from training.pairs import Pair, batches_of_strangers
 from training.recipe import EmbedderRecipe
 from training.results import Effort, effort_of
@@ -49,6 +49,7 @@ class _Standing:
     model: SentenceTransformer
     optimiser: Optimizer
     schedule: LRScheduler
+    answers: Answers  # of all that is read: what was mined for one pair may answer another
     losses: list[float] = field(default_factory=list)  # one a step
     tokens: int = 0
     positions: int = 0  # tokens and padding
@@ -123,7 +124,7 @@ def tune(
     from tqdm import tqdm
 
     torch.manual_seed(seed)
-    now = _set_up(model, recipe)
+    now = _set_up(model, recipe, answers_of(pair for batch in batches for pair in batch))
     if checkpoint and (saved := checkpoints.load_checkpoint(checkpoint)):
         _restore(now, saved, of=len(batches))
     written = time.monotonic()
@@ -215,7 +216,7 @@ def _take_part(
     tune(base_model(recipe.base_model), batches, negatives, recipe, seed=seed, checkpoint=checkpoint)
 
 
-def _set_up(model: SentenceTransformer, recipe: EmbedderRecipe) -> _Standing:
+def _set_up(model: SentenceTransformer, recipe: EmbedderRecipe, answers: Answers) -> _Standing:
     import torch
     from peft import LoraConfig, get_peft_model
 
@@ -231,7 +232,8 @@ def _set_up(model: SentenceTransformer, recipe: EmbedderRecipe) -> _Standing:
     model[0].model = adapted
     trainable = [weight for weight in model.parameters() if weight.requires_grad]
     optimiser = torch.optim.AdamW(trainable, lr=recipe.learning_rate, weight_decay=0.0)
-    return _Standing(model, optimiser, warm_up_and_decay(optimiser, recipe.max_steps, recipe.warm_up))
+    schedule = warm_up_and_decay(optimiser, recipe.max_steps, recipe.warm_up)
+    return _Standing(model, optimiser, schedule, answers)
 
 
 def _learn(
@@ -247,7 +249,7 @@ def _learn(
     texts = [pair.anchor for pair in batch] + [pair.positive for pair in batch]
     others = [each for pair in batch for each in negatives.get(pair, ())]
     vectors = _vectors_of(now, [*texts, *(each.text for each in others)], recipe)
-    answers = torch.tensor(related(batch, others), device=vectors.device) if others else None
+    answers = torch.tensor(related(batch, others, now.answers), device=vectors.device) if others else None
     loss = contrastive_loss(
         vectors, len(batch), recipe.scale, prefixes=recipe.matryoshka or (), answers=answers
     )

@@ -24,6 +24,7 @@ from training.results import Effort, Retrieval, TrainedEmbedder, write_training_
 from training.tracking import (
     dataset_input,
     keep_weights_digest,
+    log_dataset,
     provenance_of,
     requirements,
     training_run,
@@ -74,6 +75,7 @@ def train_embedder(
         seconds = time.monotonic() - started
         figures = _figures(frozen, tuned, trained.effort, kept=kept) | {"train_seconds": seconds}
         dataset = dataset_input(source, provenance.dataset_digest)
+        log_dataset(dataset, "train")
         logged = _log(folder, trained.losses, figures, dataset)
         result = TrainedEmbedder(
             path=str(target),

@@ -25,6 +25,7 @@ from training.tracking import (
     dataset_input,
     file_digests,
     keep_weights_digest,
+    log_dataset,
     provenance_of,
     training_run,
     weights_digest,
@@ -86,7 +87,9 @@ def train_generator(
             "base_answer_loss": tuned.valid_losses[0],
             "train_seconds": seconds,
         }
-        _log(tuned, folder, figures, dataset_input(source, provenance.dataset_digest))
+        dataset = dataset_input(source, provenance.dataset_digest)
+        log_dataset(dataset, "train")
+        _log(tuned, folder, figures, dataset)
         result = TrainedGenerator(
             path=str(target),
             provenance=provenance,

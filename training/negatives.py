@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +42,7 @@ def mine_negatives(encode: Encode, pairs: Sequence[Pair], count: int) -> Negativ
     marked (TopK-PercPos of Moreira et al. 2024, NV-Retriever), and near copies of either text.
     """
     unique = list(dict.fromkeys(pairs))
+    answers = answers_of(unique)
     candidates = unique[:MOST_CANDIDATES]
     texts = [pair.positive for pair in candidates]
     vectors, wording = encode(texts), wording_of(texts)
@@ -61,20 +63,42 @@ def mine_negatives(encode: Encode, pairs: Sequence[Pair], count: int) -> Negativ
             ranked = _fused(np.where(is_strange, near[row], -np.inf), np.where(is_strange, worded[row], 0))
             first: dict[str, Negative] = {}
             for place in ranked:
-                if serves[place] and len(first) < count:
+                if serves[place] and len(first) < count and not answers.hold(pair, texts[place]):
                     first.setdefault(texts[place], Negative(candidates[place].thread_id, texts[place]))
             if first:
                 found[pair] = tuple(first.values())
     return found
 
 
-def related(pairs: Sequence[Pair], negatives: Sequence[Negative]) -> list[list[bool]]:
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Which texts belong to an anchor: those of its thread, and the partners of its like in other threads."""
+
+    by_thread: Mapping[str, Collection[str]]
+    by_anchor: Mapping[str, Collection[str]]
+
+    def hold(self, pair: Pair, text: str) -> bool:
+        """Say whether the text is no stranger to the pair."""
+        return text in self.by_thread.get(pair.thread_id, ()) or text in self.by_anchor.get(pair.anchor, ())
+
+
+def answers_of(pairs: Iterable[Pair]) -> Answers:
+    """Return which texts belong to which anchor: one subject may be used in many threads."""
+    by_thread: defaultdict[str, set[str]] = defaultdict(set)
+    by_anchor: defaultdict[str, set[str]] = defaultdict(set)
+    for pair in pairs:
+        by_thread[pair.thread_id] |= {pair.anchor, pair.positive}
+        by_anchor[pair.anchor].add(pair.positive)
+    return Answers(by_thread, by_anchor)
+
+
+def related(pairs: Sequence[Pair], negatives: Sequence[Negative], answers: Answers) -> list[list[bool]]:
     """Say of every pair and every negative of a batch whether the two belong together after all.
 
-    What was mined for one pair may be of the thread of another, or the same text as its partner.
+    What was mined for one pair may be of the thread of another, or an answer to it.
     """
     return [
-        [each.thread_id == pair.thread_id or each.text in (pair.anchor, pair.positive) for each in negatives]
+        [each.thread_id == pair.thread_id or answers.hold(pair, each.text) for each in negatives]
         for pair in pairs
     ]
 

@@ -111,6 +111,20 @@ def dataset_input(prepared: Path, digest: str) -> Any:
     return MetaDataset(source, name="prepared", digest=digest[:36])  # 36 is MLflow's limit
 
 
+def log_dataset(dataset: Any, context: str) -> None:
+    """Name the dataset in the open run, whoever else names it at the same moment.
+
+    MLflow looks whether it knows the dataset, then writes it: of two runs that name a new one at once, the
+    later fails, and finds it when it looks again.
+    """
+    import mlflow
+
+    try:
+        mlflow.log_input(dataset, context=context)
+    except mlflow.MlflowException:
+        mlflow.log_input(dataset, context=context)
+
+
 def requirements(*packages: str) -> list[str]:
     """Return the installed versions as pins; a build's local part (``+cpu``) exists on no index."""
     return [f"{package}=={importlib.metadata.version(package).split('+')[0]}" for package in packages]

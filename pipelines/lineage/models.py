@@ -13,6 +13,7 @@ from evaluation.registry import model_id_of
 from pipelines.lineage.datasets import dataset_line
 from pipelines.lineage.line import Line, Walk
 from pipelines.lineage.notebooks import NO_NOTEBOOK, notebook_line
+from pipelines.prune_weights import PRUNED
 from serving.adapter import DIGEST, NONE, find_adapter, origin_of
 from serving.champion import CLASSIFIER, EMBEDDER, download_model
 from serving.judged import fetch
@@ -111,6 +112,8 @@ def _weights_line(
     recorded = tags.get(weights_tag(role), "") or decided
     if not recorded:
         return Line("weights", note="neither the run nor a decision names their digest")
+    if PRUNED in version.tags:
+        return Line("weights", recorded, "pruned: no release names them")
     holds = walk.holds(lambda: recorded == _registered_weights(role, version) and decided in ("", recorded))
     return Line("weights", recorded, "as signed in the decision" if decided else "", holds)
 

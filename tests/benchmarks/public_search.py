@@ -189,6 +189,11 @@ def measure(collection: Collection, work: Path, recipe: str) -> None:
             f"recall@10 {found.recall_at_10:.3f}, MRR {found.mrr:.3f}, own sentences {found.own_mrr:.3f}"
         )
         print(f"    {name} on valid: {figures}")
+        for each in found.prefixes:
+            print(
+                f"    {name} on valid, {each.dimension} dimensions: recall@10 {each.recall_at_10:.3f}, "
+                f"nDCG@10 {each.ndcg_at_10:.3f}"
+            )
     frozen = ask(prepared, FROZEN, work / "frozen", collection.queries, ("bm25", "dense", "hybrid"))
     scores = {"BM25": frozen["bm25"], "frozen": frozen["dense"], "hybrid, frozen": frozen["hybrid"]}
     if trained.kept == "tuned":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import BaseModel, ConfigDict
@@ -23,6 +24,16 @@ def test_keys_that_are_merged_in_may_be_stated_anew(tmp_path: Path) -> None:
     doors = read_declared(tmp_path / "doors.yaml", dict[str, Door], what="the doors", way_out="mend them")
 
     assert {"a": Door(width=1), "b": Door(width=2)} == doors
+
+
+def test_what_merges_may_be_merged_in_turn(tmp_path: Path) -> None:
+    (tmp_path / "doors.yaml").write_text(
+        "a: &usual {width: 1}\nhall: {b: &b {<<: *usual, width: 2}}\nc: {<<: *b, height: 3}\n"
+    )
+
+    doors = read_declared(tmp_path / "doors.yaml", dict[str, Any], what="the doors", way_out="mend them")
+
+    assert ({"width": 2}, {"width": 2, "height": 3}) == (doors["hall"]["b"], doors["c"])
 
 
 def test_what_follows_from_the_bytes_stands_beside_what_they_say(tmp_path: Path) -> None:

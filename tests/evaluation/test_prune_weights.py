@@ -127,6 +127,8 @@ def test_what_a_release_an_alias_a_training_or_somebody_else_names_stays(log: Lo
     import mlflow
 
     rejected, aliased, waiting, elsewhere, unneeded = (log() for _ in range(5))
+    promoted = log()  # in MLflow's page: the copy of a version names that version, and no model
+    mlflow.MlflowClient().copy_model_version(f"models:/{CLASSIFIER}/{promoted.register()}", "production")
     propose(home() / "rejected", rejected.register())
     mlflow.MlflowClient().set_registered_model_alias(CLASSIFIER, "mine", aliased.register())
     elsewhere.register("somebody's own")
@@ -136,7 +138,7 @@ def test_what_a_release_an_alias_a_training_or_somebody_else_names_stays(log: Lo
     (trained / "training.json").write_text(json.dumps(written))
 
     found = planned(older_than_days=0)
-    models = (rejected, aliased, waiting, elsewhere, unneeded)
+    models = (rejected, aliased, waiting, elsewhere, promoted, unneeded)
     assert [waiting, unneeded] == going(found, *models), "the folder of what waits goes, too"
     (home() / "classifier").mkdir()
     (home() / "classifier" / "training.json").write_text(json.dumps(written))
@@ -144,8 +146,9 @@ def test_what_a_release_an_alias_a_training_or_somebody_else_names_stays(log: Lo
     prune(found)
 
     assert [unneeded] == going(found, *models)
-    assert all(each.files for each in (rejected, aliased, waiting, elsewhere))
-    assert all("classifier_adapter" in each.kept for each in (rejected, aliased, waiting, elsewhere))
+    needed = (rejected, aliased, waiting, elsewhere, promoted)
+    assert all(each.files for each in needed)
+    assert all("classifier_adapter" in each.kept for each in needed)
 
 
 def test_the_adapters_of_a_run_stay_that_trained_what_is_needed_too(log: Log) -> None:

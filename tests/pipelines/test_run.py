@@ -26,7 +26,7 @@ from pipelines.compiled import compile_graph
 from pipelines.endings import StepError
 from pipelines.retrain import NOTEBOOKS, prepare_graph, retrain_graph
 from pipelines.run import Finished, Request, _code, _forget_outdated, check, parameters_of, run_graph
-from serving.decisions import append
+from serving.decisions import append, record_deployed
 
 WRITES = 'text: str = "a"  # what to write\nmade: "Output[Dataset]" = ".mailroom/made"  # where'
 READS = (
@@ -273,6 +273,29 @@ def test_evaluates_again_what_was_compared_with_a_champion_of_the_past_and_nothi
     append("approved", proposal("live", tmp_path), reviewer="ann", reason="it is better")
     _forget_outdated()
     assert ["live.json"] == [path.name for path in cache.iterdir()]
+
+
+def test_deploys_again_what_another_deployment_replaced_and_not_what_a_canary_did(workspace: Path) -> None:
+    cache = workspace / "pipeline" / "cache"
+    cache.mkdir(parents=True)
+    append("proposed", proposal("r", workspace), reviewer="pipeline", reason="")
+    append("approved", proposal("r", workspace), reviewer="ann", reason="it is better")
+    for name in ("plain", "reranked"):
+        bundle = workspace / "pipeline" / name / "run" / "deploy" / "bundle"
+        bundle.mkdir(parents=True)
+        (bundle / "deploy.json").write_text(json.dumps({"digest": name, "is_live": True}))
+        entry = {"bundle": {"__kfp_artifact__": True, "uri": str(bundle)}}
+        (cache / f"{name}.json").write_text(json.dumps(entry))
+        record_deployed("r", name)
+
+    def cached() -> set[str]:
+        _forget_outdated()
+        return {path.stem for path in cache.iterdir()}
+
+    record_deployed("r", "plain", "canary reranked is slower", instead_of="reranked")
+    assert {"plain", "reranked"} == cached(), "the next run does not undo what a canary did"
+    record_deployed("r", "reranked")
+    assert {"reranked"} == cached(), "to leave the reranker out again is no repetition"
 
 
 def proposal(name: str, folder: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 
 from tests.training.made_messages import messages_table, thread_rows
 from training.contrast import base_model, contrastive_loss, encode, fit_embedder
-from training.negatives import Negative, mine_negatives, related
+from training.negatives import Negative, answers_of, mine_negatives, related
 from training.pairs import Pair, training_pairs
 from training.recipe import load_recipe
 from training.wording import wording_of
@@ -35,7 +36,10 @@ def texts_of(negatives: Sequence[Negative]) -> list[str]:
 
 
 ASKED = pair("t", "answer", anchor="asked")
-OTHERS = [pair("t", "same thread"), *(pair(each, each) for each in ("far", "as good", "near", "further"))]
+OTHERS = [
+    pair("t", "same thread", anchor="asked"),
+    *(pair(each, each) for each in ("far", "as good", "near", "further")),
+]
 
 
 def test_the_nearest_strangers_are_taken_but_not_what_may_be_an_answer() -> None:
@@ -83,17 +87,34 @@ def test_no_negative_of_an_archive_belongs_to_its_pair() -> None:
     found = mine_negatives(lambda texts: encode(model, texts), pairs, 3)
 
     assert len(found) > len(pairs) / 2
+    everything = answers_of(pairs)
     for each, negatives in found.items():
-        assert not any(related([each], negatives)[0])
+        assert not any(related([each], negatives, everything)[0])
         assert len(set(texts_of(negatives))) == len(negatives) <= 3
 
 
 def test_what_was_mined_for_another_is_not_compared_with_its_own_thread() -> None:
-    negatives = [Negative("t", "of the thread"), Negative("o", "answer"), Negative("o", "a stranger")]
+    everything = answers_of([ASKED, replace(ASKED, thread_id="p", positive="answer to the same question")])
+    negatives = [
+        Negative("t", "of the thread"),
+        Negative("o", ASKED.positive),
+        Negative("o", "a stranger"),
+        Negative("p", "answer to the same question"),
+    ]
 
-    (marked,) = related([ASKED], negatives)
+    (marked,) = related([ASKED], negatives, everything)
 
-    assert [True, True, False] == marked
+    assert [True, True, False, True] == marked
+
+
+def test_an_answer_to_the_same_question_in_another_thread_is_no_negative() -> None:
+    alike = replace(ASKED, thread_id="p", positive="near")
+    pairs = [ASKED, alike, pair("o", "far"), pair("q", ASKED.positive)]
+
+    found = mine_negatives(by_angle, pairs, 3)
+
+    assert ["far"] == texts_of(found[ASKED])
+    assert "answer" not in texts_of(found[alike])
 
 
 def test_a_marked_text_does_not_count_in_the_loss() -> None:
