@@ -79,6 +79,21 @@ class Together:
                     server.end_roles(roles)
 
 
+class Pause:
+    """What lies between one try and the next: twice as long each time."""
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+
+    def next(self) -> float:
+        seconds = self._seconds or FIRST_PAUSE_S
+        self._seconds = min(2 * seconds, LONGEST_PAUSE_S)
+        return seconds
+
+    def forget(self) -> None:
+        self._seconds = 0.0
+
+
 class SupervisedEngine:
     """One engine, in a thread of its own: a start takes minutes, and another may die meanwhile.
 
@@ -93,7 +108,8 @@ class SupervisedEngine:
         self.sleeper = Sleeper(asleep=together is None)
         self._starting = starting
         self._begun = time.monotonic()
-        self._pause = 0.0  # before the next start
+        self._before_start, self._before_opening = Pause(), Pause()
+        self._opens_again = 0.0  # when bundles that it does not serve are tried again
         self._lock = threading.RLock()  # of who leases it, and of what it answers by
         self._lessees: list[Lessee] = []
         self._thread = threading.Thread(target=self._keep, name=f"supervise {role}", daemon=True)
@@ -161,8 +177,11 @@ class SupervisedEngine:
         while not self.stop.is_set():
             if self.sleeper.asleep:
                 self._wake()
-            elif not self.stop.wait(POLL_S) and self._serves_nobody():
-                self._replace()
+            elif not self.stop.wait(POLL_S):
+                if self._serves_nobody():
+                    self._replace()
+                else:
+                    self._open_again()
 
     def _wake(self) -> None:
         """Start the engine once somebody asks for it."""
@@ -189,10 +208,9 @@ class SupervisedEngine:
                 lessee.engines.down.add(self.role)
         if former:
             if time.monotonic() - self._begun > STEADY_S:
-                self._pause = 0.0
+                self._before_start.forget()
             former.let_go(self.role)  # before the next one needs its memory
-        pause = self._pause or FIRST_PAUSE_S
-        self._pause = min(2 * pause, LONGEST_PAUSE_S)
+        pause = self._before_start.next()
         _say(f"the {self.role} engine ended; it starts again in {pause:.0f} s")
         if not self.stop.wait(pause) and self._start():
             self._starting.metrics.engine_restarts.labels(self.role).inc()
@@ -208,13 +226,28 @@ class SupervisedEngine:
             return False
         with self._lock:
             for lessee in self._lessees:
-                try:
-                    self._open(lessee, together)
-                except Exception as error:  # the other bundles are served
-                    lessee.engines.down.add(self.role)
-                    self._tell(f"does not serve bundle {lessee.bundle.digest[:12]}", error)
+                self._try_to_open(lessee, together)
             self.together, self._begun = together, time.monotonic()
+            self._before_opening.forget()
+            self._opens_again = self._begun + self._before_opening.next()
         return True
+
+    def _open_again(self) -> None:
+        """Try the bundles again that the engine does not serve while it serves another."""
+        with self._lock:
+            left_out = [lessee for lessee in self._lessees if self.role in lessee.engines.down]
+            if self.together is None or not left_out or time.monotonic() < self._opens_again:
+                return
+            for lessee in left_out:
+                self._try_to_open(lessee, self.together)
+            self._opens_again = time.monotonic() + self._before_opening.next()
+
+    def _try_to_open(self, lessee: Lessee, together: Together) -> None:
+        try:
+            self._open(lessee, together)
+        except Exception as error:  # the other bundles are served
+            lessee.engines.down.add(self.role)
+            self._tell(f"does not serve bundle {lessee.bundle.digest[:12]}", error)
 
     def _verified(self) -> Bundle:
         """Return a bundle whose files are still what its manifest says: it may have been served for months.

@@ -239,6 +239,23 @@ def test_what_was_refused_comes_up_once_it_is_alone_and_whole(lease: Lease, tmp_
             assert "the second" == candidate.says()
 
 
+def test_what_was_refused_is_tried_again_while_another_bundle_has_the_engine(lease: Lease, tmp_path: Path):
+    first = made_bundle(tmp_path / "first", adapter="the first")
+    second = made_bundle(tmp_path / "second", adapter="the second")
+    weights = second.folder / ADAPTER / "adapter_model.safetensors"
+
+    with lease(first) as present, lease(second) as candidate:
+        weights.write_text("changed")
+        kill_generator(present)
+        wait_until(lambda: not present.engines.down)
+        before = present.processes()
+        weights.write_text("the second")
+        wait_until(lambda: not candidate.engines.down)
+
+        assert ("the first", "the second") == (present.says(), candidate.says())
+        assert before == present.processes() == candidate.processes()
+
+
 @pytest.mark.parametrize("broken", ["a classifier that dies", "an adapter that is refused"])
 def test_a_bundle_that_cannot_be_served_leaves_the_present_one_as_it_was(
     lease: Lease, tmp_path: Path, broken: str
