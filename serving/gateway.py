@@ -146,7 +146,7 @@ def serve(
             follower = threading.Thread(
                 target=follow_live,
                 args=(doors, pool, metrics, audit),
-                kwargs={"stop": stop, "canary": chosen.canary},
+                kwargs={"stop": stop, "canary": chosen.canary, "lazy": lazy},
                 name="follow",
             )
             follower.start()

@@ -15,6 +15,7 @@ from serving.bundle import Bundle, check_files
 from serving.engines import EngineKind, Engines, engines, is_healthy
 from serving.launch import Placements, Role
 from serving.metrics import Metrics
+from serving.reranker import RERANKER
 from serving.sleep import Sleeper
 
 POLL_S = 0.5
@@ -190,8 +191,10 @@ class SupervisedEngine:
         _say(f"the {self.role} engine starts: it is asked for")
         if self._start():
             self.sleeper.awake()
-        else:
-            self.sleeper.failed()
+            return
+        if self.role == RERANKER:  # nobody waits for it: many searches do not start it over and over
+            self.stop.wait(self._before_start.next())
+        self.sleeper.failed()
 
     def _serves_nobody(self) -> bool:
         """Say whether it has to be started again: it ended, or no bundle could be served by it."""

@@ -20,6 +20,7 @@ from serving.launch import Role
 from serving.live import go_live, live_bundle, require_proved, served_bundle
 from serving.metrics import Metrics
 from serving.pool import EnginePool
+from serving.reranker import RERANKER
 
 POLL_S = 1.0
 AGAIN_S = 900.0  # after so long what was refused is tried again: a start may fail for want of memory or time
@@ -30,7 +31,8 @@ def start_door(
 ) -> tuple[Door, ExitStack]:
     """Lease a bundle's engines and open its index; closing the stack ends both.
 
-    What of its engines does not run yet starts, but those that sleep.
+    What of its engines does not run yet starts, but those that sleep. Nobody waits for a reranker: it
+    starts behind them, alone, and where it does not, the bundle is served without.
 
     Raises:
         UserError: it cannot be served here, or was proved with another engine than ``auto`` is here.
@@ -38,7 +40,9 @@ def start_door(
     """
     require_proved(bundle, pool.engine)
     with ExitStack() as stack:
-        running = stack.enter_context(pool.lease(bundle, asleep=asleep))
+        running = stack.enter_context(pool.lease(bundle, asleep={*asleep, RERANKER}))
+        if RERANKER in running.sleepers and RERANKER not in asleep:
+            running.sleepers[RERANKER].wake(0)
         door = stack.enter_context(open_door(bundle, running, metrics))
         metrics.bundle.labels(bundle.digest[:12], bundle.release_id).set(1)
         stack.callback(metrics.bundle.labels(bundle.digest[:12], bundle.release_id).set, 0)
@@ -53,12 +57,13 @@ def follow_live(
     *,
     stop: threading.Event,
     canary: Canary | None = None,
+    lazy: bool = False,
 ) -> None:
     """Serve whatever becomes live until told to stop; where it cannot be served, the present bundle stays.
 
     With ``canary`` it answers a share first, and a regression makes the present bundle live again. What a
     reviewer went back to is not tried: it was served before, and waits for nobody. Engines that nobody
-    has asked for yet sleep on in the next bundle.
+    has asked for yet sleep on in the next bundle; with ``lazy`` so does its first reranker.
     """
     refused: Path | None = None
     again = 0.0
@@ -73,7 +78,7 @@ def follow_live(
             continue
         try:
             bundle = served_bundle(folder)
-            asleep = present.client.asleep - ({"classifier"} if canary else set())  # a trial asks it at once
+            asleep = _asleep(present, tried=canary is not None, lazy=lazy)
             door, closing = start_door(bundle, pool, metrics, asleep=asleep)
         except Exception as error:  # whatever it is: the follower must outlive it
             refused, again = folder, time.monotonic() + AGAIN_S
@@ -96,6 +101,16 @@ def follow_live(
         _end(partial(doors.open, door, closing), "former")
         metrics.swaps.labels("done").inc()
         _say(f"bundle {bundle.digest[:12]} of release {bundle.release_id} is served now")
+
+
+def _asleep(present: Door, *, tried: bool, lazy: bool) -> frozenset[Role]:
+    """Return the engines that sleep in the next bundle, too: nobody has needed them yet."""
+    asleep = present.client.asleep
+    if tried:  # a trial asks it at once
+        asleep -= {"classifier"}
+    if not lazy:  # one that has not come up is no reason to wait for a search
+        return asleep - {RERANKER}
+    return asleep if RERANKER in present.roles else asleep | {RERANKER}
 
 
 def _end(ending: Callable[[], None], which: str) -> None:

@@ -6,28 +6,35 @@ import shutil
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from made_gateway import client_of, made_door
 from test_bundle import write_bundle, write_manifest
 from test_chat import served
+from test_door import wait_until
 
 from data.workspace import UserError
-from serving import pool, supervise
-from serving.client import EngineStartingError, EngineUnavailableError, engine_client
+from serving import door as opened
+from serving import pool, supervise, swap
+from serving.bundle import Bundle
+from serving.client import EngineRefusedError, EngineStartingError, EngineUnavailableError, engine_client
 from serving.door import Door
 from serving.engines import Engines
 from serving.guard import Guards
+from serving.index import Index, OpenIndex
 from serving.launch import ROLES, Role
 from serving.limits import Limits, deadline
 from serving.metrics import Metrics
 from serving.pool import EnginePool
+from serving.reranking import Reranker
+from serving.swap import start_door
 from tests.training.made_decoders import write_decoder
 
 CHAT = {"messages": [{"role": "user", "content": "Say hello."}]}
@@ -39,6 +46,8 @@ class Starts:
     def __init__(self) -> None:
         self.may_start = threading.Event()
         self.fails = False
+        self.breaks: set[Role] = set()
+        """Whose start ends in an error, whatever is started with it."""
         self.started: list[tuple[Role, ...]] = []
 
     @contextmanager
@@ -49,7 +58,7 @@ class Starts:
         while not self.may_start.wait(0.02):
             if stop.is_set():
                 raise RuntimeError("the start of the engines was stopped")
-        if self.fails:
+        if self.fails or self.breaks & set(roles):
             raise RuntimeError("no memory")
         app = FastAPI()
         app.get("/health")(lambda: {})
@@ -186,6 +195,71 @@ def test_what_the_next_bundle_has_not_does_not_sleep_on_and_what_it_has_is_start
             assert sleeping == {role for role, sleeper in running.sleepers.items() if sleeper.asleep}
     with EnginePool("transformers", Metrics(), stop=threading.Event()).lease(having) as running:
         assert {*ROLES, "reranker"} == running.urls.keys()
+
+
+def with_reranker(folder: Path) -> Bundle:
+    bundle = write_bundle(folder)
+    (bundle.folder / "reranking.json").write_text('{"candidates": 50}')
+    (bundle.folder / "reranker").mkdir()
+    (bundle.folder / "reranker" / "config.json").write_text("{}")
+    (bundle.folder / "classifier" / "config.json").write_text('{"id2label": {"0": "ham", "1": "spam"}}')
+    return write_manifest(bundle.folder)
+
+
+@pytest.fixture
+def made_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every bundle's index is made up."""
+    index = OpenIndex(Index("", "none", 3, 0, "", ""), client=None)
+    monkeypatch.setattr(opened, "open_index", lambda _folder: nullcontext(index))
+
+
+@pytest.mark.usefixtures("made_index")
+def test_a_bundle_whose_reranker_does_not_start_is_served_without_it(tmp_path: Path, starts: Starts):
+    starts.may_start.set()
+    starts.breaks = {"reranker"}
+    metrics, bundle = Metrics(), with_reranker(tmp_path / "bundle")
+    served, closing = start_door(bundle, EnginePool("transformers", metrics, stop=threading.Event()), metrics)
+
+    with closing:
+        assert {"reranker"} == served.client.asleep
+        wait_until(lambda: ("reranker",) in starts.started)
+        assert served.client.ask("generator", "/v1/chat/completions", CHAT)["choices"]
+        starts.breaks = set()
+        wait_until(lambda: not _sleeps(served))
+        assert [ROLES, ("reranker",)] == [*dict.fromkeys(starts.started)]
+
+
+def _sleeps(served: Door) -> bool:
+    """Ask the reranker as a search does, and say whether it sleeps yet."""
+    with suppress(EngineStartingError, EngineUnavailableError, EngineRefusedError):
+        served.client.score("question", ["text"])
+    return "reranker" in served.client.asleep
+
+
+@pytest.mark.usefixtures("made_index")
+def test_a_reranker_is_started_with_its_bundle_unless_it_is_to_sleep(tmp_path: Path, starts: Starts):
+    starts.may_start.set()
+    metrics, bundle = Metrics(), with_reranker(tmp_path / "bundle")
+    for asleep in ((), ROLES, (*ROLES, "reranker")):
+        starts.started.clear()
+        pool = EnginePool("transformers", metrics, stop=threading.Event())
+        served, closing = start_door(bundle, pool, metrics, asleep=asleep)
+        with closing:
+            if "reranker" not in asleep:
+                wait_until(lambda served=served: not served.client.asleep - set(ROLES))  # type: ignore[misc]
+
+        assert ((ROLES in starts.started), ("reranker",) in starts.started) == (
+            asleep == (),
+            "reranker" not in asleep,
+        )
+
+
+def test_the_next_bundles_reranker_sleeps_only_where_engines_are_lazy(door: Door):
+    reranked = replace(door, reranker=Reranker(lambda *_: np.zeros(0, np.float32), 50))
+
+    assert {"generator"} == swap._asleep(door, tried=True, lazy=False)
+    assert {"generator", "reranker"} == swap._asleep(door, tried=False, lazy=True)
+    assert {"generator"} == swap._asleep(reranked, tried=False, lazy=True)  # it is awake
 
 
 @pytest.mark.slow
