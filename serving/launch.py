@@ -26,6 +26,8 @@ Placements = Mapping[Role, Placement]
 ANYWHERE = Placement()
 CLASSIFIER_TOKENS = 256
 GENERATOR_TOKENS = 2048
+GENERATOR_MEMORY = 0.35  # of a GPU; the four together take half of it: in a swap two bundles are there
+POOLING_MEMORY = 0.05
 UNSERVED = ("DistilBert", "DebertaV2", "Deberta")
 ENDINGS: dict[Role, tuple[str, ...]] = {
     "classifier": ("ForSequenceClassification",),
@@ -105,11 +107,11 @@ def vllm_arguments(
     if model.role == "generator":
         chosen = ["--dtype", "bfloat16", *adapter_arguments(model.folder)]
         cpu = ["--max-num-seqs", "8", "--enforce-eager", "--kv-cache-memory-bytes", "256M"]
-        cuda = ["--gpu-memory-utilization", str(placement.memory or 0.4)]
+        cuda = ["--gpu-memory-utilization", str(placement.memory or GENERATOR_MEMORY)]
     else:
         # float32 keeps the probabilities within parity; the memory flag is needed on a machine in use.
         chosen = ["--runner", "pooling", "--dtype", "float32"]
-        chosen += ["--gpu-memory-utilization", str(placement.memory or 0.05)]
+        chosen += ["--gpu-memory-utilization", str(placement.memory or POOLING_MEMORY)]
         cpu = ["--max-num-seqs", "32", "--enforce-eager"]
         cuda = ["--max-num-seqs", "256"]
     if placement.tensor_parallel > 1:

@@ -7,6 +7,7 @@ import re
 import time
 from itertools import pairwise
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -43,17 +44,14 @@ def settings_of(folder: Path, content: str) -> Settings:
     return read_settings(folder / "gateway.yaml")
 
 
-def test_without_a_place_an_engine_has_the_share_it_always_had(tmp_path: Path):
+def test_without_a_place_the_engines_of_a_bundle_share_half_of_a_gpu(tmp_path: Path):
     shares = {
-        role: flags(vllm_arguments(model(role, tmp_path), 1, "cuda"))
-        for role in ("classifier", "embedder", "generator")
+        role: float(flags(vllm_arguments(model(role, tmp_path), 1, "cuda"))["--gpu-memory-utilization"])
+        for role in get_args(Role)
     }
 
-    assert {
-        "classifier": {"--gpu-memory-utilization": "0.05"},
-        "embedder": {"--gpu-memory-utilization": "0.05"},
-        "generator": {"--gpu-memory-utilization": "0.4"},
-    } == shares
+    assert {"classifier": 0.05, "embedder": 0.05, "reranker": 0.05, "generator": 0.35} == shares
+    assert 0.5 == pytest.approx(sum(shares.values())), "the next bundle's engines have room beside them"
     assert {} == Placement().environment()
 
 
