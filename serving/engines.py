@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -30,6 +30,7 @@ from serving.launch import (
     vllm_arguments,
     vllm_device,
 )
+from serving.log_segments import fresh_log
 from serving.ports import LOOPBACK, free_ports
 from serving.processes import ServerProcess, start_process, stop_processes
 from serving.sleep import Sleeper
@@ -108,8 +109,9 @@ def engines(
     started = time.monotonic()
     scratch = Path(tempfile.mkdtemp(prefix="mailroom-engines-"))
     servers: list[ServerProcess] = []
+    logs = ExitStack()
     try:
-        urls = _start(kind, models, scratch, servers, placements or {})
+        urls = _start(kind, models, scratch, servers, placements or {}, logs=logs)
         _await_ready(urls, servers, started, timeout_s, stop or threading.Event())
         names: dict[Role, str] = {}
         if kind == "vllm" and "generator" in urls and (adapter := adapter_of(bundle / "generator")):
@@ -119,6 +121,7 @@ def engines(
         yield Engines(kind, urls, seconds, tuple(servers), models=names)
     finally:
         stop_processes(servers)
+        logs.close()
         shutil.rmtree(scratch, ignore_errors=True)
 
 
@@ -128,21 +131,28 @@ def _start(
     scratch: Path,
     servers: list[ServerProcess],
     placements: Placements,
+    *,
+    logs: ExitStack,
 ) -> dict[Role, str]:
-    """Start what the kind and the device ask for; ``servers`` receives every process at once."""
+    """Start what the kind and the device ask for.
+
+    ``servers`` receives every process at once, and ``logs`` what holds their logs.
+    """
     device = vllm_device() if kind == "vllm" else ""
     if device == "cuda":
-        return _start_one_by_one(models, servers, placements)
+        return _start_one_by_one(models, servers, placements, logs)
     if device == "cpu":
-        return _start_forked(models, scratch, servers)
-    return _start_in_one_process(models, servers)
+        return _start_forked(models, scratch, servers, logs)
+    return _start_in_one_process(models, servers, logs)
 
 
-def _start_forked(models: list[EngineModel], scratch: Path, servers: list[ServerProcess]) -> dict[Role, str]:
+def _start_forked(
+    models: list[EngineModel], scratch: Path, servers: list[ServerProcess], logs: ExitStack
+) -> dict[Role, str]:
     ports = free_ports(len(models))
-    logs: dict[str, Path] = {model.role: _fresh_log(model.role) for model in models}
+    paths: dict[str, Path] = {model.role: fresh_log(model.role, logs) for model in models}
     plans = [
-        ServerPlan(model.role, model.architecture, vllm_arguments(model, port, "cpu"), str(logs[model.role]))
+        ServerPlan(model.role, model.architecture, vllm_arguments(model, port, "cpu"), str(paths[model.role]))
         for model, port in zip(models, ports, strict=True)
     ]
     plan_path, events_path = scratch / "plan.json", scratch / "events.jsonl"
@@ -151,18 +161,18 @@ def _start_forked(models: list[EngineModel], scratch: Path, servers: list[Server
         [sys.executable, "-m", "serving.fork_server", str(plan_path)],
         environment=engine_environment("cpu") | _of_adapters(models),
         stdout=events_path,
-        stderr=_fresh_log("fork_server"),
+        stderr=fresh_log("fork_server", logs),
     )
-    servers.append(ServerProcess(process, tuple(logs), logs, events_path))
+    servers.append(ServerProcess(process, tuple(paths), paths, events_path))
     return _urls(models, ports)
 
 
 def _start_one_by_one(
-    models: list[EngineModel], servers: list[ServerProcess], placements: Placements
+    models: list[EngineModel], servers: list[ServerProcess], placements: Placements, logs: ExitStack
 ) -> dict[Role, str]:
     ports = free_ports(len(models))
     for model, port in zip(models, ports, strict=True):
-        log, placement = _fresh_log(model.role), placements.get(model.role, ANYWHERE)
+        log, placement = fresh_log(model.role, logs), placements.get(model.role, ANYWHERE)
         process = start_process(
             [sys.executable, "-m", "serving.cuda_server", *vllm_arguments(model, port, "cuda", placement)],
             environment=engine_environment("cuda") | _of_adapters([model]) | placement.environment(),
@@ -173,9 +183,11 @@ def _start_one_by_one(
     return _urls(models, ports)
 
 
-def _start_in_one_process(models: list[EngineModel], servers: list[ServerProcess]) -> dict[Role, str]:
+def _start_in_one_process(
+    models: list[EngineModel], servers: list[ServerProcess], logs: ExitStack
+) -> dict[Role, str]:
     port = free_ports(1)[0]
-    log = _fresh_log("transformers")
+    log = fresh_log("transformers", logs)
     folders = [f"{model.role}={model.folder}" for model in models]
     process = start_process(
         [sys.executable, "-m", "serving.transformers_engine", str(port), *folders],
@@ -200,16 +212,6 @@ def _of_adapters(models: list[EngineModel]) -> dict[str, str]:
 
 def _urls(models: list[EngineModel], ports: tuple[int, ...]) -> dict[Role, str]:
     return {model.role: f"http://{LOOPBACK}:{port}" for model, port in zip(models, ports, strict=True)}
-
-
-def _fresh_log(name: str) -> Path:
-    """Return an empty log; the former one, which may say why its engine died, is kept as ``.1``."""
-    path = home() / "logs" / f"{name}.log"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists():
-        path.replace(path.with_name(f"{path.name}.1"))
-    path.write_bytes(b"")
-    return path
 
 
 def _await_ready(

@@ -1,4 +1,7 @@
-"""The log of an engine, bounded: its own process puts a full one aside and goes on in the same file.
+"""The log of an engine: its own for as long as it runs, and bounded.
+
+No other start writes there, renames or removes it: whoever starts engines holds their logs, by the
+kernel's lock, until they have ended. Its own process puts a full one aside and goes on in the same file.
 
 Several processes hold that file open, as their output, so it is never exchanged: what stands in it is
 copied, and it is cut. All of them append, so each goes on at its new beginning; what one writes between
@@ -7,11 +10,12 @@ the copy and the cut is lost.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import stat
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from data.workspace import home
@@ -31,11 +35,32 @@ def aside(log: Path, number: int) -> Path:
     return log.with_name(f"{log.name}.{number}")
 
 
+def fresh_log(name: str, held: ExitStack) -> Path:
+    """Return an empty log that is nobody else's until ``held`` ends: NAME.log, or NAME-2.log and so on.
+
+    What an engine before this one wrote there may say why it died, and is put aside.
+    """
+    logs().mkdir(parents=True, exist_ok=True)
+    number = 1
+    while True:
+        path = logs() / (f"{name}.log" if number == 1 else f"{name}-{number}.log")
+        with ExitStack() as opened, suppress(BlockingIOError):
+            log = opened.enter_context(path.open("ab"))
+            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(log.fileno()).st_size:
+                with suppress(OSError):  # no room
+                    _put_aside(path)
+            log.truncate(0)
+            held.push(opened.pop_all())
+            return path
+        number += 1
+
+
 def bound(descriptor: int) -> None:
     """Put the log aside that this process writes, if it is full; any other file is left alone.
 
-    A log whose place another process has taken by now, as the next bundle's does, is cut and no more; so
-    is one that there is no room to put aside.
+    A log that was renamed or removed meanwhile is cut and no more; so is one that there is no room to put
+    aside.
     """
     status = os.fstat(descriptor)
     if status.st_size < SEGMENT_BYTES or not stat.S_ISREG(status.st_mode):

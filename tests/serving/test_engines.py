@@ -20,7 +20,7 @@ from data.workspace import UserError, home
 from serving.bundle import Bundle, read_bundle, verify_bundle
 from serving.client import engine_client
 from serving.deploy import deploy_bundle
-from serving.engines import _fresh_log, choose_engine, engines
+from serving.engines import choose_engine, engines
 from serving.generator import generator_path
 from serving.launch import vllm_device
 from serving.live import live_bundle
@@ -163,13 +163,14 @@ def test_a_killed_server_leaves_no_process_with_its_model(tmp_path: Path):
 
 GATEWAY = """
 import sys, time
+from contextlib import ExitStack
 from pathlib import Path
 from serving import engines
 from serving.launch import EngineModel
 engines.vllm_device = lambda: "cuda"
 model = EngineModel("embedder", Path(sys.argv[1]), "BertModel", 256)
-servers = []
-engines._start("vllm", [model], Path(sys.argv[1]), servers, {})
+servers, logs = [], ExitStack()
+engines._start("vllm", [model], Path(sys.argv[1]), servers, {}, logs=logs)
 print(servers[0].process.pid, flush=True)
 time.sleep(100)
 """
@@ -281,15 +282,6 @@ def test_a_fork_server_tells_which_role_ended(tmp_path: Path):
         assert server.dead_roles() == ("embedder",)
     finally:
         stop_processes([server])
-
-
-def test_the_log_of_an_engine_that_died_outlives_its_next_start(workspace: Path):
-    log = _fresh_log("classifier")
-    log.write_text("torch.OutOfMemoryError: why it died")
-
-    assert _fresh_log("classifier").read_text() == ""
-
-    assert log.with_name("classifier.log.1").read_text() == "torch.OutOfMemoryError: why it died"
 
 
 @pytest.mark.slow

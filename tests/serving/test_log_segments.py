@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from data.workspace import home
-from serving.log_segments import SEGMENTS, aside, logs
+from serving.log_segments import SEGMENTS, aside, fresh_log, logs
 from serving.processes import ServerProcess, start_process
 
 LIMIT = 4_000
@@ -23,6 +26,15 @@ serving.log_segments.SEGMENT_BYTES = {LIMIT}
 for number in range(int(sys.argv[2])):
     _write({{"path": f"/{{sys.argv[1]}}-{{number}}", "headers": []}}, 200, 0.001)
 print("ended", flush=True)
+"""
+HOLDER = """
+import time
+from contextlib import ExitStack
+from serving.log_segments import fresh_log
+
+held = ExitStack()
+print(fresh_log("classifier", held), flush=True)
+time.sleep(60)
 """
 FILLED = 60  # lines: a log of a bit less than its limit
 
@@ -86,8 +98,57 @@ def test_what_an_engine_of_a_former_start_said_are_not_the_last_words_of_this_on
     assert "ended" == last_words(process, log)
 
 
+def test_a_start_leaves_the_log_of_an_engine_that_runs_alone(log: Path, environment: dict[str, str]) -> None:
+    with ExitStack() as present, ExitStack() as candidate:
+        assert log == fresh_log("classifier", present)
+        running = engine(log, "present", 1, environment)
+        beside = fresh_log("classifier", candidate)
+        other = engine(beside, "candidate", 1, environment)
+        assert (0, 0) == (running.wait(60), other.wait(60))
+
+        assert "classifier-2.log" == beside.name
+        assert ["present", "candidate"] == [written_by(each) for each in (log, beside)]
+        assert {log, beside} == set(logs().iterdir())
+
+
+def test_the_logs_of_engines_that_died_outlive_the_next_starts(log: Path) -> None:
+    for words in ("OutOfMemoryError: the first", "OutOfMemoryError: the second", ""):
+        with ExitStack() as held:
+            assert log == fresh_log("classifier", held)
+            assert "" == log.read_text()
+            log.write_text(words)
+
+    with ExitStack() as held:
+        fresh_log("classifier", held)
+    assert ["OutOfMemoryError: the second", "OutOfMemoryError: the first"] == [
+        aside(log, number).read_text() for number in (1, 2)
+    ]
+
+
+def test_a_log_is_free_again_once_who_held_it_is_gone(log: Path, environment: dict[str, str]) -> None:
+    holder = start_process(
+        [sys.executable, "-c", HOLDER],
+        environment=environment,
+        stdout=log.parent / "out",
+        stderr=log.parent / "out",
+    )
+    while not (log.parent / "out").read_text().endswith("\n"):
+        time.sleep(0.02)
+
+    with ExitStack() as held:
+        assert "classifier-2.log" == fresh_log("classifier", held).name
+        os.kill(holder.pid, signal.SIGKILL)
+        holder.wait()
+        assert log == fresh_log("classifier", held)
+
+
+def written_by(log: Path) -> str:
+    """Return the name of the engine that wrote a log."""
+    return log.read_text().split(" path /")[1].partition("-")[0]
+
+
 @pytest.mark.parametrize("place", ["classifier.log.1", "../elsewhere.log"])
-def test_a_file_that_is_not_this_engines_log_alone_takes_nobodys_place(
+def test_a_file_that_is_no_log_of_an_engine_takes_nobodys_place(
     log: Path, environment: dict[str, str], place: str
 ) -> None:
     """A former log that is still written is cut; whoever has a file of their own for it keeps all of it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 from typing import get_args
@@ -14,7 +15,7 @@ import pytest
 from data.workspace import UserError
 from serving import engines as started
 from serving.gateway import Settings, read_settings, tell_of_unused
-from serving.launch import EngineModel, Role, vllm_arguments
+from serving.launch import EngineModel, Placements, Role, vllm_arguments
 from serving.placement import Placement
 from serving.processes import ServerProcess, stop_processes
 
@@ -125,8 +126,9 @@ def test_every_engine_starts_in_its_own_place(
     monkeypatch.setattr(started, "vllm_device", lambda: "cuda")
     models = [model("embedder", tmp_path), model("generator", tmp_path)]
     servers: list[ServerProcess] = []
+    places: Placements = {"generator": Placement(devices="1", memory=0.9)}
     try:
-        started._start("vllm", models, tmp_path, servers, {"generator": Placement(devices="1", memory=0.9)})
+        started._start("vllm", models, tmp_path, servers, places, logs=ExitStack())
         logs = [workspace / "logs" / f"{each.role}.log" for each in models]
         until = time.monotonic() + 60
         while not all(log.read_text().endswith("\n") for log in logs) and time.monotonic() < until:
