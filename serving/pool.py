@@ -39,7 +39,8 @@ class EnginePool:
         self.engine = engine
         self._starting = Starting(choose_engine(engine), metrics, stop, placements)
         self._lock = threading.Lock()  # one bundle after the other
-        self._engines: dict[Key, SupervisedEngine] = {}
+        self._engines: dict[Key, list[SupervisedEngine]] = {}
+        """Several of one key while one of them does not answer."""
 
     @contextmanager
     def lease(self, bundle: Bundle, *, asleep: Collection[Role] = ()) -> Iterator[Engines]:
@@ -75,14 +76,13 @@ class EnginePool:
 
     def _share(self, lessee: Lessee, held: dict[Role, SupervisedEngine], keys: Mapping[Role, Key]) -> None:
         for role, key in keys.items():
-            engine = self._engines.get(key)
-            if engine is None or not engine.may_be_shared():
-                continue
-            with suppress(
-                RuntimeError
-            ):  # it does not take the adapter; an engine of its own may, or says why
-                engine.admit(lessee)
-                held[role] = engine
+            for engine in self._engines.get(key, ()):
+                if not engine.may_be_shared():
+                    continue
+                with suppress(RuntimeError):  # it does not take the adapter; another may, or says why
+                    engine.admit(lessee)
+                    held[role] = engine
+                    break
 
     def _start(
         self,
@@ -103,7 +103,7 @@ class EnginePool:
         for role, engine in started.items():
             engine.admit(lessee)
             engine.begin()
-            self._engines[keys[role]] = engine
+            self._engines.setdefault(keys[role], []).append(engine)
 
     def _wake(self, engine: SupervisedEngine) -> None:
         while not engine.sleeper.wake(POLL_S):
@@ -116,7 +116,8 @@ class EnginePool:
             for engine in held:
                 engine.dismiss(lessee)
             unused = [engine for engine in held if not engine.is_leased]
-            self._engines = {key: engine for key, engine in self._engines.items() if engine not in unused}
+            left = {key: [each for each in of if each not in unused] for key, of in self._engines.items()}
+            self._engines = {key: of for key, of in left.items() if of}
         for engine in unused:
             engine.stop.set()
         for engine in unused:
