@@ -28,7 +28,8 @@ BASE_NAME = "generator-base"
 RANKS = (8, 16, 32, 64, 128, 256)  # what vLLM takes for the largest rank
 LOAD_S = 60.0
 AT_ONCE = 2  # of the bundle that is served, and of the next one or the former
-KEPT = 4  # in memory, unloaded ones among them: one that is pushed out is read again, and nobody verifies it
+SPARE = 2  # that no bundle needs, and that keep their names: what was refused comes again
+KEPT = AT_ONCE + SPARE  # in memory: one that is pushed out is read again, and nobody verifies it
 
 
 def adapter_of(generator: Path) -> Path | None:

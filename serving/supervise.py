@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data.workspace import UserError
-from serving.adapter import ADAPTER, drop_adapter, serve_adapter
+from serving.adapter import ADAPTER, SPARE, drop_adapter, serve_adapter
 from serving.bundle import Bundle, check_files
 from serving.engines import EngineKind, Engines, engines, is_healthy
 from serving.launch import Placements, Role
@@ -113,6 +113,7 @@ class SupervisedEngine:
         self._opens_again = 0.0  # when bundles that it does not serve are tried again
         self._lock = threading.RLock()  # of who leases it, and of what it answers by
         self._lessees: list[Lessee] = []
+        self._spare: list[str] = []  # adapters that nobody needs any more, the last one that was needed last
         self._thread = threading.Thread(target=self._keep, name=f"supervise {role}", daemon=True)
 
     @property
@@ -152,18 +153,29 @@ class SupervisedEngine:
             self._lessees.append(lessee)
 
     def dismiss(self, lessee: Lessee) -> None:
-        """Serve a bundle no longer; its adapter is unloaded, unless it is another's too."""
+        """Serve a bundle no longer; its adapter keeps its name until others take that place."""
         with self._lock:
             if lessee not in self._lessees:
                 return
             self._lessees.remove(lessee)
-            name = lessee.engines.models.get(self.role)
-            others = {each.engines.models.get(self.role) for each in self._lessees}
-            if name and self.together and self._lessees and name not in others:
-                try:
-                    drop_adapter(self.together.url(self.role), name)
-                except RuntimeError as error:  # it died, perhaps: the next one starts without it
-                    _say(str(error))
+            if name := lessee.engines.models.get(self.role):
+                self._spare = [*(each for each in self._spare if each != name), name]
+            if self.together and self._lessees:
+                self._drop_spare(self.together)
+
+    def _drop_spare(self, together: Together) -> None:
+        """Unload adapters that nobody needs, but the last ones.
+
+        A bundle that is refused is tried again: loaded under the same name each time, its adapter pushes
+        nobody else's out of the engine's memory.
+        """
+        needed = {each.engines.models.get(self.role) for each in self._lessees}
+        self._spare = [name for name in self._spare if name not in needed]
+        while len(self._spare) > SPARE:
+            try:
+                drop_adapter(together.url(self.role), self._spare.pop(0))
+            except RuntimeError as error:  # it died, perhaps: the next one starts without it
+                _say(str(error))
 
     def _open(self, lessee: Lessee, together: Together) -> None:
         """Let a bundle's requests reach the engine, once its adapter is loaded."""
@@ -230,7 +242,7 @@ class SupervisedEngine:
         with self._lock:
             for lessee in self._lessees:
                 self._try_to_open(lessee, together)
-            self.together, self._begun = together, time.monotonic()
+            self.together, self._begun, self._spare = together, time.monotonic(), []
             self._before_opening.forget()
             self._opens_again = self._begun + self._before_opening.next()
         return True

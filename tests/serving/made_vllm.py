@@ -35,7 +35,7 @@ def main():
         raise RuntimeError("no memory")
     if words == "deaf":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    loaded = {}
+    loaded, loads = {}, []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -49,6 +49,7 @@ def main():
                 if "--enable-lora" not in flags or not weights.exists() or weights.read_text() == "bad":
                     return self.reply(400, {})
                 loaded[body["lora_name"]] = weights.read_text()
+                loads.append(body["lora_name"])
                 return self.reply(200, {})
             if self.path == "/v1/unload_lora_adapter":
                 return self.reply(200 if loaded.pop(body["lora_name"], None) else 404, {})
@@ -59,7 +60,7 @@ def main():
                 Path(body["wait_for"]).with_suffix(".waiting").touch()
                 while not Path(body["wait_for"]).exists():
                     time.sleep(0.01)
-            self.reply(200, {"process": os.getpid(), "says": says})
+            self.reply(200, {"process": os.getpid(), "says": says, "loads": loads})
 
         def reply(self, status, content):
             written = json.dumps(content).encode()

@@ -153,7 +153,6 @@ def test_an_adapter_is_exchanged_under_requests_on_their_way(lease: Lease, tmp_p
             assert ("the first", "the second", {name_of(first), name_of(second)}) == both
             assert (process, "the first") == (answered["process"], answered["says"])
             assert process == following.processes()[GENERATOR]
-            assert {name_of(second)} == loaded(following)
 
 
 def test_two_bundles_with_one_adapter_share_it_to_the_end(lease: Lease, tmp_path: Path):
@@ -274,7 +273,39 @@ def test_a_bundle_that_cannot_be_served_leaves_the_present_one_as_it_was(
             pass
 
         assert (before, "the first") == (present.processes(), present.says())
-        assert (servers, {name_of(first)}) == (fork_servers(), loaded(present))
+        names = {name_of(first), name_of(second)} if dies else {name_of(first)}
+        assert (servers, names) == (fork_servers(), loaded(present))
+
+
+def test_a_bundle_that_is_refused_again_and_again_loads_its_adapter_once(lease: Lease, tmp_path: Path):
+    first = made_bundle(tmp_path / "first", adapter="the first")
+    second = made_bundle(tmp_path / "second", adapter="the second", classifier="broken")
+
+    with lease(first) as present:
+        for _ in range(5):
+            with pytest.raises(RuntimeError, match="no memory"), lease(second):
+                pass
+
+        assert [name_of(first), name_of(second)] == present.ask()["loads"]
+
+
+def test_of_the_adapters_that_nobody_needs_any_more_the_last_ones_keep_their_names(
+    lease: Lease, tmp_path: Path
+):
+    first = made_bundle(tmp_path / "first", adapter="the first")
+    others = [made_bundle(tmp_path / f"other-{number}", adapter=f"other {number}") for number in range(4)]
+
+    with lease(first) as present:
+        for other in (*others[:3], others[1], others[3]):
+            with lease(other) as candidate:
+                assert f"other {others.index(other)}" == candidate.says()
+
+        assert {name_of(first), name_of(others[1]), name_of(others[3])} == loaded(present)
+        assert 5 == len(present.ask()["loads"])
+        kill_generator(present)
+        wait_until(lambda: not present.engines.down)
+        assert {name_of(first)} == loaded(present)
+        assert "the first" == present.says()
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["dead", "hangs"])
