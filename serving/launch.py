@@ -122,6 +122,7 @@ def vllm_arguments(
 def engine_environment(device: str) -> dict[str, str]:
     """Return the environment of the engines: offline, loopback only, caches in the workspace."""
     environment = os.environ | {
+        "MAILROOM_HOME": str(home()),  # engines run in another folder
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_OFFLINE": "1",
         "VLLM_NO_USAGE_STATS": "1",

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from data.workspace import home
+from serving.launch import engine_environment
 from serving.log_segments import SEGMENTS, aside, fresh_log, logs
 from serving.processes import ServerProcess, start_process
 
@@ -75,6 +76,18 @@ def test_a_log_that_two_processes_hold_open_is_bounded_and_goes_on(
     lines = [line for file in files for line in file.read_text().splitlines()]
     assert {"request", "this", "ended"} == {line.split()[0] for line in lines}, "every line is whole"
     assert len(lines) > LIMIT / 80
+
+
+def test_a_workspace_that_was_named_from_where_the_gateway_runs_has_bounded_logs_too(
+    log: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(log.parent.parent.parent)
+    monkeypatch.setenv("MAILROOM_HOME", log.parent.parent.name)
+
+    engine(log, "one", 200, environment | {"MAILROOM_HOME": engine_environment("")["MAILROOM_HOME"]}).wait(60)
+
+    assert log.stat().st_size < 2 * LIMIT
+    assert aside(log, 1).exists()
 
 
 def test_what_an_engine_said_just_before_its_log_was_full_are_its_last_words(
