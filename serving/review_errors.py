@@ -23,10 +23,12 @@ from data.workspace import UserError, locate
 from serving.digest import file_digest
 from serving.index import MARKER, read_index
 from serving.kept import kept_path
+from serving.limits import seconds_left
 from serving.reviews import GATE, ChangedEvidenceError, evidence_of, listed_errors, pending_release
 from serving.scope import Scope
 
 LONGEST = 10_000  # characters of a message that are shown and searched for evidence; a classifier reads fewer
+READ_S = 60.0
 LIMITED_BY = ("message_id", "channel", "label", "language", "sent_at", "source")
 SHOWN = ("message_id", "thread_id", "channel", "sent_at", "subject", "text")
 
@@ -74,6 +76,7 @@ def errors_of(release_id: str, scope: Scope) -> ReviewErrors | None:
     Raises:
         ChangedEvidenceError: the decision log, the evaluation or the index is not what was proposed.
         UserError: the dataset that was judged is gone.
+        DeadlineError: the request's time was over before all of it was looked through.
     """
     release = pending_release(release_id)
     if release is None:
@@ -117,6 +120,7 @@ def _messages(dataset: Path, message_ids: Sequence[str], scope: Scope) -> dict[s
     found: dict[str, dict[str, Any]] = {}
     files = ds.dataset(dataset / "messages", schema=TABLES["messages"], format="parquet").get_fragments()
     for part in (group for file in files for group in file.split_by_row_group()):
+        seconds_left(READ_S)
         limited = part.to_table(schema=TABLES["messages"], columns=list(LIMITED_BY), filter=condition)
         if limited.num_rows:
             rows = part.to_table(schema=TABLES["messages"], columns=list(SHOWN), filter=condition)

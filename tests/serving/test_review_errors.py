@@ -16,7 +16,8 @@ from data.dataset import read_manifest, read_messages
 from serving.access import Caller, Role
 from serving.guard import Guards
 from serving.kept import kept_path
-from serving.review_errors import LONGEST, cut
+from serving.limits import DeadlineError, deadline
+from serving.review_errors import LONGEST, cut, errors_of
 from serving.scope import Scope
 
 ERRORS = f"/v1/reviews/{PENDING}/errors"
@@ -115,6 +116,15 @@ def test_changed_evidence_shows_nothing(
 
     assert reply.status_code >= 500
     assert "errors" not in reply.json()
+
+
+def test_nobody_reads_on_when_the_time_of_the_request_is_over(
+    tmp_path: Path, small_dataset: Path, workspace: Path
+) -> None:
+    propose_with_report(tmp_path / "evaluation", small_dataset)
+
+    with pytest.raises(DeadlineError), deadline(0):
+        errors_of(PENDING, Scope())
 
 
 def test_a_dataset_that_only_the_workspace_keeps_is_read_there(
