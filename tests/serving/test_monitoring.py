@@ -46,6 +46,19 @@ def test_every_expression_is_about_something_that_is_measured():
         assert set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", match[2] or "")) <= known[match[1]], match[0]
 
 
+def test_nobody_is_called_for_a_reranker():
+    rules = [
+        rule
+        for group in yaml.safe_load((FOLDER / "alerts.yaml").read_text())["groups"]
+        for rule in group["rules"]
+        if "mailroom_engine_" in rule["expr"] and rule["labels"]["severity"] == "page"
+    ]
+
+    assert {"EngineDown", "EngineRestartsAgainAndAgain"} <= {rule["alert"] for rule in rules}
+    for rule in rules:
+        assert 'role!="reranker"' in rule["expr"], "a gateway answers on without it"
+
+
 def test_every_measure_is_explained():
     told = (FOLDER.parent.parent / "docs" / "gateway.md").read_text()
     names = {re.sub(r"_(total|bucket|count|sum)$", "", name) for name in measures()}
