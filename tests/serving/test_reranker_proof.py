@@ -30,6 +30,7 @@ from serving.launch import ROLES, roles_of
 from serving.live import live_bundle, served_bundle
 from serving.parity import Parity
 from serving.reranker_proof import RerankerProof, prove_reranker, reranker_of
+from tests.training.made_decoders import write_decoder
 
 QUESTIONS = 20
 
@@ -78,8 +79,16 @@ def reranking(tmp_path: Path) -> Bundle:
 
 
 @pytest.fixture
-def parts(random_classifier: Path, frozen_embedder: Path, small_index: Path) -> dict[str, Path]:
-    """What a bundle is made of, but its generator."""
+def parts(
+    random_classifier: Path,
+    frozen_embedder: Path,
+    small_index: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> dict[str, Path]:
+    """What a bundle is made of, but its generator: a small one, since no word of it counts here."""
+    decoder = write_decoder("llama", tmp_path / "decoder", positions=2048)
+    monkeypatch.setattr("serving.bundle.generator_path", lambda: decoder)
     return {"classifier": random_classifier, "embedder": frozen_embedder, "index": small_index}
 
 
