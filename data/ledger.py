@@ -219,12 +219,13 @@ def verify_since(path: str | Path, last: Place | None) -> Verified:
         for head in _heads(path, None):
             _check_head(head, ())
         return Verified((), None, is_whole=True)
-    known = {name: Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)) for name, key in trusted().items()}
     with _locked(path, "rb", fcntl.LOCK_SH) as handle:
         heads = _heads(path, _first_entry(handle) if os.fstat(handle.fileno()).st_size else None)
         last = last if last and _stands(handle, last, heads) else None
         handle.seek(last.start if last else 0)
         lines = handle.readlines()
+    # after the lines: whoever signs for the first time is named before their line is written
+    known = {name: Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)) for name, key in trusted().items()}
     first, previous = (last.entry.sequence, last.entry.previous) if last else (0, BEGINNING)
     entries: list[Entry] = []
     for number, line in enumerate(lines, start=first + 1):
