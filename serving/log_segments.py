@@ -76,7 +76,7 @@ def bound(descriptor: int) -> None:
 
 
 def _put_aside(log: Path) -> None:
-    part = log.with_name(f".{log.name}.part")
+    part = log.with_name(f".{log.name}.{os.getpid()}.part")  # two processes may write one log
     try:
         shutil.copyfile(log, part)
         for number in range(SEGMENTS, 1, -1):
