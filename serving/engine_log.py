@@ -6,7 +6,7 @@ bounded here (``serving.log_segments``).
 
 from __future__ import annotations
 
-import sys
+import os
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -53,5 +53,5 @@ def _write(scope: Scope, status: int, seconds: float) -> None:
     ids = next((value for name, value in scope["headers"] if name == NAME), b"").decode("latin-1")
     words = f"request {ids or 'none'} path {scope['path']} status {status} milliseconds {1000 * seconds:.0f}"
     with suppress(OSError):  # a full disk must not keep anybody from an answer
-        print(words, file=sys.stderr, flush=True)
+        os.write(STDERR, f"{words}\n".encode())  # at once: an unbuffered print writes the end by itself
         bound(STDERR)

@@ -99,8 +99,6 @@ def _read(path: Path) -> list[str]:
 
 def _path_of(descriptor: int) -> Path | None:
     if sys.platform == "darwin":
-        import fcntl
-
         return Path(os.fsdecode(fcntl.fcntl(descriptor, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0")))
     link = Path(f"/proc/self/fd/{descriptor}")
     return Path(os.readlink(link)) if link.exists() or link.is_symlink() else None

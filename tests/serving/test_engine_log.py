@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from starlette.testclient import TestClient
 from test_chat import saying, served
 
 from data.workspace import home
-from serving import request_id
+from serving import engine_log, request_id
 from serving.batching import batched
 from serving.client import EngineClient, engine_client
 from serving.door import Door
@@ -153,15 +152,14 @@ def test_a_failure_is_logged_without_its_words_and_strangers_and_probes_are_not(
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's device that is always full")
 def test_a_full_disk_keeps_nobody_from_an_answer(engine: Engine, monkeypatch: pytest.MonkeyPatch):
-    full = open("/dev/full", "w")  # noqa: SIM115 (what cannot be written cannot be closed either)
-    monkeypatch.setattr(sys, "stderr", full)
+    with open("/dev/full", "wb", buffering=0) as full:
+        monkeypatch.setattr(engine_log, "STDERR", full.fileno())
+        with TestClient(engine.app) as http:
+            answer = http.post("/classify", json={"input": ["text"]}, headers=key_headers())
 
-    with TestClient(engine.app) as http:
-        answer = http.post("/classify", json={"input": ["text"]}, headers=key_headers())
-
-    assert 200 == answer.status_code
-    with pytest.raises(OSError, match="No space"):
-        full.close()
+        assert 200 == answer.status_code
+        with pytest.raises(OSError, match="No space"):
+            full.write(b"a line")
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from serving.processes import ServerProcess, start_process
 
 LIMIT = 4_000
 ENGINE = f"""
+import os
 import sys
 import serving.log_segments
 from serving.engine_log import _write
@@ -26,7 +28,7 @@ from serving.engine_log import _write
 serving.log_segments.SEGMENT_BYTES = {LIMIT}
 for number in range(int(sys.argv[2])):
     _write({{"path": f"/{{sys.argv[1]}}-{{number}}", "headers": []}}, 200, 0.001)
-print("ended", flush=True)
+os.write(1, b"ended\\n")
 """
 HOLDER = """
 import time
@@ -76,6 +78,20 @@ def test_a_log_that_two_processes_hold_open_is_bounded_and_goes_on(
     lines = [line for file in files for line in file.read_text().splitlines()]
     assert {"request", "this", "ended"} == {line.split()[0] for line in lines}, "every line is whole"
     assert len(lines) > LIMIT / 80
+
+
+def test_a_line_is_written_at_once_with_its_end(workspace: Path, environment: dict[str, str]) -> None:
+    """Two processes append: what one writes in two parts, the other would come between."""
+    received, stderr = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with received, stderr:
+        command = [sys.executable, "-c", ENGINE, "one", "3"]
+        unbuffered = environment | {"PYTHONUNBUFFERED": "1"}
+        subprocess.run(command, env=unbuffered, stderr=stderr, stdout=subprocess.DEVNULL, check=True)
+        received.setblocking(False)
+        parts = [received.recv(LIMIT).decode() for _ in range(3)]
+
+    assert ["/one-0", "/one-1", "/one-2"] == [part.split()[3] for part in parts]
+    assert all(part.endswith("\n") for part in parts)
 
 
 def test_a_workspace_that_was_named_from_where_the_gateway_runs_has_bounded_logs_too(
