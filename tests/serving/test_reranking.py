@@ -32,9 +32,8 @@ from serving.engines import engines
 from serving.evidence import RETRIEVED
 from serving.guard import Guards
 from serving.index import Hit
-from serving.launch import ROLES, engine_model, vllm_device
+from serving.launch import ROLES, engine_model
 from serving.limits import DeadlineError, Limits, deadline, seconds_left
-from serving.parity import SCORE_TOLERANCE
 from serving.reranker import check_candidates, longest_pair
 from serving.reranking import Reranker
 from serving.sleep import Sleeper
@@ -366,23 +365,6 @@ def test_the_gateway_searches_in_the_order_of_the_engine_until_that_is_gone(
     assert given != ids(reordered)
     assert ("done", 200) == (answered.json()["reranking"], answered.status_code)
     assert (given, "unavailable") == (ids(left), left.json()["reranking"])
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(vllm_device() != "cpu", reason="needs vLLM's CPU build")
-@pytest.mark.parametrize("kind", ["bert", "xlm-roberta", "modernbert"])
-def test_vllm_scores_as_transformers_does(tmp_path: Path, kind: str):
-    folder = write_reranker(tmp_path / "reranker", kind)
-    texts = ["The lease ends on 30 June.", "", "soup and bread " * 200, "x " * 255, "tonight"]
-    questions = ("When does the lease end?", "What was agreed, and by when? " * 50)
-
-    with engines(tmp_path, "vllm", roles=("reranker",)) as running, engine_client(running) as client:
-        scored = np.stack([client.score(question, texts) for question in questions])
-
-    model = PairScorer(folder)
-    expected = np.stack([model.scores(question, texts, batch=1) for question in questions])
-    assert np.abs(expected - scored).max() <= SCORE_TOLERANCE / 10
-    assert np.ptp(expected, axis=1).min() > 0.1  # the texts are told apart
 
 
 def test_every_bundle_has_three_engines_and_some_have_four(door: Door):
