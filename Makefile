@@ -44,6 +44,7 @@ check: $(INSTALLED) ## Lint, types, import rules and unit tests: the fast inner 
 
 lab: $(INSTALLED) ## JupyterLab on notebooks/
 	$(UV) pip install --quiet --python $(BIN)/python -r locks/lab.txt
+	$(BIN)/jupyter labextension disable @jupyterlab/apputils-extension:announcements # it would ask for news
 	$(BIN)/jupyter lab --notebook-dir=notebooks
 
 bench-prepare: $(INSTALLED) ## Prepare 500 MB of made-up mail, beside datatrove and polars (an hour)
