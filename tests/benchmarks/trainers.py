@@ -7,6 +7,7 @@ import resource
 import tempfile
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -97,10 +98,10 @@ def by_mailroom(task: Task) -> Outcome:
     return clock.outcome(task, tokens, classify)
 
 
-def by_trainer(task: Task) -> Outcome:
-    """transformers.Trainer with PEFT, as their guides show it: a fresh head on the first token, AdamW.
+def by_trainer(task: Task, *, lora: bool) -> Outcome:
+    """transformers.Trainer as its guides show it: a fresh head on the first token, AdamW, padding by batch.
 
-    Dynamic padding, bf16, the laptop recipe's rank and LoRA learning rate.
+    With PEFT the laptop recipe's rank and LoRA learning rate; otherwise all weights move, at 5e-5. In bf16.
     """
     import torch
     from datasets import Dataset
@@ -134,19 +135,21 @@ def by_trainer(task: Task) -> Outcome:
 
     torch.manual_seed(SEED)
     model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=len(task.labels))
-    lora = LoraConfig(
-        task_type=TaskType.SEQ_CLS, r=16, lora_alpha=32, target_modules=["query", "key", "value", "dense"]
-    )
+    if lora:
+        layers = ["query", "key", "value", "dense"]
+        model = get_peft_model(
+            model, LoraConfig(task_type=TaskType.SEQ_CLS, r=16, lora_alpha=32, target_modules=layers)
+        )
     rows = tokenizer(list(map(model_view, task.train_texts)), truncation=True, max_length=MAX_LENGTH)
     wanted = [task.labels.index(label) for label in task.train_labels]
     with tempfile.TemporaryDirectory() as output:
         trainer = Trainer(
-            model=get_peft_model(model, lora),
+            model=model,
             args=TrainingArguments(
                 output_dir=output, num_train_epochs=100, per_device_train_batch_size=BATCH,
-                learning_rate=2e-3, lr_scheduler_type="constant_with_warmup", warmup_steps=24, bf16=True,
-                use_cpu=True, save_strategy="no", report_to=[], seed=SEED, logging_strategy="no",
-                dataloader_pin_memory=False,
+                learning_rate=2e-3 if lora else 5e-5, lr_scheduler_type="constant_with_warmup",
+                warmup_steps=24, bf16=True, use_cpu=True, save_strategy="no", report_to=[],
+                seed=SEED, logging_strategy="no", dataloader_pin_memory=False,
             ),
             train_dataset=Dataset.from_dict({**rows, "labels": wanted}),
             data_collator=counted,
@@ -220,7 +223,8 @@ def by_frozen(task: Task) -> Outcome:
 
 CONTENDERS = {
     MAILROOM: by_mailroom,
-    "transformers.Trainer, LoRA": by_trainer,
+    "transformers.Trainer, LoRA": partial(by_trainer, lora=True),
+    "transformers.Trainer, all weights": partial(by_trainer, lora=False),
     "SetFit": by_setfit,
     "frozen vectors, logistic regression": by_frozen,
 }
