@@ -75,9 +75,10 @@ bench-swap: $(INSTALLED) ## Swap, roll back and kill an engine of a copy of the 
 lock: ## Resolve the locks again from pyproject.toml
 	./locks/lock.sh $(PYTHON)
 
-golden: $(INSTALLED) ## Write the compiled graphs that the golden-file tests hold
+golden: $(INSTALLED) ## Write what tests hold to be up to date: the compiled graphs, the page of commands
 	$(BIN)/mailroom compile --output tests/pipelines/golden/retrain.yaml
 	$(BIN)/mailroom compile --search --output tests/pipelines/golden/search.yaml
+	$(BIN)/typer pipelines.cli utils docs --name mailroom --output docs/commands.md
 
 clean: ## Remove the workspace (.mailroom) and the caches, not .venv
 	rm -rf .mailroom .mypy_cache .ruff_cache .pytest_cache

@@ -23,6 +23,6 @@ if [ "$world" = cpu ]; then
 fi
 export UV_HTTP_TIMEOUT=300 UV_LINK_MODE=copy
 [ -z "${PIP_CERT:-}" ] || export SSL_CERT_FILE="$PIP_CERT"
-echo "Installing the locked $world set into .venv (about 5 GB; minutes the first time) ..." >&2
+echo "Installing the locked $world set into .venv (about 6 GB; minutes the first time) ..." >&2
 .venv/bin/uv pip install --python .venv/bin/python "${options[@]}" --compile-bytecode -r "locks/$world.txt"
 .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --editable .
