@@ -14,6 +14,7 @@ from data.redact import shown
 from data.workspace import UserError
 
 LARGEST = 1 << 20  # bytes: what a person writes by hand is smaller, and an archive brings files, too
+MOST_KEYS = 10_000  # of one mapping, merged ones included
 MERGE = "tag:yaml.org,2002:merge"
 Declared = TypeVar("Declared")
 
@@ -31,6 +32,12 @@ class _TwiceError(yaml.MarkedYAMLError):
 
 
 class _Loader(yaml.SafeLoader):
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Put into a mapping what it merges; a few lines that merge each other would be 10**9 keys."""
+        super().flatten_mapping(node)
+        if len(node.value) > MOST_KEYS:
+            raise yaml.MarkedYAMLError(problem_mark=node.start_mark)
+
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         """Compose a mapping as it is written: what it merges comes later, and may be overruled."""
         node = super().compose_mapping_node(anchor)

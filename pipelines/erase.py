@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data import feedback, governance
+from data.at_rest import at_rest
 from data.dataset import read_manifest
 from data.erase import ErasedDataset, datasets_below, erase_dataset, files_of, held_through_copies
 from data.erasing import Eraser, Tally, eraser_of, foreseen, is_of_messages, rows_of
-from data.incremental import at_rest
 from data.leftovers import Mended, mend
 from data.retain import retain_file
 from data.retention import Orders, orders_of

@@ -19,11 +19,11 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from data import governance
+from data.at_rest import at_rest
 from data.dataset import MANIFEST as DATASET
 from data.dataset import read_manifest
 from data.erase import datasets_below, files_of, held_through_copies
 from data.erasing import rows_of
-from data.incremental import at_rest
 from data.retention import Orders, orders_of
 from data.workspace import home, secret
 from evaluation import decision

@@ -51,8 +51,26 @@ def _broken_log(problem: str) -> UserError:
 
 
 def append(kind: str, release: Release, *, reviewer: str, reason: str, **more: Any) -> None:
-    """Write a line, signed in the reviewer's name; nothing is added to a log that does not hold."""
-    entries = verified()
+    """Write a line, signed in the reviewer's name; nothing is added to a log that does not hold.
+
+    Raises:
+        UserError: a rule forbids it as the log stands now, whatever it was when somebody looked.
+    """
+    with ledger.turn(log_path()):
+        _add(verified(), kind, release, reviewer=reviewer, reason=reason, **more)
+
+
+def propose(release: Release) -> None:
+    """Write that a release was proposed, once."""
+    with ledger.turn(log_path()):
+        entries = verified()
+        if release["id"] not in statuses(entries):
+            _add(entries, "proposed", release, reviewer=MACHINE, reason="")
+
+
+def _add(
+    entries: Sequence[ledger.Entry], kind: str, release: Release, *, reviewer: str, reason: str, **more: Any
+) -> None:
     event = {"kind": kind, "release": dict(release), "reviewer": reviewer, "reason": reason.strip(), **more}
     for problem in _problems(event, reviewer, _log_of(entries)):
         raise UserError(problem)
@@ -91,7 +109,13 @@ def record_deployed(release_id: str, bundle: str, why: str = "", *, instead_of: 
     Raises:
         UserError: the release may not go live, or another bundle has gone live meanwhile.
     """
-    entries = verified()
+    with ledger.turn(log_path()):
+        _record_deployed(verified(), release_id, bundle, why, instead_of)
+
+
+def _record_deployed(
+    entries: Sequence[ledger.Entry], release_id: str, bundle: str, why: str, instead_of: str
+) -> None:
     lived = [entry.event["release"] for entry in entries if entry.event["kind"] in MADE_LIVE]
     release = next((each for each in reversed(lived) if each["id"] == release_id), None)
     if release is None:
@@ -108,9 +132,8 @@ def record_deployed(release_id: str, bundle: str, why: str = "", *, instead_of: 
         )
     if deployed_bundle(entries) != bundle:
         reason = deployment_reason(bundle)
-        append(
-            "deployed", release, reviewer=MACHINE, reason=f"{reason}: {why}" if why else reason, bundle=bundle
-        )
+        reason = f"{reason}: {why}" if why else reason
+        _add(entries, "deployed", release, reviewer=MACHINE, reason=reason, bundle=bundle)
 
 
 def deployment_reason(bundle: str) -> str:

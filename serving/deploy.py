@@ -13,6 +13,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from data.at_rest import at_work
 from data.dataset import read_messages, read_questions
 from data.label_sets import given, named
 from data.model_input import classifier_input
@@ -87,6 +88,7 @@ class Deployment:
         return f"<pre>{escape(str(self))}</pre>"
 
 
+@at_work()
 def deploy(
     release: str | Path,
     prepared: str | Path,

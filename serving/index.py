@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
+from data.at_rest import at_work
 from data.dataset import custodians_of, read_chunks, read_manifest
 from data.workspace import UserError, locate, write_atomically
 from serving.digest import folder_digest
@@ -75,6 +76,7 @@ class Hit:
     channel: str
 
 
+@at_work()
 def build_index(
     prepared: str | Path, embedder: str | Path, index: str | Path, *, milvus_uri: str = ""
 ) -> Index:

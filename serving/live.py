@@ -84,8 +84,8 @@ def go_live(bundle: Bundle, why: str = "", *, instead_of: str = "") -> None:
 def replaced_deployments(bundles: Iterable[Path]) -> list[Path]:
     """Return those of the deployed bundles that went live, and in whose place another deployment put its own.
 
-    To deploy one of them again is no repetition. What a canary, an erasure or a rollback put in their place
-    is meant to stay.
+    To deploy one of them again is no repetition. What a canary put in their place is meant to stay; an
+    erasure or a rollback has the deployment made anew by itself, since decisions or governance changed.
 
     Raises:
         UserError: the decision log does not verify.

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from data.at_rest import at_work
 from data.dataset import read_messages
 from data.label_sets import is_multi_label, members
 from data.model_input import classifier_input
@@ -39,6 +40,7 @@ LARGEST_DIFFERENCE = 1e-4
 EXAMPLE = "Lunch on Thursday\nShall we meet at noon in the canteen?"
 
 
+@at_work()
 def train_classifier(
     prepared: str | Path, classifier: str | Path, *, recipe: str = "laptop", seed: int = 7
 ) -> TrainedClassifier:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from data.at_rest import at_work
 from data.dataset import read_messages
 from data.redact import model_view
 from data.workspace import UserError, locate, write_atomically
@@ -39,6 +40,7 @@ LARGEST_DIFFERENCE = 1e-4
 EXAMPLE = "Shall we meet at noon in the canteen?"
 
 
+@at_work()
 def train_embedder(
     prepared: str | Path, embedder: str | Path, *, recipe: str = "laptop", seed: int = 7
 ) -> TrainedEmbedder:

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from data.at_rest import at_work
 from data.dataset import read_messages
 from data.prompts import read_prompts
 from data.workspace import UserError, home, locate, model_path, write_atomically
@@ -36,6 +37,7 @@ MOST_VALID_PAIRS = 50  # of each kind
 HOW_TO_SWITCH_ON = "the generator stays as it is; docs/training.md shows the section to add"
 
 
+@at_work()
 def train_generator(
     prepared: str | Path,
     generator: str | Path,

@@ -54,6 +54,12 @@ def test_an_empty_file_declares_nothing(tmp_path: Path) -> None:
     assert [] == read_declared(tmp_path / "door.yaml", list[Door], what="the doors", way_out="mend them")
 
 
+MERGING = b"a0: &a0 {width: 1}\n" + b"".join(
+    b"a%d: &a%d {<<: [%s]}\n" % (level + 1, level + 1, b", ".join([b"*a%d" % level] * 10))
+    for level in range(9)
+)  # ten to the ninth keys
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -66,6 +72,7 @@ def test_an_empty_file_declares_nothing(tmp_path: Path) -> None:
         (b"width: 1\nwidth: wide-secret", "the door PATH has the key 'width' twice, line 2"),
         (b"#" * 1_100_000, "the door PATH is larger than 1,048,576 bytes"),
         (b"anna.lindqvist@harbour.example: 2", "the door PATH: [EMAIL]: Extra inputs"),
+        (MERGING, "the door PATH is no YAML, line 6"),
         (b"[" * 5000, "the door PATH cannot be read (RecursionError)"),
         (None, "the door PATH cannot be read (FileNotFoundError)"),
     ],

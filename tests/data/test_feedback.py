@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -92,6 +94,26 @@ def test_what_an_interrupted_write_has_left_is_erased_too() -> None:
     assert 0 == feedback.erase({"m2"})
     assert "m2" not in orphan.read_text()
     assert 1 == len(feedback.read().labels)
+
+
+def test_a_label_that_is_given_during_an_erasure_is_erased_or_stays_but_is_not_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    feedback.add([Label("m1", "spam")], reviewer="ada")
+    append, eraser = feedback._append, threading.Thread(target=feedback.erase, args=({"m2"},))
+
+    def late(event: Mapping[str, object], signer: ledger.Signer) -> None:
+        if event["kind"] == "labels":
+            eraser.start()
+            eraser.join(0.3)  # it waits for its turn: what is added here is not in the chain yet
+        append(event, signer)
+
+    monkeypatch.setattr(feedback, "_append", late)
+    feedback.add([Label("m2", "spam"), Label("m3", "spam")], reviewer="ada")
+    eraser.join()
+
+    history = feedback.read()
+    assert (["m1", "m3"], 1) == ([record.message_id for _, record in history.labels], history.erased)
 
 
 def test_what_a_killed_write_has_left_goes_with_an_erasure() -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from made_release import Proposed, write_release
 from made_release import champion_alias as alias
 
+from data import ledger
 from data.dataset import read_manifest
 from data.workspace import UserError, home
 from evaluation import decision
@@ -138,6 +142,34 @@ def test_a_reviewer_approves_and_rolls_back(propose: Proposer) -> None:
     assert alias() == first.version
     assert decision.show(name).status == "superseded"
     assert decision.verify_alias() == ()
+
+
+def test_of_two_who_decide_at_once_one_is_refused_and_the_log_holds(
+    propose: Proposer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    propose("first").promote()
+    name = propose("second").promote()
+    append, refused = ledger.append, []
+
+    def slowly(*given: Any, **more: Any) -> ledger.Entry:
+        time.sleep(0.3)
+        return append(*given, **more)
+
+    def decide(reviewer: str) -> None:
+        try:
+            decision.reject(name, reviewer=reviewer, reason="too few messages")
+        except UserError as error:
+            refused.append(str(error))
+
+    monkeypatch.setattr(ledger, "append", slowly)
+    reviewers = [threading.Thread(target=decide, args=(reviewer,)) for reviewer in ("bert", "carla")]
+    for each in reviewers:
+        each.start()
+    for each in reviewers:
+        each.join()
+
+    assert [f"release {name} was rejected" in words or "decided" in words for words in refused] == [True]
+    assert ["rejected"] == [each.kind for each in decision.history() if each.release_id == name][1:]
 
 
 def test_a_rejected_release_cannot_be_approved_later(propose: Proposer) -> None:
