@@ -61,7 +61,7 @@ bench-train: $(INSTALLED) ## Train a classifier beside transformers.Trainer, Set
 	$(UV) pip install --quiet --python $(BIN)/python -r locks/bench.txt
 	$(BIN)/python -m tests.benchmarks.train
 
-DATASETS ?= ../shared/datasets
+DATASETS ?= datasets
 bench-quality: $(INSTALLED) ## Recipes and search on public data in DATASETS, beside baselines (hours)
 	$(BIN)/python -m tests.benchmarks.public_sets $(DATASETS)
 	$(BIN)/python -m tests.benchmarks.public_search $(DATASETS)
