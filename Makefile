@@ -57,7 +57,7 @@ bench-gate: $(INSTALLED) ## How often the gate is wrong: 50 seeds of nine kinds 
 bench-label: $(INSTALLED) ## Label the sample, and research sets in datasets/, in four ways (ten minutes)
 	$(BIN)/python -m tests.benchmarks.active_learning
 
-bench-train: $(INSTALLED) ## Train a classifier beside transformers.Trainer, SetFit and frozen vectors (an hour)
+bench-train: $(INSTALLED) ## Train a classifier beside transformers.Trainer, SetFit and frozen vectors (a quarter of an hour)
 	$(UV) pip install --quiet --python $(BIN)/python -r locks/bench.txt
 	$(BIN)/python -m tests.benchmarks.train
 
