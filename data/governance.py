@@ -1,4 +1,4 @@
-"""What the workspace must remember of its duties: holds, erased subjects, and a signed record of both.
+"""What the workspace must remember of its duties: rules, holds, erased subjects, and a signed record of both.
 
 Everything in ``governance/`` of the workspace is keyed: pseudonyms, counts and digests, nobody in clear.
 While an erasure is not finished, the hashes of erased words lie there too.
@@ -37,6 +37,10 @@ def suppression_path() -> Path:
 
 def holds_path() -> Path:
     return folder() / "holds.json"
+
+
+def rules_path() -> Path:
+    return folder() / "rules.json"
 
 
 def record(kind: str, *, by: str = "", **event: object) -> ledger.Entry:
@@ -122,7 +126,12 @@ def read(path: Path, otherwise: Mapping[str, Any]) -> Mapping[str, Any]:
             return document
     except (OSError, ValueError, AttributeError):
         pass
-    raise UserError(f"{path} is damaged; restore it from a backup, nothing is prepared or erased without it")
+    raise damaged(path)
+
+
+def damaged(path: Path) -> UserError:
+    """Return what to say when a document of this folder is not as it was written."""
+    return UserError(f"{path} is damaged; restore it from a backup, nothing is prepared or erased without it")
 
 
 def write(path: Path, document: Mapping[str, Any]) -> None:

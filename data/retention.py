@@ -1,15 +1,15 @@
-"""How long messages are kept, and which are held whatever their age: one YAML file, read at the edge."""
+"""How long messages are kept, and which are held whatever their age: one YAML file, remembered when given."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from data import governance
 from data.declared import read_declared
@@ -139,22 +139,14 @@ def read_policy(path: str | Path) -> Policy:
 
 
 def orders_of(retention: str | Path, *, key: bytes, by: str = "") -> Orders:
-    """Return what is to be obeyed now; holds of a given policy replace, on record, those remembered.
+    """Return what is to be obeyed now: the policy that is given, which replaces the former one on record.
 
-    Without a policy nothing expires, and the holds that are remembered still hold.
+    Without a policy the one that was given last holds: what has expired does not come back.
     """
-    policy = read_policy(retention) if retention else None
-    held = remembered_holds()
-    if policy is not None:
-        stated = tuple(_keyed(hold, key) for hold in policy.holds)
-        _record_changes(held, stated, by)
-        held = stated
-    return Orders(
-        rules=policy.rules if policy else (),
-        as_of=policy.as_of if policy else None,
-        holds=held,
-        suppressed=governance.suppressed(),
-    )
+    if retention:
+        _remember(read_policy(retention), key, by)
+    remembered = remembered_rules()
+    return Orders(remembered.rules, remembered.as_of, remembered_holds(), governance.suppressed())
 
 
 def _keyed(hold: Hold, key: bytes) -> KeyedHold:
@@ -168,6 +160,19 @@ def _keyed(hold: Hold, key: bytes) -> KeyedHold:
     )
 
 
+def remembered_rules() -> Policy:
+    """Return the rules that count now, and their day, without the holds.
+
+    Raises:
+        UserError: the record of them is damaged.
+    """
+    path = governance.rules_path()
+    try:
+        return Policy.model_validate(governance.read(path, {"as_of": None, "rules": []}))
+    except ValidationError:
+        raise governance.damaged(path) from None
+
+
 def remembered_holds() -> tuple[KeyedHold, ...]:
     """Return the holds that count now, by keyed pseudonym.
 
@@ -178,14 +183,21 @@ def remembered_holds() -> tuple[KeyedHold, ...]:
     return tuple(KeyedHold(**{**each, "pseudonyms": tuple(each["pseudonyms"])}) for each in stored)
 
 
-def _record_changes(before: Sequence[KeyedHold], now: Sequence[KeyedHold], by: str) -> None:
-    if set(before) == set(now):
-        return
+def _remember(policy: Policy, key: bytes, by: str) -> None:
+    before, now = remembered_holds(), tuple(_keyed(hold, key) for hold in policy.holds)
     for kind, holds in (
         ("hold released", [hold for hold in before if hold not in now]),
         ("hold added", [hold for hold in now if hold not in before]),
     ):
         for hold in holds:
-            digest = hashlib.sha256(repr(hold).encode()).hexdigest()
-            governance.record(kind, by=by, hold=hold.name, digest=digest)
-    governance.write(governance.holds_path(), {"holds": [asdict(hold) for hold in now]})
+            governance.record(kind, by=by, hold=hold.name, digest=_digest(hold))
+    if set(before) != set(now):
+        governance.write(governance.holds_path(), {"holds": [asdict(hold) for hold in now]})
+    rules = policy.model_copy(update={"holds": ()})
+    if rules != remembered_rules():
+        governance.record("rules changed", by=by, rules=len(rules.rules), digest=_digest(rules))
+        governance.write(governance.rules_path(), rules.model_dump(mode="json", exclude={"holds"}))
+
+
+def _digest(stated: object) -> str:
+    return hashlib.sha256(repr(stated).encode()).hexdigest()

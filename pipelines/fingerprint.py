@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from components.contract import source_of
-from data.governance import holds_path, suppression_path
-from data.retention import read_policy
+from data.governance import holds_path, rules_path, suppression_path
+from data.retention import read_policy, remembered_rules
 from data.review import settled_labels
 
 ROOT = Path(__file__).parent.parent
@@ -46,9 +46,10 @@ def decisions_fingerprint(log: Path) -> str:
 def governance_fingerprint(retention: str = "") -> str:
     """Return a digest of what may stay: policy, holds and who was erased; an age counts from today."""
     policy = Path(retention) if retention and "://" not in retention else None
-    sources = [suppression_path(), policy or holds_path()]
+    sources = [suppression_path(), *([policy] if policy else [rules_path(), holds_path()])]
     contents = [path.read_bytes() for path in sources if path.is_file()]
-    if policy and policy.is_file() and (stated := read_policy(policy)).rules and stated.as_of is None:
+    stated = read_policy(policy) if policy and policy.is_file() else remembered_rules()
+    if stated.rules and stated.as_of is None:
         contents.append(datetime.now(UTC).date().isoformat().encode())
     return hashlib.sha256(b"\0".join(contents)).hexdigest()[:16] if contents else ""
 

@@ -12,7 +12,10 @@ Labels = Annotated[
 RecipeName = Annotated[
     str, typer.Option("--recipe", help="A name in training/recipes, or the path of a YAML file.")
 ]
-Retention = Annotated[str, typer.Option(help="A retention policy (YAML): what expires, what is held.")]
+Retention = Annotated[
+    str,
+    typer.Option(help="A retention policy (YAML): what expires, what is held; remembered until the next."),
+]
 Cache = Annotated[bool, typer.Option(help="Take finished steps, and files read before, from the cache.")]
 Gate = Annotated[str, typer.Option(help="The gate's rules (YAML); empty: evaluation/gate.yaml.")]
 RerankerFolder = Annotated[

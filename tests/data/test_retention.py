@@ -132,6 +132,23 @@ def test_holds_are_remembered_without_the_policy_and_released_on_record(
     assert ANNA not in "".join(path.read_text() for path in governance.folder().iterdir())
 
 
+def test_rules_are_remembered_without_the_policy_and_replaced_on_record(
+    tmp_path: Path, workspace: Path
+) -> None:
+    taken = taken_in(tmp_path, (ANNA, "Mon, 01 Jan 2024 10:00:00 +0000", "An old one."))
+    orders(tmp_path, "as_of: 2025-01-01\nrules: [{channel: email, older_than_days: 1}]\n")
+
+    assert 1 == apply(taken, orders(tmp_path)).expired
+    changed = orders(tmp_path, "rules: [{older_than_days: 900}]\n")
+    assert (None, changed.rules) == (changed.as_of, orders(tmp_path).rules)
+    assert (900,) == tuple(rule.older_than_days for rule in changed.rules)
+    assert orders(tmp_path, "holds: [{name: matter 7, channel: chat}]\n").asks_for_nothing
+
+    stated = [(entry.event["kind"], entry.event.get("rules")) for entry in governance.verified()]
+    wanted = [("rules changed", 1), ("rules changed", 1), ("hold added", None), ("rules changed", 0)]
+    assert wanted == stated
+
+
 def test_a_hold_on_dates_covers_what_has_none() -> None:
     hold = KeyedHold("matter 7", since="2024-01-01", until="2024-12-31")
     row = {"channel": "email", "source": "a.eml", "sent_at": None}
@@ -206,6 +223,18 @@ def test_a_damaged_list_of_the_erased_stops_everything(tmp_path: Path, workspace
     governance.suppression_path().write_text("{}")
 
     with pytest.raises(UserError, match="is damaged"):
+        orders(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "left",
+    ["", "{}", '{"as_of": null, "rules": [{"older', '{"as_of": null, "rules": [{"older_than_days": -1}]}'],
+)
+def test_a_damaged_record_of_the_rules_stops_everything(tmp_path: Path, workspace: Path, left: str) -> None:
+    orders(tmp_path, "rules: [{older_than_days: 1}]\n")
+    governance.rules_path().write_text(left)
+
+    with pytest.raises(UserError, match=r"rules\.json is damaged"):
         orders(tmp_path)
 
 

@@ -3,12 +3,20 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from datetime import datetime, tzinfo
 from pathlib import Path
 
 import pytest
 
 from data import ledger
-from pipelines.fingerprint import archive_fingerprint, code_fingerprint, decisions_fingerprint
+from data.retention import orders_of
+from pipelines import fingerprint
+from pipelines.fingerprint import (
+    archive_fingerprint,
+    code_fingerprint,
+    decisions_fingerprint,
+    governance_fingerprint,
+)
 from pipelines.run import Request, parameters_of
 
 
@@ -50,6 +58,31 @@ def test_changed_labels_change_what_a_graph_is_sent_whatever_they_label(
     labels.write_text("source,label\na,b\n")
 
     assert before["archive_fingerprint"] != parameters_of(request)["archive_fingerprint"]
+
+
+def test_rules_that_are_remembered_count_and_so_does_the_day(
+    tmp_path: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = tmp_path / "retention.yaml"
+    seen = {governance_fingerprint()}
+
+    for stated in ("as_of: 2026-01-01\nrules: [{older_than_days: 9}]\n", "rules: [{older_than_days: 9}]\n"):
+        policy.write_text(stated)
+        orders_of(policy, key=b"k" * 32)
+        for day in (1, 2):
+            monkeypatch.setattr(fingerprint, "datetime", on(day))
+            seen.add(governance_fingerprint())
+
+    assert 4 == len(seen)  # nothing, one day whatever the calendar says, and two days
+
+
+def on(day: int) -> type[datetime]:
+    class Calendar(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Calendar:
+            return cls(2026, 7, day, tzinfo=tz)
+
+    return Calendar
 
 
 def test_a_file_name_that_is_no_text_is_still_a_name(archive: Path) -> None:
