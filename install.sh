@@ -21,7 +21,7 @@ if [ "$world" = cpu ]; then
     options+=(--torch-backend cpu)
   fi
 fi
-export UV_HTTP_TIMEOUT=300 UV_LINK_MODE=copy
+export UV_HTTP_TIMEOUT=300
 [ -z "${PIP_CERT:-}" ] || export SSL_CERT_FILE="$PIP_CERT"
 echo "Installing the locked $world set into .venv (about 6 GB; minutes the first time) ..." >&2
 .venv/bin/uv pip install --python .venv/bin/python "${options[@]}" --compile-bytecode -r "locks/$world.txt"

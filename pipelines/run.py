@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -239,10 +240,13 @@ def run_graph(
     _prepare_environment(name)
     code = _code(notebooks, files or {})
     graph = build(lambda step, task: task.set_env_variable("MAILROOM_CODE", code[step]))
-    with _stoppable(), displayed(log, _titles(notebooks)) as display:
+    with _stoppable(), _temporary_folder(), displayed(log, _titles(notebooks)) as display:
         local.init(
             local.SubprocessRunner(use_venv=False),
             pipeline_root=str(root),
+            workspace_root=str(
+                root / "workspace"
+            ),  # else one is left in the temporary folder by whoever is killed
             enable_caching=True,
             cache_root=str(cache),
         )
@@ -344,6 +348,20 @@ def _prepare_environment(run: str) -> None:
     os.environ["IPYTHONDIR"] = str(home() / "ipython")  # a user's start-up files would run in every step
     os.environ[RUNNER] = str(os.getpid())
     tracking()
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[None]:
+    """Give the steps a temporary folder that goes with the run: kfp, and the killed, leave things behind."""
+    before = os.environ.get("TMPDIR")
+    with tempfile.TemporaryDirectory(prefix="mailroom-", ignore_cleanup_errors=True) as folder:
+        os.environ["TMPDIR"] = folder
+        try:
+            yield
+        finally:
+            del os.environ["TMPDIR"]
+            if before is not None:
+                os.environ["TMPDIR"] = before
 
 
 @contextmanager

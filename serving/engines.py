@@ -107,7 +107,7 @@ def engines(
     wanted = roles_of(bundle) if roles is None else roles
     models = [engine_model(role, bundle / role) for role in wanted]
     started = time.monotonic()
-    scratch = Path(tempfile.mkdtemp(prefix="mailroom-engines-"))
+    scratch = Path(tempfile.mkdtemp(prefix="mailroom-"))  # short: a socket's path has at most 107 bytes
     servers: list[ServerProcess] = []
     logs = ExitStack()
     try:
@@ -140,7 +140,7 @@ def _start(
     """
     device = vllm_device() if kind == "vllm" else ""
     if device == "cuda":
-        return _start_one_by_one(models, servers, placements, logs)
+        return _start_one_by_one(models, scratch, servers, placements, logs)
     if device == "cpu":
         return _start_forked(models, scratch, servers, logs)
     return _start_in_one_process(models, servers, logs)
@@ -159,7 +159,7 @@ def _start_forked(
     write_plan(plan_path, plans)
     process = start_process(
         [sys.executable, "-m", "serving.fork_server", str(plan_path)],
-        environment=engine_environment("cpu") | _of_adapters(models),
+        environment=engine_environment("cpu") | _temporary_in(scratch) | _of_adapters(models),
         stdout=events_path,
         stderr=fresh_log("fork_server", logs),
     )
@@ -168,14 +168,19 @@ def _start_forked(
 
 
 def _start_one_by_one(
-    models: list[EngineModel], servers: list[ServerProcess], placements: Placements, logs: ExitStack
+    models: list[EngineModel],
+    scratch: Path,
+    servers: list[ServerProcess],
+    placements: Placements,
+    logs: ExitStack,
 ) -> dict[Role, str]:
     ports = free_ports(len(models))
     for model, port in zip(models, ports, strict=True):
         log, placement = fresh_log(model.role, logs), placements.get(model.role, ANYWHERE)
+        told = _temporary_in(scratch) | _of_adapters([model]) | placement.environment()
         process = start_process(
             [sys.executable, "-m", "serving.cuda_server", *vllm_arguments(model, port, "cuda", placement)],
-            environment=engine_environment("cuda") | _of_adapters([model]) | placement.environment(),
+            environment=engine_environment("cuda") | told,
             stdout=log,
             stderr=log,
         )
@@ -199,6 +204,11 @@ def _start_in_one_process(
         ServerProcess(process, tuple(model.role for model in models), {m.role: log for m in models})
     )
     return _urls(models, (port,) * len(models))
+
+
+def _temporary_in(scratch: Path) -> dict[str, str]:
+    """Keep what is temporary where it goes with the engines: vLLM leaves sockets and files behind."""
+    return {"TMPDIR": str(scratch)}
 
 
 def _of_adapters(models: list[EngineModel]) -> dict[str, str]:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -68,6 +69,16 @@ def folder(write_notebook: Callable[..., Path], workspace: Path) -> Path:
     return write_notebook("02_copy", READS, COPY).parent
 
 
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Put what is temporary, of this process and of those that it starts, into a folder of its own."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
 @pytest.mark.slow
 def test_preparing_alone_is_the_first_step_of_the_graph(tmp_path: Path) -> None:
     def first_step(name: str, build: Callable[..., Any]) -> tuple[Any, Any]:
@@ -80,7 +91,7 @@ def test_preparing_alone_is_the_first_step_of_the_graph(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_takes_from_the_cache_what_has_not_changed(
-    folder: Path, write_notebook: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+    folder: Path, write_notebook: Callable[..., Path], temporary: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def states() -> list[str]:
         return [line.split()[1] for line in capsys.readouterr().out.splitlines()]
@@ -97,6 +108,8 @@ def test_takes_from_the_cache_what_has_not_changed(
     write_notebook("02_copy", READS, COPY, "# a comment more")
     run(folder, "a")
     assert states() == ["cached", "done"]
+    assert [] == list(temporary.iterdir())
+    assert str(temporary) == os.environ["TMPDIR"]
 
 
 @pytest.mark.slow
@@ -144,7 +157,7 @@ def test_a_failed_step_is_one_line_and_the_rerun_goes_on_from_the_cache(
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_a_stopped_run_leaves_nothing_running(
-    folder: Path, write_notebook: Callable[..., Path], tmp_path: Path, how: signal.Signals
+    folder: Path, write_notebook: Callable[..., Path], tmp_path: Path, temporary: Path, how: signal.Signals
 ) -> None:
     started = tmp_path / "started"
     waiting = f"import os, time\nopen({str(started)!r}, 'w').write(str(os.getpid()))\ntime.sleep(120)"
@@ -166,6 +179,7 @@ def test_a_stopped_run_leaves_nothing_running(
     wait_until(lambda: not alive(kernel))
     if how != signal.SIGKILL:
         assert process.returncode == 2
+        assert [] == list(temporary.iterdir())
         assert error.strip().splitlines()[-1].startswith("mailroom: stopped; run the same command again")
 
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -343,18 +344,26 @@ def test_an_engine_that_dies_says_why_and_leaves_nothing(small_bundle: Bundle, t
 
 @pytest.mark.slow
 @pytest.mark.skipif(vllm_device() != "cpu", reason="needs vLLM's CPU build")
-def test_vllm_classifies_as_transformers_does(small_bundle: Bundle, small_dataset: Path):
+def test_vllm_classifies_as_transformers_does_and_leaves_nothing_behind(
+    small_bundle: Bundle, small_dataset: Path, monkeypatch: pytest.MonkeyPatch
+):
     texts = [probe.classifier_text for probe in read_probes(small_dataset)] + ["", "word " * 2000]
     bundle = read_bundle(small_bundle.folder)
     roles = ("classifier",)
 
-    with (
-        engines(bundle.folder, "vllm", roles=roles) as running,
-        engine_client(running) as client,
-        on_behalf_of(["0123456789ab"]),
-    ):
-        served = client.classify(texts)
+    with tempfile.TemporaryDirectory() as temporary:  # pytest's own is too long for a socket
+        monkeypatch.setattr(tempfile, "tempdir", temporary)
+        monkeypatch.setenv("TMPDIR", temporary)
+        with (
+            engines(bundle.folder, "vllm", roles=roles) as running,
+            engine_client(running) as client,
+            on_behalf_of(["0123456789ab"]),
+        ):
+            served = client.classify(texts)
+        left = os.listdir(temporary)
+    monkeypatch.undo()
 
+    assert [] == left
     expected = reference_probabilities(bundle.folder / "classifier", [text or " " for text in texts])
     assert np.abs(expected - served).max() <= 1e-3
     assert (expected.argmax(axis=1) == served.argmax(axis=1)).all()
