@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from data.workspace import UserError, home
 
@@ -17,6 +19,15 @@ def locks() -> Path:
     return home() / "intake"
 
 
+def wait_for(lock: BinaryIO, kind: int, busy: str) -> None:
+    """Take a lock, of one of flock's kinds; whoever has to wait is told for what."""
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"mailroom: {busy}; waiting for the end of that", file=sys.stderr, flush=True)
+        fcntl.flock(lock, kind)
+
+
 @contextmanager
 def at_work() -> Iterator[None]:
     """Read datasets and write what is made of them, until the block or the function that it decorates ends.
@@ -26,7 +37,7 @@ def at_work() -> Iterator[None]:
     """
     locks().mkdir(parents=True, exist_ok=True)
     with open(locks() / STEPS, "ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_SH)
+        wait_for(lock, fcntl.LOCK_SH, "messages are being erased or pruned")
         yield
 
 

@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from data.at_rest import at_rest
+from data.at_rest import at_rest, wait_for
 from data.intake import TAKEN_IN
 from data.sources import Item, state_of
 from data.tables import GROUP_ROWS, write_rows
@@ -95,7 +95,7 @@ def recall(
     folder = home() / "intake" / name
     folder.parent.mkdir(parents=True, exist_ok=True)
     with open(folder.with_suffix(".lock"), "wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        wait_for(lock, fcntl.LOCK_EX, "another run prepares this archive or takes messages out of it")
         reader = hmac.digest(key, b"intake\0" + _code(), "sha256").hex()
         before = {} if forget else _remembered(folder, reader)
         states = _states(items)

@@ -36,13 +36,14 @@ def test_nothing_is_erased_while_a_step_reads() -> None:
         pass
 
 
-def test_steps_run_side_by_side_and_wait_for_an_erasure() -> None:
+def test_steps_run_side_by_side_and_wait_for_an_erasure(capsys: pytest.CaptureFixture[str]) -> None:
     begun, ended = threading.Event(), threading.Event()
     ended.set()
     with at_rest():
         worker = threading.Thread(target=step, args=(begun, ended))
         worker.start()
         assert not begun.wait(0.2)
+        assert "mailroom: messages are being erased or pruned; waiting" in capsys.readouterr().err
     worker.join(30)
 
     assert begun.is_set()
