@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 from data.redact import model_view
+
+CLASSIFIER_TOKENS = 256  # read of a text at least, however short the texts of its training were cut
 
 
 def classifier_input(subject: str, text: str) -> str:
@@ -12,3 +17,9 @@ def classifier_input(subject: str, text: str) -> str:
     data of chats and transcripts looks the same way.
     """
     return model_view(f"{subject}\n{text}")
+
+
+def tokens_read(classifier: Path) -> int:
+    """Return the tokens after which a merged classifier's texts are cut, in evaluation and by the engines."""
+    config = json.loads((classifier / "config.json").read_text(encoding="utf-8"))
+    return int(config.get("max_seq_length", CLASSIFIER_TOKENS))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from data.model_input import tokens_read
 from data.workspace import UserError, home
 from serving.adapter import adapter_arguments, served_name
 from serving.embed import longest_input
@@ -24,7 +25,6 @@ Role = Literal["classifier", "embedder", "generator", "reranker"]
 ROLES: tuple[Role, ...] = ("classifier", "embedder", "generator")  # of every bundle; see roles_of
 Placements = Mapping[Role, Placement]
 ANYWHERE = Placement()
-CLASSIFIER_TOKENS = 256
 GENERATOR_TOKENS = 2048
 GENERATOR_MEMORY = 0.35  # of a GPU; the four together take half of it: in a swap two bundles are there
 POOLING_MEMORY = 0.05
@@ -78,8 +78,9 @@ def engine_model(role: Role, folder: Path) -> EngineModel:
 def _longest(role: Role, folder: Path) -> int:
     if role == RERANKER:
         return longest_pair(folder)
-    longest = {"classifier": CLASSIFIER_TOKENS, "generator": GENERATOR_TOKENS}.get(role)
-    return longest or longest_input(folder)
+    if role == "classifier":
+        return tokens_read(folder)
+    return GENERATOR_TOKENS if role == "generator" else longest_input(folder)
 
 
 def vllm_device() -> Literal["cpu", "cuda", ""]:

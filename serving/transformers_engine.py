@@ -18,11 +18,12 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
 from data.label_sets import PROBLEM_TYPE
+from data.model_input import tokens_read
 from serving.adapter import adapter_of
 from serving.embed import Vectors, load_embedder
 from serving.engine_key import KeyCheck
 from serving.engine_log import RequestLog
-from serving.launch import CLASSIFIER_TOKENS, GENERATOR_TOKENS
+from serving.launch import GENERATOR_TOKENS
 from serving.ports import LOOPBACK
 from serving.processes import end_with_parent
 from serving.reranker import longest_pair
@@ -87,6 +88,7 @@ class TextClassifier:
 
         self._tokenizer = AutoTokenizer.from_pretrained(folder)
         self._model = AutoModelForSequenceClassification.from_pretrained(folder).float().eval()
+        self._longest = tokens_read(folder)
         self._several = self._model.config.problem_type == PROBLEM_TYPE
         self.labels: tuple[str, ...] = tuple(
             self._model.config.id2label[place] for place in range(self._model.config.num_labels)
@@ -101,7 +103,7 @@ class TextClassifier:
             encoded = self._tokenizer(
                 texts[start : start + batch],
                 truncation=True,
-                max_length=CLASSIFIER_TOKENS,
+                max_length=self._longest,
                 padding=True,
                 return_tensors="pt",
             )

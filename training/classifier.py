@@ -14,7 +14,7 @@ import numpy as np
 from data.at_rest import at_work
 from data.dataset import read_messages
 from data.label_sets import is_multi_label, members
-from data.model_input import classifier_input
+from data.model_input import CLASSIFIER_TOKENS, classifier_input, tokens_read
 from data.redact import model_view
 from data.workspace import UserError, locate, write_atomically
 from training.architecture import architecture_of, base_model
@@ -128,6 +128,7 @@ def fit(
             f"the recipe's max_length is {recipe.max_length}, and the base model {recipe.base_model!r} "
             f"reads {longest} tokens at most; lower it"
         )
+    model.config.max_seq_length = min(max(recipe.max_length, CLASSIFIER_TOKENS), longest)
     model.to(device)
     if device.type == "cpu":
         model.set_attn_implementation("eager")  # a step takes two thirds of the time: docs/log.md
@@ -140,11 +141,12 @@ def fit(
     return tuned, tokenizer
 
 
-def predict_proba(model_folder: str | Path, texts: Sequence[str], *, max_length: int = 256) -> Scores:
+def predict_proba(model_folder: str | Path, texts: Sequence[str], *, max_length: int | None = None) -> Scores:
     """Return the probabilities of every label for texts as ``data.model_input.classifier_input`` gives them.
 
     ``model_folder`` is a trained classifier's folder or the ``merged`` one in it. Computed in
-    float32, without the temperature: the engines' answers are held to these numbers.
+    float32, without the temperature: the engines' answers are held to these numbers. A text is cut where
+    engines cut it, or after ``max_length`` tokens.
     """
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -154,7 +156,8 @@ def predict_proba(model_folder: str | Path, texts: Sequence[str], *, max_length:
         model = AutoModelForSequenceClassification.from_pretrained(folder).to(device)
         tokenizer = AutoTokenizer.from_pretrained(folder)
     labels = [model.config.id2label[position] for position in range(model.config.num_labels)]
-    return score(model, tokenizer, [model_view(text) for text in texts], max_length, labels)
+    views = [model_view(text) for text in texts]
+    return score(model, tokenizer, views, max_length or tokens_read(folder), labels)
 
 
 def examples_of(prepared: Path, split: str) -> Examples:

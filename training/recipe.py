@@ -38,7 +38,7 @@ class ClassifierRecipe(_Part):
     """How the classifier is trained."""
 
     base_model: str
-    max_length: Annotated[int, Field(strict=True, ge=8, le=512)]
+    max_length: Annotated[int, Field(strict=True, ge=8, le=2048)]
     precision: Literal["bf16", "float32"]
     dropout: Share | None = None  # of the encoder itself; None: what it was made with
     lora: LoraRecipe

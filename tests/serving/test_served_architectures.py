@@ -84,11 +84,15 @@ def test_vllm_classifies_by_decoders_as_transformers_does(kind: str, labels: Lab
 def write_classifier(kind: str, labels: Labels, folder: Path, bundle: Path) -> None:
     """Train a classifier of this kind for a moment and put it into the bundle."""
     if kind in ENCODERS:
-        base = write_encoder(kind, folder / "base", positions=256, hidden_size=64)
+        base = write_encoder(kind, folder / "base", positions=512, hidden_size=64)
     else:
-        base = write_decoder(kind, folder / "base")
+        base = write_decoder(kind, folder / "base", positions=512)
     lora = {"rank": 4, "alpha": 8, "dropout": 0.0, "targets": ("all-linear",)}
-    fields = load_recipe("smoke").classifier.model_dump() | {"base_model": str(base), "lora": lora}
+    fields = load_recipe("smoke").classifier.model_dump() | {
+        "base_model": str(base),
+        "lora": lora,
+        "max_length": 384,
+    }
     examples = Examples(TEXTS * 8, labels * 8)
     tuned, tokenizer = fit(examples, examples, LABELS, ClassifierRecipe.model_validate(fields), seed=7)
     save_merged(tuned, tokenizer, folder / "trained")

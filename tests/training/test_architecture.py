@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from data.model_input import tokens_read
 from data.workspace import UserError
+from serving.launch import engine_model
 from tests.training.made_encoders import write_encoder
 from training.architecture import ENCODERS, architecture_of, base_model
-from training.classifier import predict_proba, save_merged
+from training.classifier import fit, predict_proba, save_merged
 from training.encode import pad, tokenise
 from training.finetune import Examples, add_lora, finetune, warm_start
 from training.lora import adapted_layers
@@ -77,6 +79,26 @@ def test_the_warm_start_gives_the_probabilities_of_a_logistic_regression(
     fitted = LogisticRegression(class_weight="balanced", max_iter=300, tol=1e-3).fit(scaled, EXAMPLES.labels)
     assert list(EXAMPLES.labels) == said.best()
     assert np.abs(fitted.predict_proba(scaled) - said.probabilities).max() < 5e-3
+
+
+@pytest.mark.parametrize(("positions", "max_length", "read"), [(64, 64, 64), (512, 64, 256), (512, 384, 384)])
+def test_a_text_is_read_as_far_as_the_recipe_says_and_the_engine_is_told_so(
+    positions: int, max_length: int, read: int, tmp_path: Path
+) -> None:
+    base = write_encoder("bert", tmp_path / "base", positions=positions)
+    fields = load_recipe("smoke").classifier.model_dump() | {
+        "base_model": str(base),
+        "max_length": max_length,
+    }
+    recipe = ClassifierRecipe.model_validate(fields | {"max_steps": 1})
+    long = "soup and bread " * 100
+
+    save_merged(*fit(EXAMPLES, EXAMPLES, LABELS, recipe, seed=7), tmp_path / "trained")
+    merged = tmp_path / "trained" / "merged"
+    early, late = predict_proba(merged, [f"{long} soup", f"{long} prize"]).probabilities
+
+    assert read == tokens_read(merged) == engine_model("classifier", merged).longest_input
+    assert (read > 300) == (np.abs(early - late).max() > 1e-6)
 
 
 def test_merged_model_and_adapter_read_back_say_what_was_trained(
