@@ -139,12 +139,16 @@ def shipped(name: str) -> Callable[[Task], Predictions]:
 
     def predict(task: Task) -> Predictions:
         from training.classifier import fit
+        from training.encode import tokenise
 
         labels = classes_of(task.train.labels)
         tuned, tokenizer = fit(task.train, task.choosing, labels, recipe, seed=7)
         for epoch in tuned.history:
             figures = f"accuracy {epoch.valid.accuracy:.4f}, macro-F1 {epoch.valid.macro_f1:.4f}"
             print(f"  {name}, epoch {epoch.epoch}: {figures} on the tenth that chooses", flush=True)
+        read = tokenise(tokenizer, task.asked.texts, recipe.max_length)
+        cut = np.mean([len(ids) == recipe.max_length for ids in read])
+        print(f"  {name} reads {recipe.max_length} tokens; {cut:.0%} of the texts have as many or more")
         said = score(tuned.model, tokenizer, task.asked.texts, recipe.max_length, labels)
         several = said.given() if said.thresholds is not None else None
         return from_probabilities(
