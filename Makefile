@@ -8,7 +8,7 @@ UV := $(BIN)/uv
 INSTALLED := .venv/.installed-$(WORLD)
 
 SIDE_BY_SIDE := -n auto --maxprocesses 4 # each imports torch and MLflow: a gigabyte
-FILE_BY_FILE := -n 3 --dist loadfile --no-loadscope-reorder # a third waits for processes; a file makes its models once; whole runs first, or one worker ends with them alone
+FILE_BY_FILE := -n 2 --dist loadfile --no-loadscope-reorder # a file makes its models once; whole runs first, or one worker ends with them alone
 
 export HF_HUB_OFFLINE := 1
 export TRANSFORMERS_OFFLINE := 1
