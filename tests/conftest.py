@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import socket
 import sys
@@ -47,11 +46,6 @@ def _connect_on_loopback(self: socket.socket, address: object) -> None:
 
 
 socket.socket.connect = _connect_on_loopback  # type: ignore[method-assign,assignment]
-
-
-def pytest_sessionfinish() -> None:
-    """Leave what is left to the system: pytest would search it five times, and xdist ends who is slow."""
-    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
