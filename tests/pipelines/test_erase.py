@@ -97,7 +97,10 @@ def test_what_is_held_stays_and_what_is_old_goes(archive: Path, workspace: Path,
     assert done.scan.is_clean, str(done)
     assert done.scan.held_rows
 
-    loose = prepare(str(archive), workspace / "prepared", spark_master="local[2]")
+    again = prepare(str(archive), workspace / "prepared", spark_master="local[2]")
+    assert {"erased": 2, "expired": 1} == again.reasons
+    policy.write_text("rules: []\n")
+    loose = prepare(str(archive), workspace / "prepared", spark_master="local[2]", retention=str(policy))
     assert "expired" not in loose.reasons
 
 
