@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import tempfile
@@ -39,6 +40,7 @@ EngineKind = Literal["vllm", "transformers"]
 READY_S = 600.0
 HEALTHY_S = 10.0  # a busy one may take a while
 POLL_S = 0.3
+LONGEST_FOLDER = 107 - len("/") - 36  # bytes, of a socket that vLLM names by a UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ def engines(
     wanted = roles_of(bundle) if roles is None else roles
     models = [engine_model(role, bundle / role) for role in wanted]
     started = time.monotonic()
-    scratch = Path(tempfile.mkdtemp(prefix="mailroom-"))  # short: a socket's path has at most 107 bytes
+    scratch = Path(tempfile.mkdtemp(prefix="mailroom-"))
     servers: list[ServerProcess] = []
     logs = ExitStack()
     try:
@@ -207,8 +209,11 @@ def _start_in_one_process(
 
 
 def _temporary_in(scratch: Path) -> dict[str, str]:
-    """Keep what is temporary where it goes with the engines: vLLM leaves sockets and files behind."""
-    return {"TMPDIR": str(scratch)}
+    """Keep what is temporary where it goes with the engines, unless no socket's path would fit there.
+
+    vLLM leaves files and sockets behind.
+    """
+    return {"TMPDIR": str(scratch)} if len(os.fsencode(scratch)) <= LONGEST_FOLDER else {}
 
 
 def _of_adapters(models: list[EngineModel]) -> dict[str, str]:

@@ -6,12 +6,14 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -21,7 +23,7 @@ from data.workspace import UserError, home
 from serving.bundle import Bundle, read_bundle, verify_bundle
 from serving.client import engine_client
 from serving.deploy import deploy_bundle
-from serving.engines import choose_engine, engines
+from serving.engines import LONGEST_FOLDER, _temporary_in, choose_engine, engines
 from serving.generator import generator_path
 from serving.launch import vllm_device
 from serving.live import live_bundle
@@ -340,6 +342,15 @@ def test_an_engine_that_dies_says_why_and_leaves_nothing(small_bundle: Bundle, t
         engines(broken, "transformers", roles=("classifier",)),
     ):
         pass
+
+
+def test_a_folder_too_long_for_a_socket_is_not_the_engines(tmp_path: Path):
+    longest = Path("/" + "t" * (LONGEST_FOLDER - 1))
+
+    assert {"TMPDIR": str(longest)} == _temporary_in(longest)
+    assert {} == _temporary_in(Path(f"{longest}t"))
+    with socket.socket(socket.AF_UNIX) as fits, pytest.raises(FileNotFoundError):
+        fits.connect(f"{longest}/{uuid4()}")  # a path too long would be another error
 
 
 @pytest.mark.slow
